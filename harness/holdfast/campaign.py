@@ -1,0 +1,365 @@
+"""Runs the provocations that the chosen clauses need, once, in the fewest and shortest phases; keeps their evidence.
+
+The order is: the stack undisturbed; then each fault on everything, once, with all provocations that need it inside;
+then everything else side by side, each fault aimed at keys of its own; then silence, a last look at every key, and the
+stack undisturbed again.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from holdfast.errors import HoldfastError, Inconclusive, InjectionError, PortError, ResourceError
+from holdfast.history.model import DeadLetterSeen
+from holdfast.history.recorder import Recorder
+from holdfast.levers.base import Lever
+from holdfast.levers.function import FunctionThrottle
+from holdfast.levers.journal import Journal
+from holdfast.levers.mapping import MappingDisable
+from holdfast.levers.pull import pulled
+from holdfast.levers.role import RoleDeny
+from holdfast.levers.signals import interrupts
+from holdfast.ports.ports import Ports
+from holdfast.provocations.bench import Bench, side_by_side
+from holdfast.provocations.deliveries import redelivery_seconds
+from holdfast.provocations.model import Evidence, Moment, Provocation, Window
+from holdfast.provocations.queues import queue_depth
+from holdfast.stack.descriptor import Bounds, Pattern, PatternName
+from holdfast.stack.resolve import Stack
+from holdfast.waiting import eventually
+
+STORING_ACTIONS = {
+    "queue": ("sqs:SendMessage",),
+    "table": ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:BatchWriteItem", "dynamodb:TransactWriteItems"),
+    "bucket": ("s3:PutObject",),
+    "bus": ("events:PutEvents",),
+    "topic": ("sns:Publish",),
+}
+"""What is denied, by type of the store, to provoke ES-11 and SF-2."""
+
+COMMANDS_AT_ONCE = 8
+"""Commands of one stack that are under way at once, those apart that have to meet at one moment."""
+
+QUIET_SECONDS = {"embedded": 0.8, "localstack": 3.0, "aws": 60.0}
+"""How long nothing may be waiting or running before the stack counts as quiet, by kind of the target. On AWS the counts
+of a queue may lag by a minute: docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference, GetQueueAttributes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Something a person waiting wants to know.
+
+    Attributes:
+        stack: the stack.
+        message: what is going on or waited for.
+        until_seconds: how long the wait may take; 0 when it is no wait.
+        over: the wait of that message has ended.
+    """
+
+    stack: str
+    message: str
+    until_seconds: float = 0.0
+    over: bool = False
+
+
+class Campaign:
+    """The evidence of one stack and one claimed pattern, gathered when it is first asked for.
+
+    Args:
+        stack: the resolved stack.
+        pattern: name of the claimed pattern.
+        ports: its ports.
+        recorder: the run's history.
+        journal: where every fault is written before it is put in place.
+        needed: the provocations that the chosen clauses need.
+        seed: of the generated values.
+        prefix: begins every key.
+        listener: told what goes on.
+    """
+
+    def __init__(
+        self,
+        *,
+        stack: Stack,
+        pattern: PatternName,
+        ports: Ports,
+        recorder: Recorder,
+        journal: Journal,
+        needed: Iterable[Provocation],
+        seed: int,
+        prefix: str,
+        listener: Callable[[Progress], None],
+    ) -> None:
+        self.stack = stack
+        self.pattern_name = pattern
+        self.pattern: Pattern = stack.descriptor.patterns[pattern]
+        self.ports = ports
+        self.recorder = recorder
+        self._journal = journal
+        self._needed = tuple(dict.fromkeys(needed))
+        self._seed = seed
+        self._prefix = prefix
+        self._listener = listener
+        self._benches: dict[str, Bench] = {}
+        self._refused: dict[str, str] = {}
+        self._evidence: dict[str, Evidence] = {}
+        self._lock = threading.Lock()
+        self._done = False
+        self._redelivery_seconds = 0.0
+        self._room = threading.Semaphore(COMMANDS_AT_ONCE)
+        self._failure: Exception | None = None
+
+    def evidence(self, provocation: Provocation) -> Evidence:
+        """What a provocation left behind; the first call runs all provocations.
+
+        Raises:
+            Inconclusive: it could not be run here, with the reason.
+            HoldfastError: the stack or target failed under the harness, or a fault could not be healed.
+        """
+        with self._lock:
+            if not self._done:
+                self._done = True
+                try:
+                    self._run()
+                except Exception as failure:  # noqa: BLE001 - whoever asks for evidence must learn why there is none
+                    self._failure = failure
+        if self._failure is not None:
+            raise self._failure
+        if provocation.name in self._refused:
+            raise Inconclusive(self._refused[provocation.name])
+        return self._evidence[provocation.name]
+
+    def has(self, provocation: Provocation) -> bool:
+        """Whether a provocation has been run and left evidence."""
+        return provocation.name in self._evidence and provocation.name not in self._refused
+
+    def dead_letter_keys(self) -> frozenset[str]:
+        """The keys of what lies in the pattern's dead-letter store now."""
+        if self.pattern.dead_letters is None:
+            return frozenset()
+        return frozenset(letter.key for letter in self.ports.dead_letters(self.pattern.dead_letters))
+
+    def starved(self, key: str) -> bool:
+        """Whether an invocation for a key ran out of time because the machine of the target was too busy to run it."""
+        interceptor = self.stack.target.interceptor
+        return interceptor is not None and any(one.starved for one in interceptor.invocations(key=key))
+
+    @property
+    def bounds(self) -> Bounds:
+        """What the stack declares about itself."""
+        return self.stack.descriptor.bounds
+
+    # -- phases --------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        self._redelivery_seconds = redelivery_seconds(self.stack, self.pattern.workers)
+        for provocation in self._needed:
+            self._benches[provocation.name] = self._bench(provocation)
+        moments = {moment: [p for p in self._needed if p.moment is moment] for moment in Moment}
+        self._say("undisturbed commands")
+        self._all([partial(self._provoke, p) for p in moments[Moment.FIRST]])
+        waiting: list[tuple[Provocation, Any]] = []
+        for window in Window:
+            waiting += self._inside(window, [p for p in moments[Moment.MIDDLE] if p.window is window])
+        aimed = [p for p in moments[Moment.MIDDLE] if p.window is None]
+        self._say(f"{len(aimed)} provocations side by side")
+        self._all(
+            [partial(self._provoke_and_observe, p) for p in aimed]
+            + [partial(self._observe, p, sent) for p, sent in waiting]
+        )
+        quiet = self._await_silence()
+        self._last_look([p for p in self._needed if p.moment is not Moment.LAST], quiet)
+        self._all([partial(self._provoke, p) for p in moments[Moment.LAST]])
+        self._last_look(moments[Moment.LAST], quiet)
+        history = self.recorder.history()
+        self._evidence = {name: bench.evidence(history) for name, bench in self._benches.items()}
+
+    def _inside(self, window: Window, provocations: Sequence[Provocation]) -> list[tuple[Provocation, Any]]:
+        if not provocations:
+            return []
+        self._say(f"fault window: {window.value}")
+        try:
+            with pulled(
+                self._levers(window),
+                stack=self.stack,
+                journal=self._journal,
+                recorder=self.recorder,
+                provocation=window.name,
+            ):
+                # One after another: a burst beside them would falsify the latencies that SF-3 compares.
+                sent = [self._provoke(p) for p in provocations]
+        except (Inconclusive, InjectionError) as reason:
+            self._refused.update({p.name: str(reason) for p in provocations})
+            return []
+        opened = [w for w in self.recorder.history().windows if w.provocation == window.name]
+        for provocation in provocations:
+            for one in opened:
+                self.recorder.add(replace(one, provocation=provocation.name))
+        return [(p, what) for p, what in zip(provocations, sent, strict=True) if p.name not in self._refused]
+
+    def _levers(self, window: Window) -> list[Lever]:
+        if window is Window.COMPUTE_DEAD:
+            if not self.pattern.workers:
+                raise Inconclusive("the descriptor names no workers for this pattern")
+            levers: list[Lever] = []
+            # Mappings first: behind a throttled function the pollers of an enabled one still receive, which uses up
+            # the receive count and moves healthy requests to the dead letters (LEVERS.md).
+            for worker in self.pattern.workers:
+                levers += MappingDisable.on(self.stack, worker)
+            levers += [FunctionThrottle.on(self.stack, worker) for worker in self.pattern.workers]
+            return levers
+        store = self.pattern.store
+        if store is None or not self.pattern.storage_roles:
+            raise Inconclusive("the descriptor does not say which role stores requests where (store, storage_roles)")
+        resource = self.stack.resource(store)
+        actions = STORING_ACTIONS.get(resource.type)
+        if actions is None:
+            raise Inconclusive(f"nothing is known about denying writes to a {resource.type}")
+        arns = (resource.arn, f"{resource.arn}/*") if resource.type == "bucket" else (resource.arn,)
+        return [
+            RoleDeny.on(self.stack, role, actions=actions, resources=arns, run=self._prefix)
+            for role in self.pattern.storage_roles
+        ]
+
+    def _provoke(self, provocation: Provocation) -> Any:
+        return self._attempt(provocation, provocation.provoke)
+
+    def _observe(self, provocation: Provocation, sent: Any) -> None:
+        if provocation.observe is None or provocation.name in self._refused:
+            return
+        observe = provocation.observe
+        self._attempt(provocation, lambda bench: observe(bench, sent))
+
+    def _attempt(self, provocation: Provocation, work: Callable[[Bench], Any]) -> Any:
+        """Do a part of a provocation; what cannot be done makes it inconclusive, and leaves the others alone."""
+        try:
+            return work(self._benches[provocation.name])
+        except (Inconclusive, InjectionError, PortError, ResourceError) as reason:
+            self._refused[provocation.name] = str(reason)
+        except HoldfastError:
+            raise
+        except Exception as crash:  # noqa: BLE001 - a crashed provocation decides nothing, and must not end the others
+            self._refused[provocation.name] = f"the provocation crashed: {type(crash).__name__}: {crash}"
+        return None
+
+    def _provoke_and_observe(self, provocation: Provocation) -> None:
+        self._observe(provocation, self._provoke(provocation))
+
+    def _all(self, jobs: Sequence[Callable[[], Any]]) -> list[Any]:
+        """Run all jobs side by side, wait for every one, then raise the first error; their results in order."""
+        if not jobs:
+            return []
+        with ThreadPoolExecutor(max_workers=len(jobs), thread_name_prefix="provocation") as pool:
+            running: list[Future[Any]] = [pool.submit(job) for job in jobs]
+        return [future.result() for future in running]
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def _await_silence(self) -> bool:
+        """Wait until nothing has been queued and nothing has run for a while."""
+        quiet_seconds = QUIET_SECONDS[self.stack.target.kind]
+        deadline_seconds = self.bounds.recovery_seconds + self._redelivery_seconds + quiet_seconds
+        busy_at = self.recorder.now_seconds()
+
+        def quiet() -> bool:
+            nonlocal busy_at
+            interrupts.check()
+            if self._busy():
+                busy_at = self.recorder.now_seconds()
+            return self.recorder.now_seconds() - busy_at >= quiet_seconds
+
+        self._say("silence on every queue and in every function", deadline_seconds)
+        return eventually(
+            quiet,
+            bool,
+            deadline_seconds=deadline_seconds,
+            interval_seconds=0.2,
+            longest_interval_seconds=0.4,
+            pause=interrupts.pause,
+        ).met
+
+    def _busy(self) -> bool:
+        if queue_depth(self.stack):
+            return True
+        interceptor = self.stack.target.interceptor
+        if interceptor is None:
+            return False
+        return interceptor.running() > 0
+
+    def _last_look(self, provocations: Sequence[Provocation], quiet: bool) -> None:  # noqa: FBT001 - one caller
+        """Observe every key once more, at every port; nothing can change any more, so verdicts rest on this."""
+        work = [
+            (bench, submission)
+            for provocation in provocations
+            if provocation.name not in self._refused
+            for bench in [self._benches[provocation.name]]
+            for submission in bench.submissions()
+        ]
+        self._say(f"a last look at {len(work)} keys")
+        side_by_side(lambda item: self._look(*item), work, 4)
+        for provocation in provocations:
+            bench = self._benches[provocation.name]
+            if not quiet:
+                bench.undecided("the stack did not become quiet, so effects may still come")
+        if self.pattern.dead_letters is not None and work:
+            letters = self.ports.dead_letters(self.pattern.dead_letters)
+            for provocation in provocations:
+                self._benches[provocation.name].keep_dead_letters(
+                    [
+                        DeadLetterSeen(
+                            key=one.key, original=one.original, body=one.body, port=self.pattern.dead_letters
+                        )
+                        for one in letters
+                    ]
+                )
+
+    def _look(self, bench: Bench, submission: Any) -> None:
+        """Read a key at every port.
+
+        The order is what makes an absence provable: the status before the effect it speaks of, and the outbox row
+        again after the message, because only a read that began later can contradict what was seen.
+        """
+        if self.pattern.status is not None:
+            self.ports.observe_status(self.pattern.status, submission, provocation=bench.name)
+        outbox = (self.pattern.row, self.pattern.message, self.pattern.row)
+        for port in (self.pattern.stored, *outbox, self.pattern.effect):
+            if port is not None:
+                self.ports.observe(port, submission, provocation=bench.name)
+
+    def _bench(self, provocation: Provocation) -> Bench:
+        return Bench(
+            name=provocation.name,
+            stack=self.stack,
+            pattern=self.pattern,
+            ports=self.ports,
+            recorder=self.recorder,
+            journal=self._journal,
+            prefix=self._prefix,
+            random=random.Random(f"{self._seed}-{provocation.name}"),  # noqa: S311 - reproducible, not secret
+            waiting=self._wait,
+            redelivery_seconds=self._redelivery_seconds,
+            room=self._room,
+        )
+
+    def _say(self, message: str, until_seconds: float = 0.0) -> None:
+        self._listener(Progress(self.stack.descriptor.name, message, until_seconds))
+
+    def _wait(self, message: str, until_seconds: float) -> None:
+        self._listener(Progress(self.stack.descriptor.name, message, until_seconds, over=not until_seconds))
+
+
+def new_prefix(clock: Callable[[], float] = time.time) -> str:
+    """A prefix for keys that no other run uses: base 36 of the time in milliseconds."""
+    number, digits = int(clock() * 1000), "0123456789abcdefghijklmnopqrstuvwxyz"
+    text = ""
+    while number:
+        number, rest = divmod(number, 36)
+        text = digits[rest] + text
+    return f"hf{text}"

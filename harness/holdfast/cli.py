@@ -1,0 +1,243 @@
+"""The command line: ``holdfast verify``, ``heal``, ``schema``, and the commands that installed packages bring."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from holdfast import __version__
+from holdfast.errors import ExitCode, HoldfastError
+
+if TYPE_CHECKING:
+    from holdfast.session import Session
+
+Command = Callable[[Sequence[str]], int]
+"""A command takes its arguments and returns an exit code."""
+
+PYTEST_OPTIONS = (
+    # Locust's own pytest plugin patches the process with gevent, which breaks ssl under boto3.
+    *("-p", "no:locust"),
+    "--no-header",
+    # This command has imported holdfast already, so pytest cannot rewrite its assertions; it has none to rewrite.
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+    # One stack that cannot be read does not keep the others from being verified.
+    "--continue-on-collection-errors",
+    # The scorecard gives the reason of every clause; a project's -ra would give them twice.
+    "-rN",
+)
+
+VERIFY_HELP = """\
+usage: holdfast verify NAME.stack.toml... [options] [pytest options]
+
+Deploys each stack, breaks it while it works, heals every fault, and judges the data that is left.
+NAME.stack.toml::SF-1 verifies one clause.
+
+  --strict                exit 3 when a clause is inconclusive
+  --target KIND           embedded, localstack or aws, instead of the descriptor's default
+  --deploy, --no-deploy   deploy the template first and remove it afterwards (default on the embedded target only)
+  --cloudformation NAME   the deployed CloudFormation stack to use
+  --allow-aws             opt in to break parts of a stack on real AWS
+  --side-by-side N        stacks verified at once (default: 4)
+  --holdfast-seed N       seed of the generated values
+  --holdfast-folder DIR   journals and verdicts (default: .holdfast)
+  -k EXPRESSION           only some clauses, e.g. -k "SF-1 or SF-2"; this and all others are pytest's: pytest --help
+
+exit codes: 0 nothing violated, 1 violated, 2 usage, descriptor, target or port, 3 inconclusive with --strict,
+4 a fault could not be healed, 130 or 143 interrupted and healed
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; anything a person can cause ends in a message, never a traceback."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help"):
+        sys.stdout.write(_help())
+        return ExitCode.HELD
+    if given[0] == "--version":
+        sys.stdout.write(f"holdfast {__version__}\n")
+        return ExitCode.HELD
+    name = given[0]
+    try:
+        command = _command(name)
+        code = command(given[1:])
+        sys.stdout.flush()
+    except HoldfastError as error:
+        sys.stderr.write(f"holdfast {name}: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt as interrupt:
+        sys.stderr.write("\nholdfast: interrupted; every fault that was in place is healed\n")
+        return 128 + (signal.SIGTERM if str(interrupt) == "SIGTERM" else signal.SIGINT)
+    except BrokenPipeError:
+        # whoever read our output has had enough, e.g. `| head`; Python would complain once more when it exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.HELD
+    return code
+
+
+def _command(name: str) -> Command:
+    """A command by its name: one of our own, or of the entry point group ``holdfast.commands``."""
+    own = OWN_COMMANDS.get(name)
+    if own is not None:
+        return own
+    installed = _installed()
+    if name not in installed:
+        known = sorted({*OWN_COMMANDS, *installed})
+        close = difflib.get_close_matches(name, known, n=1)
+        raise HoldfastError(
+            f"There is no command {name}.",
+            remedy=f"did you mean {close[0]}?" if close else f"the commands are {', '.join(known)}",
+        )
+    try:
+        command: Command = installed[name].load()
+    except Exception as error:
+        raise HoldfastError(
+            f"The command {name} cannot be loaded.",
+            cause=f"{installed[name].value}: {type(error).__name__}: {error}",
+            remedy="install the package that brings it anew",
+        ) from error
+    return command
+
+
+def _installed() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group="holdfast.commands")}
+
+
+def verify_command(arguments: Sequence[str]) -> int:
+    """Deploy, break and judge a stack: ``holdfast verify NAME.stack.toml``."""
+    import pytest
+
+    from holdfast.pytest_plugin import SUFFIX
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--strict", action="store_true")
+    parser.add_argument("--stack", action="append", default=[])
+    parser.add_argument("-h", "--help", action="store_true")
+    own, rest = parser.parse_known_args(list(arguments))
+    if own.help:
+        sys.stdout.write(VERIFY_HELP)
+        return ExitCode.HELD
+    rest += own.stack
+    stacks = [argument for argument in rest if argument.split("::")[0].endswith(SUFFIX)]
+    if not stacks:
+        raise HoldfastError(
+            "No stack descriptor was named.",
+            remedy=f"holdfast verify NAME{SUFFIX} [options]; holdfast verify --help lists the options",
+        )
+    missing = [stack for stack in stacks if not Path(stack.split("::")[0]).is_file()]
+    if missing:
+        raise HoldfastError(
+            f"There is no file {', '.join(missing)}.",
+            cause=f"it was looked for from {Path.cwd()}",
+            remedy=f"name an existing stack descriptor, NAME{SUFFIX}",
+        )
+    seen = _Watcher()
+    code = pytest.main([*PYTEST_OPTIONS, *rest], plugins=[seen])
+    return _exit_code(int(code), seen, strict=own.strict)
+
+
+def _exit_code(pytest_code: int, seen: _Watcher, *, strict: bool) -> int:
+    """Our exit code for how pytest ended and what its session found."""
+    import pytest
+
+    session = seen.session
+    if session is None:  # pytest did not come to a session, and has said why
+        return ExitCode.USAGE
+    code = session.exit_code(strict=strict)
+    signalled = session.interrupted or seen.interrupted
+    if signalled:
+        return code if code is ExitCode.NOT_HEALED else 128 + signal.Signals[signalled]
+    if pytest_code == pytest.ExitCode.NO_TESTS_COLLECTED and code is ExitCode.HELD:
+        sys.stderr.write(
+            "holdfast verify: No clause was selected.\n"
+            "  remedy: holdfast verify NAME.stack.toml --collect-only -q lists the clauses\n"
+        )
+    if code is ExitCode.HELD and pytest_code == pytest.ExitCode.TESTS_FAILED:
+        return ExitCode.VIOLATED  # an ordinary test that was named beside the stack
+    if code in (ExitCode.HELD, ExitCode.INCONCLUSIVE) and pytest_code > pytest.ExitCode.TESTS_FAILED:
+        return ExitCode.USAGE
+    return code
+
+
+class _Watcher:
+    """Keeps the plugin's session, so that it outlives pytest."""
+
+    def __init__(self) -> None:
+        self.session: Session | None = None
+        self.interrupted = ""
+
+    def pytest_sessionfinish(self, session: Any) -> None:
+        """Pytest's hook."""
+        from holdfast.session import session_of
+
+        self.session = session_of(session.config)
+
+    def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
+        """Pytest's hook; also told of what pytest itself ends early, which is no signal."""
+        if excinfo.type is KeyboardInterrupt:
+            self.interrupted = "SIGINT"
+
+
+def heal_command(arguments: Sequence[str]) -> int:
+    """Undo whatever a killed run left, from its journal alone."""
+    from holdfast.levers.healing import heal_all
+    from holdfast.levers.journal import open_entries
+    from holdfast.verification import DEFAULT_FOLDER
+
+    parser = argparse.ArgumentParser(prog="holdfast heal", description="Undo whatever a killed run left.")
+    parser.add_argument("--holdfast-folder", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="folder of the run")
+    own = parser.parse_args(list(arguments))
+    folder = own.holdfast_folder / "journal"
+    for line in open_entries(folder).damaged:
+        sys.stdout.write(f"{line}\n")
+    results = heal_all(folder)
+    for result in results:
+        where = f"{result.entry.snapshot.lever} on {result.entry.snapshot.component} of {result.entry.pin.stack}"
+        said = {"healed": result.proof, "running": "its run is still at work, so it was left alone"}
+        sys.stdout.write(f"{result.outcome}: {where}: {said.get(result.outcome, result.reason)}\n")
+        if result.remedy:
+            sys.stdout.write(f"  remedy: {result.remedy}\n")
+    if not results:
+        sys.stdout.write(f"nothing to heal: no run left a fault in {folder}\n")
+    return ExitCode.NOT_HEALED if any(result.outcome == "failed" for result in results) else ExitCode.HELD
+
+
+def schema_command(arguments: Sequence[str]) -> int:
+    """Print the JSON Schema of stack descriptors, for editors."""
+    from holdfast.stack.schema import json_schema
+
+    argparse.ArgumentParser(prog="holdfast schema", description="Print the JSON Schema of descriptors.").parse_args(
+        list(arguments)
+    )
+    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
+    return ExitCode.HELD
+
+
+def _help() -> str:
+    lines = [
+        "usage: holdfast COMMAND [options]",
+        "",
+        "Finds out whether a deployed serverless stack keeps the promises of the patterns it claims.",
+        "",
+        "commands:",
+    ]
+    for name in sorted({*OWN_COMMANDS, *_installed()}):
+        try:
+            about = (_command(name).__doc__ or "").split("\n")[0].replace("``", "")
+        except HoldfastError as error:
+            about = error.what
+        lines.append(f"  {name:<8} {about}")
+    return "\n".join([*lines, "", "holdfast COMMAND --help says more; holdfast --version prints the version", ""])
+
+
+OWN_COMMANDS: Mapping[str, Command] = {"verify": verify_command, "heal": heal_command, "schema": schema_command}
+
+if __name__ == "__main__":
+    sys.exit(main())

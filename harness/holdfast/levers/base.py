@@ -1,0 +1,98 @@
+"""What a lever is: one fault that can be put on a component, proven, taken away and proven gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self
+
+from holdfast.history.model import ErrorClass
+from holdfast.targets.base import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The state a lever found, enough to restore it from the journal alone.
+
+    Attributes:
+        lever: registered name of the lever, e.g. ``function-throttle``.
+        component: the component's name in the descriptor.
+        resource: physical name, ARN or id of what is changed.
+        found: what was there before, JSON-compatible.
+        placed: what the lever puts there, JSON-compatible; restoring is compare-and-set on this.
+    """
+
+    lever: str
+    component: str
+    resource: str
+    found: dict[str, Any]
+    placed: dict[str, Any]
+
+
+class Lever(Protocol):
+    """One fault on one component.
+
+    ``inject`` and ``heal`` change the target; ``snapshot``, ``proof`` and ``healed_proof`` only look. The order is
+    always: snapshot, journal synced to disk, inject, proof, window, heal, healed proof, journal closed (LEVERS.md,
+    rules for every lever). Healing twice is harmless.
+    """
+
+    name: ClassVar[str]
+    permissions: ClassVar[tuple[str, ...]]
+    """IAM actions that the lever needs, for ``doctor --iam``."""
+    propagation_seconds: ClassVar[float]
+    """The longest the documentation lets the change take to be felt."""
+    aimed: ClassVar[bool]
+    """Whether it waits for one key: proven by its hits when the window closes, and many may share a resource."""
+
+    @property
+    def error_class(self) -> ErrorClass:
+        """Which code path of the stack it exercises."""
+
+    @property
+    def target(self) -> Target:
+        """Where it acts."""
+
+    @property
+    def component(self) -> str:
+        """The component's name in the descriptor."""
+
+    @property
+    def resource(self) -> str:
+        """ARN or id of what it changes; the guard rail and the lock go by it."""
+
+    @property
+    def key(self) -> str:
+        """The key it is aimed at; empty for a fault on everything."""
+
+    @classmethod
+    def restoring(cls, target: Target, snapshot: Snapshot) -> Self:
+        """The lever again, from its journal entry, to heal with."""
+
+    def snapshot(self) -> Snapshot:
+        """Read and return the state found; changes nothing.
+
+        Raises:
+            Inconclusive: the target cannot do this; the message is the reason.
+            InjectionError: the fault is already there, from somebody else.
+        """
+
+    def inject(self, snapshot: Snapshot) -> None:
+        """Put the fault in place."""
+
+    def proof(self) -> str:
+        """One sentence of evidence that the fault bites, saying what it rests on; empty when it does not."""
+
+    def hits(self) -> int:
+        """How often it bit; 0 where it cannot be counted."""
+
+    def heal(self, snapshot: Snapshot) -> None:
+        """Restore what ``snapshot`` found, by compare-and-set or by removing only what was added."""
+
+    def healed_proof(self, snapshot: Snapshot) -> str:
+        """One sentence of evidence that the fault is gone; empty when it is not.
+
+        Says so when somebody else changed the same thing meanwhile and it was left as it is.
+        """
+
+    def by_hand(self, snapshot: Snapshot) -> str:
+        """The exact command that heals it by hand."""

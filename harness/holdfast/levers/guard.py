@@ -1,0 +1,81 @@
+"""The guard rail: nothing outside the resources that the descriptor resolves to is ever changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from holdfast.errors import GuardRailError, ResourceError
+from holdfast.levers.base import Lever
+from holdfast.levers.journal import Journal, Pin
+
+if TYPE_CHECKING:
+    from holdfast.stack.resolve import Stack
+
+
+def allow(lever: Lever, stack: Stack, journal: Journal) -> None:
+    """Let a lever through, or refuse it before anything is read or changed.
+
+    Args:
+        lever: what would act.
+        stack: the only stack it may act on.
+        journal: the run's journal, pinned to one account, region and stack.
+
+    Raises:
+        GuardRailError: the lever reaches outside the stack, or the place is not the pinned one.
+    """
+    pinned = Pin.of(stack)
+    if journal.pin != pinned:
+        raise GuardRailError(
+            f"the run is pinned to {_said(journal.pin)}, not to {_said(pinned)}; nothing was changed",
+            remedy="start a run of its own for each stack",
+        )
+    target = lever.target
+    if (target.kind, target.endpoint_url, target.account, target.region) != (pinned.kind, *pinned.place()):
+        raise GuardRailError(
+            f"{lever.name} would act in account {target.account}, region {target.region} ({target.kind}), "
+            f"but the stack is in {_said(pinned)}; nothing was changed",
+        )
+    aws = stack.descriptor.target.aws
+    if target.kind == "aws" and (aws is None or (aws.account, aws.region) != (target.account, target.region)):
+        raise GuardRailError(
+            f"account {target.account} and region {target.region} are not pinned in the descriptor of {pinned.stack}",
+            remedy=f'add [target.aws] with account = "{target.account}" and region = "{target.region}"',
+        )
+    if not _within(lever, stack):
+        raise GuardRailError(
+            f"{lever.name} would change {lever.resource}, which is not part of component {lever.component!r} "
+            f"of {stack.descriptor.name}; nothing was changed",
+            remedy="name the resource as a component of the descriptor if it may be broken",
+        )
+    _same_place(lever, pinned)
+
+
+def _within(lever: Lever, stack: Stack) -> bool:
+    """Whether a lever changes its component, or what derives from it: its execution role, its mappings."""
+    try:
+        resource = stack.resource(lever.component)
+    except ResourceError as error:
+        raise GuardRailError(
+            f"{lever.component!r} is no component of {stack.descriptor.name}; nothing was changed"
+        ) from error
+    if lever.resource in {resource.arn, resource.role} - {""}:
+        return True
+    if resource.type != "function" or lever.resource.startswith("arn:"):
+        return False
+    return any(mapping.uuid == lever.resource for mapping in stack.mappings(lever.component))
+
+
+def _same_place(lever: Lever, pinned: Pin) -> None:
+    """An ARN names its account and, where the service has regions, its region: both must be the pinned ones."""
+    if not lever.resource.startswith("arn:"):
+        return
+    region, account = [*lever.resource.split(":", 5), "", "", "", "", ""][3:5]
+    if account not in ("", pinned.account) or region not in ("", pinned.region):
+        raise GuardRailError(
+            f"{lever.resource} is outside account {pinned.account} and region {pinned.region}; nothing was changed",
+            remedy="a fault may only be put on the pinned account and region",
+        )
+
+
+def _said(pin: Pin) -> str:
+    return f"stack {pin.stack} in account {pin.account}, region {pin.region} ({pin.kind})"

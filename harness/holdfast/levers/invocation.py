@@ -1,0 +1,172 @@
+"""A fault aimed at the invocations, or at one AWS call, of one function for one key."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, Self
+from weakref import WeakKeyDictionary
+
+from holdfast.errors import GuardRailError, Inconclusive
+from holdfast.history.model import ErrorClass
+from holdfast.levers.base import Snapshot
+from holdfast.targets.base import Capability, Interceptor, Rule, Target
+
+if TYPE_CHECKING:
+    from holdfast.stack.resolve import Stack
+
+NO_RULE = Rule(id="", action="fail")
+
+_THROTTLES = frozenset({"ProvisionedThroughputExceededException", "SlowDown", "RequestLimitExceeded"})
+_DENIALS = frozenset({"AccessDenied", "AccessDeniedException"})
+_CLASSES = {
+    "fail": ErrorClass.FAILURE,
+    "throttle": ErrorClass.THROTTLE,
+    "kill": ErrorClass.CRASH,
+    "delay": ErrorClass.TIMEOUT,
+    "drop": ErrorClass.LOST_ANSWER,
+}
+_DONE = {
+    "fail": "failed",
+    "throttle": "throttled",
+    "kill": "killed",
+    "delay": "delayed",
+    "refuse": "refused",
+    "drop": "lost the answer of",
+}
+
+
+class _Looks:
+    """What an interceptor last said about its rules, shared by all faults on it.
+
+    Hundreds of aimed faults are healed at once; each may rest on one look at the rules, if that look came after its own
+    removal.
+    """
+
+    def __init__(self) -> None:
+        self._last: WeakKeyDictionary[Interceptor, tuple[float, frozenset[str]]] = WeakKeyDictionary()
+
+    def rules_after(self, interceptor: Interceptor, moment_seconds: float) -> frozenset[str]:
+        """Ids of the rules in force at some time after this moment."""
+        last = self._last.get(interceptor)
+        if last is None or last[0] <= moment_seconds:
+            last = (time.monotonic(), frozenset(rule.id for rule in interceptor.rules()))
+            self._last[interceptor] = last
+        return last[1]
+
+
+_LOOKS = _Looks()
+
+
+@dataclass(slots=True, kw_only=True)
+class InvocationFault:
+    """A rule in the interceptor between the functions and the emulator.
+
+    It waits for its key, so it is proven by its hits when the window closes, not when it opens; any number may be in
+    force side by side on one function. It lives in the interceptor alone: it is gone with it.
+
+    Args:
+        target: a target with an interceptor.
+        component: the function, by its name in the descriptor.
+        resource: ARN of the function.
+        rule: the fault; its function is the physical name.
+    """
+
+    name: ClassVar[str] = "invocation-fault"
+    permissions: ClassVar[tuple[str, ...]] = ()
+    propagation_seconds: ClassVar[float] = 5.0
+    aimed: ClassVar[bool] = True
+
+    target: Target
+    component: str
+    resource: str
+    rule: Rule
+    _removed_at: float = field(default=0.0, init=False)
+
+    @classmethod
+    def on(cls, stack: Stack, component: str, rule: Rule) -> Self:
+        """The lever on a function of a stack; the rule's function is filled in."""
+        found = stack.resource(component)
+        rule = replace(rule, function=found.name)
+        return cls(target=stack.target, component=component, resource=found.arn, rule=rule)
+
+    @classmethod
+    def restoring(cls, target: Target, snapshot: Snapshot) -> Self:
+        """The lever again, from its journal entry."""
+        rule = replace(NO_RULE, id=snapshot.resource)
+        return cls(target=target, component=snapshot.component, resource=snapshot.placed["function"], rule=rule)
+
+    @property
+    def key(self) -> str:
+        """The key it is aimed at."""
+        return self.rule.key
+
+    @property
+    def error_class(self) -> ErrorClass:
+        """Which code path it exercises; a refused call by the error that it answers."""
+        if self.rule.action == "refuse":
+            if self.rule.error in _THROTTLES or "Throttl" in self.rule.error:
+                return ErrorClass.THROTTLE
+            return ErrorClass.DENIED if self.rule.error in _DENIALS else ErrorClass.FAILURE
+        return _CLASSES[self.rule.action]
+
+    def snapshot(self) -> Snapshot:
+        """Nothing is found: a rule is only ever added."""
+        name = self.resource.split(":function:", 1)[-1]
+        if self.rule.function != name:
+            raise GuardRailError(
+                f"rule {self.rule.id} is for function {self.rule.function or 'any'}, not {name}; nothing was changed",
+                remedy="make the fault with InvocationFault.on, which fills in the function",
+            )
+        capability = Capability.INVOCATION_FAULTS if self.rule.point == "invocation" else Capability.CALL_FAULTS
+        support = self.target.supports(capability)
+        if self.target.interceptor is None or not support.supported:
+            why = support.reason or "it has no interceptor"
+            raise Inconclusive(f"no fault can be aimed at {self.component} on the {self.target.kind} target: {why}")
+        return Snapshot(
+            lever=self.name,
+            component=self.component,
+            resource=self.rule.id,
+            found={},
+            placed={"rule": self.rule.id, "function": self.resource},
+        )
+
+    def inject(self, snapshot: Snapshot) -> None:  # noqa: ARG002 - the rule says it all
+        """Put the rule in force."""
+        assert self.target.interceptor is not None
+        self.target.interceptor.add(self.rule)
+
+    def proof(self) -> str:
+        """The interceptor counted hits."""
+        hits = self.hits()
+        if hits == 0:
+            return ""
+        rule = self.rule
+        what = f"the invocation of {rule.function}"
+        if rule.point == "call":
+            call = ":".join(part for part in (rule.service, rule.operation) if part) or "an AWS call"
+            what = f"{call} of {rule.function}"
+        times = "once" if hits == 1 else f"{hits} times"
+        return f"the interceptor {_DONE[rule.action]} {what} {times}, {rule.when} it had run"
+
+    def hits(self) -> int:
+        """Hits counted so far, also after the rule was removed."""
+        return 0 if self.target.interceptor is None else self.target.interceptor.hits(self.rule.id)
+
+    def heal(self, snapshot: Snapshot) -> None:
+        """Take the rule out."""
+        if self.target.interceptor is not None:
+            self.target.interceptor.remove(snapshot.placed["rule"])
+        self._removed_at = time.monotonic()
+
+    def healed_proof(self, snapshot: Snapshot) -> str:
+        """The rule is not in force."""
+        rule = snapshot.placed["rule"]
+        if self.target.interceptor is None:
+            return f"rule {rule} ended with its interceptor"
+        in_force = _LOOKS.rules_after(self.target.interceptor, self._removed_at)
+        return "" if rule in in_force else f"rule {rule} is no longer in force"
+
+    def by_hand(self, snapshot: Snapshot) -> str:
+        """There is no command: the rule dies with the target."""
+        return f"end the {self.target.kind} target; rule {snapshot.placed['rule']} lives in its interceptor alone"

@@ -1,0 +1,35 @@
+"""Every lever by its name, so that a journal entry is enough to heal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from holdfast.errors import HealError
+from holdfast.levers.base import Lever, Snapshot
+from holdfast.levers.function import FunctionThrottle
+from holdfast.levers.invocation import InvocationFault
+from holdfast.levers.mapping import MappingDisable
+from holdfast.levers.role import RoleDeny
+from holdfast.targets.base import Target
+
+LEVERS: Mapping[str, type[Lever]] = MappingProxyType(
+    {lever.name: lever for lever in (FunctionThrottle, MappingDisable, RoleDeny, InvocationFault)}
+)
+
+
+def restoring(target: Target, snapshot: Snapshot, levers: Mapping[str, type[Lever]] = LEVERS) -> Lever:
+    """The lever that made a snapshot, able to heal it.
+
+    Raises:
+        HealError: no lever has that name.
+    """
+    try:
+        lever = levers[snapshot.lever]
+    except KeyError:
+        raise HealError(
+            f"there is no lever named {snapshot.lever!r}",
+            cause="the journal was written by another version of Holdfast",
+            remedy=f"heal with that version, or set {snapshot.resource} back to {snapshot.found} by hand",
+        ) from None
+    return lever.restoring(target, snapshot)

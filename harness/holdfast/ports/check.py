@@ -1,0 +1,214 @@
+"""Whether every port can be used, found out by reads alone before anything is injected."""
+
+from __future__ import annotations
+
+import random
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+from holdfast.errors import PortError
+from holdfast.ports.context import PortContext
+from holdfast.ports.dead_letters import read_dead_letters
+from holdfast.ports.effect import read_effect
+from holdfast.ports.expression import check_expression
+from holdfast.ports.status import read_status
+from holdfast.ports.transports.address import address
+from holdfast.ports.transports.python import load
+from holdfast.ports.transports.web import CONNECT_TIMEOUT_SECONDS
+from holdfast.stack.base import Json
+from holdfast.stack.commands import AnyCall, Command, HttpCall, PythonCall
+from holdfast.stack.effects import (
+    AnySource,
+    DeltaMeasure,
+    DynamoGetSource,
+    DynamoQuerySource,
+    HttpSource,
+    MembershipMeasure,
+    PresenceMeasure,
+    PythonSource,
+    SqsMessagesSource,
+    SumMeasure,
+)
+from holdfast.stack.generate import Submission, draw
+from holdfast.stack.readers import Located, read
+from holdfast.stack.resolve import Stack
+from holdfast.stack.templates import placeholders
+
+_COMPONENT_KEYS = ("api", "queue", "topic", "bus", "function", "state_machine", "bucket", "table")
+_BY_ARN = frozenset({"topic", "rule", "state_machine"})
+_NO_ANSWER_CAUSE = "the name does not exist, nothing listens there, or the network is closed"
+
+
+def check(stack: Stack, context_for: Callable[[Submission, float], PortContext]) -> None:
+    """Use every port once without changing anything.
+
+    Args:
+        stack: the resolved stack.
+        context_for: makes the context of one read for a submission, with a timeout in seconds.
+
+    Raises:
+        PortError: a port is wrong, answers garbage, or shows effects of a key that was never used.
+        ResourceError: a component is missing or may not be read.
+        TargetError: the target does not answer.
+        DescriptorError: a placeholder stands for nothing.
+    """
+    descriptor = stack.descriptor
+    _check_expressions(stack)
+    for component in dict.fromkeys(_components(stack)):
+        _check_component(stack, component)
+    unused = unused_submission(stack)
+    for name, command in descriptor.commands.items():
+        _check_command(f"command {name}", command, context_for(unused, command.timeout_seconds))
+    for name, effect in descriptor.effects.items():
+        port = f"effect {name}"
+        _refuse_counted(port, read_effect(effect, context_for(unused, CONNECT_TIMEOUT_SECONDS), port).count, unused.key)
+    for name, status in descriptor.statuses.items():
+        port = f"status {name}"
+        _, state = read_status(status, context_for(unused, CONNECT_TIMEOUT_SECONDS), port)
+        if state in status.done:
+            raise PortError(
+                f"{port} already says {state} for a key never used",
+                cause=f"it was read for {unused.key}, so what it reads does not depend on the key alone",
+                remedy="put {key} into its source, so that each key has a status of its own",
+            )
+    for name, letters in descriptor.dead_letters.items():
+        read_dead_letters(letters, stack, name)
+
+
+def unused_submission(stack: Stack) -> Submission:
+    """A submission with a key that nobody has used, and the fields of every command."""
+    key = f"holdfast-check-{uuid.uuid4().hex}"
+    rng = random.Random(key)  # noqa: S311 - test data
+    fields: dict[str, Json] = {}
+    value = ""
+    for command in stack.descriptor.commands.values():
+        drawn = draw(command, key, rng)
+        fields = {**drawn.fields, **fields}
+        value = value or drawn.value
+    return Submission(key, value, fields)
+
+
+def _refuse_counted(port: str, count: int, key: str) -> None:
+    if count:
+        raise PortError(
+            f"{port} already counts {count} for a key never used",
+            cause=f"it was read for {key}, so what it matches does not depend on the key alone",
+            remedy="put {key} into its partition, prefix, path, match or equals: each key has effects of its own",
+        )
+
+
+def _check_component(stack: Stack, component: str) -> None:
+    resource = stack.resource(component)
+    if resource.type == "process" or (resource.type == "api" and not resource.arn):
+        return
+    read(
+        Located(
+            component=component,
+            type=resource.type,
+            physical=resource.arn if resource.type in _BY_ARN else resource.name,
+            stage=resource.stage or None,
+        ),
+        stack.target,
+    )
+
+
+def _components(stack: Stack) -> Iterator[str]:
+    descriptor = stack.descriptor
+    parts: list[object] = [call for command in descriptor.commands.values() for call in command.calls]
+    parts += [source for effect in descriptor.effects.values() for source in effect.sources]
+    parts += [status.source for status in descriptor.statuses.values()]
+    parts += list(descriptor.dead_letters.values())
+    for part in parts:
+        for name in _COMPONENT_KEYS:
+            component = getattr(part, name, None)
+            if isinstance(component, str):
+                yield component
+
+
+def _check_command(port: str, command: Command, context: PortContext) -> None:
+    saved: set[str] = set()
+    for at, call in enumerate(command.calls):
+        if isinstance(call, PythonCall):
+            load(call.callable, context.stack.path)
+        if isinstance(call, HttpCall) and not saved & _in_address(call):
+            url, _ = address(call, context)
+            _check_reachable(f"{port}: call {at + 1}", url)
+        saved |= set(call.save)
+
+
+def _in_address(call: HttpCall) -> frozenset[str]:
+    return frozenset(name.partition(".")[0] for name in placeholders([call.url or "", call.path]))
+
+
+def _check_reachable(port: str, url: str) -> None:
+    """Open and close a connection: a request would be a command."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise PortError(
+            f"{port} has no usable URL",
+            cause=f"it renders to {url!r}",
+            remedy="give a whole http:// or https:// URL, or api and path",
+        )
+    default = 443 if parts.scheme == "https" else 80
+    try:
+        socket.create_connection((parts.hostname, parts.port or default), CONNECT_TIMEOUT_SECONDS).close()
+    except OSError as error:
+        raise PortError(
+            f"{port}: {parts.hostname}:{parts.port or default} cannot be reached",
+            cause=f"{_NO_ANSWER_CAUSE} ({error})",
+            remedy="correct the url in the descriptor, or start what should listen there",
+        ) from None
+
+
+def _check_expressions(stack: Stack) -> None:
+    descriptor = stack.descriptor
+    for name, command in descriptor.commands.items():
+        _check_command_expressions(f"commands.{name}", command)
+    for name, effect in descriptor.effects.items():
+        for at, source in enumerate(effect.sources):
+            _check_source_expressions(f"effects.{name}.sources[{at}]", source, stack)
+    for name, status in descriptor.statuses.items():
+        _check_source_expressions(f"statuses.{name}.source", status.source, stack)
+        check_expression(status.state, f"statuses.{name}.state")
+    for name, letters in descriptor.dead_letters.items():
+        check_expression(letters.key, f"dead_letters.{name}.key")
+        if letters.original is not None:
+            check_expression(letters.original, f"dead_letters.{name}.original")
+
+
+def _check_command_expressions(where: str, command: Command) -> None:
+    for side in ("acknowledged", "refused"):
+        rule = getattr(command.acknowledgement, side)
+        if isinstance(rule, str):
+            check_expression(rule, f"{where}.acknowledgement.{side}", boolean=True)
+    for at, call in enumerate(command.calls):
+        _check_saves(f"{where}.calls[{at}]", call)
+
+
+def _check_saves(where: str, call: AnyCall) -> None:
+    for name, expression in call.save.items():
+        check_expression(expression, f"{where}.save.{name}")
+
+
+def _check_source_expressions(where: str, source: AnySource, stack: Stack) -> None:
+    for name in ("value", "body", "order"):
+        expression = getattr(source, name)
+        if expression is not None:
+            check_expression(expression, f"{where}.{name}")
+    if source.where is not None:
+        check_expression(source.where, f"{where}.where", boolean=True)
+    match source:
+        case HttpSource():
+            check_expression(source.entries, f"{where}.entries")
+        case SqsMessagesSource():
+            check_expression(source.match, f"{where}.match")
+        case PythonSource():
+            load(source.callable, stack.path)
+        case DynamoGetSource() | DynamoQuerySource():
+            rule = source.measure
+            if isinstance(rule, PresenceMeasure | DeltaMeasure | MembershipMeasure | SumMeasure):
+                check_expression(rule.path, f"{where}.measure.path")
+        case _:
+            pass

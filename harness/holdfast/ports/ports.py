@@ -1,0 +1,213 @@
+"""The ways in and out of one stack; all that passes is recorded, nothing is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from types import TracebackType
+from typing import TypeVar
+
+from holdfast.errors import PortError, ResourceError, TargetError
+from holdfast.history.model import Observation, Operation
+from holdfast.history.recorder import Recorder
+from holdfast.ports.check import check
+from holdfast.ports.command import submit
+from holdfast.ports.context import PortContext
+from holdfast.ports.dead_letters import DeadLetter, read_dead_letters
+from holdfast.ports.effect import Seen, read_effect
+from holdfast.ports.redact import Redactor
+from holdfast.ports.redrive import redrive
+from holdfast.ports.status import read_status
+from holdfast.ports.transports.web import WebClient
+from holdfast.stack.commands import Command
+from holdfast.stack.generate import Submission
+from holdfast.stack.resolve import Stack
+from holdfast.stack.templates import suggestion
+
+_READ_TIMEOUT_SECONDS = 10.0
+
+T = TypeVar("T")
+
+
+class Ports:
+    """The ways in and out of one stack, for any number of threads.
+
+    Args:
+        stack: the resolved stack.
+        recorder: takes every operation and observation.
+    """
+
+    def __init__(self, stack: Stack, recorder: Recorder) -> None:
+        self._stack = stack
+        self._recorder = recorder
+        self._web = WebClient()
+        _, secret_key, token = stack.target.credentials()
+        self._redactor = Redactor((secret_key, token, *stack.descriptor.secrets))
+
+    def submit(
+        self,
+        command: str,
+        submission: Submission,
+        *,
+        provocation: str = "",
+        role: str = "",
+        group: str = "",
+        sequence: int = -1,
+        lose_answer: bool = False,
+        variant: Command | None = None,
+    ) -> Operation:
+        """Send one command and record how it went; whatever the stack does becomes an outcome, never an exception.
+
+        Args:
+            command: name of the command port.
+            submission: key, value and fields.
+            provocation: name of the provocation that sends it.
+            role: what the provocation means it to be, e.g. ``healthy``.
+            group: ordering group.
+            sequence: position within its group.
+            lose_answer: send it whole, then drop the connection without reading the answer.
+            variant: sent in place of the command, e.g. with a malformed body.
+
+        Raises:
+            PortError: it cannot be sent at all: the descriptor or a Python port is wrong.
+            DescriptorError: a placeholder stands for nothing.
+            ResourceError: a component is missing.
+        """
+        port = variant or self._named(self._stack.descriptor.commands, command, "command")
+        context = self._context(submission, port.timeout_seconds, lose_answer=lose_answer)
+        identity = self._recorder.next_id()
+        invoked_seconds = self._recorder.now_seconds()
+        done = submit(port, context)
+        answered = bool(done.answer.status) and not done.answer.error
+        operation = Operation(
+            id=identity,
+            key=submission.key,
+            command=command,
+            provocation=provocation,
+            invoked_seconds=invoked_seconds,
+            completed_seconds=self._recorder.now_seconds() if answered else None,
+            outcome=done.outcome,
+            value=submission.value,
+            body=done.body,
+            role=role,
+            status=self._redactor.shorten(done.answer.summary(), done.secrets),
+            answer=self._redactor.shorten(done.answer.text, done.secrets),
+            group=group,
+            sequence=sequence,
+        )
+        self._recorder.add(operation)
+        return operation
+
+    def observe(self, effect: str, submission: Submission, *, provocation: str = "") -> Observation:
+        """Count one effect of one key and record it; a read that fails is incomplete, its reason is the state.
+
+        Args:
+            effect: name of the effect port.
+            submission: whose effect.
+            provocation: name of the provocation that looks.
+        """
+        port = self._named(self._stack.descriptor.effects, effect, "effect")
+        context = self._context(submission, _READ_TIMEOUT_SECONDS)
+        return self._observed(
+            effect, submission, provocation, lambda: (read_effect(port, context, f"effect {effect}"), "")
+        )
+
+    def observe_status(self, status: str, submission: Submission, *, provocation: str = "") -> Observation:
+        """Read what the system reports about one key and record it; count 0 and an empty state when it reports nothing.
+
+        Args:
+            status: name of the status port.
+            submission: whose status.
+            provocation: name of the provocation that looks.
+        """
+        port = self._named(self._stack.descriptor.statuses, status, "status")
+        context = self._context(submission, _READ_TIMEOUT_SECONDS)
+        return self._observed(status, submission, provocation, lambda: read_status(port, context, f"status {status}"))
+
+    def dead_letters(self, name: str) -> tuple[DeadLetter, ...]:
+        """Every dead letter of a port, left where it is.
+
+        Raises:
+            ResourceError: the queue or bucket is missing or may not be read.
+            TargetError: the target does not answer.
+        """
+        port = self._named(self._stack.descriptor.dead_letters, name, "dead_letters")
+        return read_dead_letters(port, self._stack, name)
+
+    def redrive(self, name: str, keys: Collection[str]) -> int:
+        """Move the dead letters of these keys, and no others, back to their source; returns how many.
+
+        Raises:
+            PortError: these dead letters cannot be redriven.
+            GuardRailError: their source is no component of the stack.
+            ResourceError: the queue is missing or may not be used.
+            TargetError: the target does not answer.
+        """
+        port = self._named(self._stack.descriptor.dead_letters, name, "dead_letters")
+        return redrive(port, self._stack, name, keys)
+
+    def check(self) -> None:
+        """Use every port once by reads alone; to be called before anything is injected.
+
+        Raises:
+            PortError: a port cannot be used, or answers what it must not.
+            ResourceError: a component is missing or may not be read.
+            TargetError: the target does not answer.
+            DescriptorError: a placeholder stands for nothing.
+        """
+        check(self._stack, self._context)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._web.close()
+
+    def __enter__(self) -> Ports:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _context(self, submission: Submission, timeout_seconds: float, *, lose_answer: bool = False) -> PortContext:
+        return PortContext(
+            stack=self._stack,
+            submission=submission,
+            values=self._stack.values(submission),
+            timeout_seconds=timeout_seconds,
+            web=self._web,
+            lose_answer=lose_answer,
+        )
+
+    def _observed(
+        self, port: str, submission: Submission, provocation: str, look: Callable[[], tuple[Seen, str]]
+    ) -> Observation:
+        started_seconds = self._recorder.now_seconds()
+        complete = True
+        try:
+            seen, state = look()
+        except (PortError, ResourceError, TargetError) as error:
+            seen, complete = Seen(0), False
+            state = self._redactor.shorten(": ".join(part for part in (error.what.rstrip("."), error.cause) if part))
+        observation = Observation(
+            port=port,
+            key=submission.key,
+            count=seen.count,
+            started_seconds=started_seconds,
+            completed_seconds=self._recorder.now_seconds(),
+            values=seen.values,
+            bodies=seen.bodies,
+            state=state,
+            orders=seen.orders,
+            complete=complete,
+            provocation=provocation,
+        )
+        self._recorder.add(observation)
+        return observation
+
+    def _named(self, ports: Mapping[str, T], name: str, kind: str) -> T:
+        try:
+            return ports[name]
+        except KeyError:
+            raise PortError(
+                f"the stack {self._stack.descriptor.name} has no {kind} {name}", remedy=suggestion(name, ports)
+            ) from None

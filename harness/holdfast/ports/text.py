@@ -1,0 +1,35 @@
+"""One way to turn JSON, and bytes into text, so that what is sent and what is seen compare equal."""
+
+from __future__ import annotations
+
+import json
+
+from holdfast.stack.base import Json
+
+
+def text_of(value: Json) -> str:
+    """Strings as they are; other JSON as compact JSON in its own key order."""
+    return value if isinstance(value, str) else json_text(value)
+
+
+def json_text(value: Json) -> str:
+    """Compact JSON; non-ASCII characters stay, unless a lone surrogate makes that impossible in UTF-8."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=True, sort_keys=False)
+    return text
+
+
+def decoded(data: bytes) -> str:
+    """Bytes as UTF-8; bytes that are none survive as lone surrogates."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def encoded(text: str) -> bytes:
+    """The reverse of `decoded`; other lone surrogates are sent as they are."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,1 @@
+"""One module per way in: each makes one call and says what came back."""

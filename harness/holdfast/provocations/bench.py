@@ -1,0 +1,323 @@
+"""What a provocation works with: ports, aimed faults, keys of its own, and waits that end."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from holdfast.checkers.recovery import Sample
+from holdfast.errors import Inconclusive
+from holdfast.history.model import DeadLetterSeen, History, Operation, Outcome
+from holdfast.history.recorder import Recorder
+from holdfast.levers.invocation import InvocationFault
+from holdfast.levers.journal import Journal
+from holdfast.levers.pull import pulled
+from holdfast.levers.signals import interrupts
+from holdfast.ports.ports import Ports
+from holdfast.provocations.model import Evidence, FaultPoint
+from holdfast.stack.base import Json
+from holdfast.stack.commands import Command
+from holdfast.stack.descriptor import Bounds, Pattern
+from holdfast.stack.generate import Submission, draw
+from holdfast.stack.resolve import Stack
+from holdfast.targets.base import Interceptor, Rule
+from holdfast.waiting import Waited, eventually
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Aimed faults in force, and how often each hit."""
+
+    interceptor: Interceptor
+    rules: tuple[Rule, ...]
+
+    def hits(self, key: str) -> int:
+        """How often the faults aimed at a key have hit."""
+        return sum(self.interceptor.hits(rule.id) for rule in self.rules if rule.key == key)
+
+    def bitten(self) -> int:
+        """How many of the faults have hit."""
+        return sum(self.interceptor.hits(rule.id) > 0 for rule in self.rules)
+
+
+@dataclass(slots=True)
+class Bench:
+    """One provocation's working place.
+
+    Attributes:
+        name: the provocation.
+        stack: the resolved stack.
+        pattern: the pattern under test.
+        ports: the stack's ports; everything sent through them is recorded.
+        recorder: the run's history.
+        journal: where every fault is written before it is put in place.
+        prefix: begins every key of this run, so that runs do not meet.
+        random: seeded source of generated fields.
+        waiting: told what is waited for, and for how many seconds at most; 0 when that wait is over.
+        redelivery_seconds: how long a request may be on its way through all its deliveries; 0 where nothing is
+            delivered again.
+        room: bounds how many commands of the whole run are under way, so that trying does not become a load test.
+    """
+
+    name: str
+    stack: Stack
+    pattern: Pattern
+    ports: Ports
+    recorder: Recorder
+    journal: Journal
+    prefix: str
+    random: random.Random
+    waiting: Callable[[str, float], None]
+    redelivery_seconds: float
+    room: threading.Semaphore
+    sample: Sample | None = None
+    _submissions: dict[str, Submission] = field(default_factory=dict)
+    _notes: list[str] = field(default_factory=list)
+    _undecided: list[str] = field(default_factory=list)
+    _points: list[tuple[str, FaultPoint]] = field(default_factory=list)
+    _figures: dict[str, float] = field(default_factory=dict)
+    _dead_letters: dict[str, DeadLetterSeen] = field(default_factory=dict)
+    _rule_numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def bounds(self) -> Bounds:
+        """What the stack declares about itself."""
+        return self.stack.descriptor.bounds
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long to wait for an effect, redeliveries included."""
+        return self.bounds.effect_seconds + self.redelivery_seconds
+
+    @property
+    def command(self) -> Command:
+        """The command of the pattern."""
+        return self.stack.descriptor.commands[self.pattern.command]
+
+    @property
+    def interceptor(self) -> Interceptor:
+        """The target's interceptor.
+
+        Raises:
+            Inconclusive: the target has none.
+        """
+        if self.stack.target.interceptor is None:
+            raise Inconclusive(
+                f"the {self.stack.target.kind} target has no interceptor, so no fault can be aimed at one command"
+            )
+        return self.stack.target.interceptor
+
+    def function_name(self, component: str) -> str:
+        """Physical name of a function component."""
+        return self.stack.resource(component).name
+
+    # -- commands ------------------------------------------------------------------------------------------------
+
+    def draw(self, count: int, overrides: dict[str, Json] | None = None) -> list[Submission]:
+        """Generate so many submissions with keys of their own."""
+        with self._lock:
+            made = []
+            for _ in range(count):
+                key = f"{self.prefix}-{self.name}-{len(self._submissions):04d}"
+                submission = draw(self.command, key, self.random, overrides or {})
+                self._submissions[key] = submission
+                made.append(submission)
+            return made
+
+    def again(self, submission: Submission) -> Submission:
+        """The same key with another payload."""
+        with self._lock:
+            return draw(self.command, submission.key, self.random, {})
+
+    def submit(
+        self, submission: Submission, role: str = "healthy", *, group: str = "", sequence: int = -1, **options: Any
+    ) -> Operation:
+        """Send one command and record it."""
+        return self.ports.submit(
+            self.pattern.command,
+            submission,
+            provocation=self.name,
+            role=role,
+            group=group,
+            sequence=sequence,
+            **options,
+        )
+
+    def submit_all(self, submissions: Sequence[Submission], role: str = "healthy", width: int = 8) -> list[Operation]:
+        """Send many commands, ``width`` at a time, as far as there is room."""
+
+        def submit(submission: Submission) -> Operation:
+            with self.room:
+                return self.submit(submission, role)
+
+        return side_by_side(submit, submissions, width)
+
+    def at_once(self, submissions: Sequence[Submission], role: str = "concurrent") -> list[Operation]:
+        """Send all commands at the same moment, released by a barrier."""
+        barrier = threading.Barrier(len(submissions))
+
+        def released(submission: Submission) -> Operation:
+            barrier.wait(timeout=10)
+            return self.submit(submission, role)
+
+        return side_by_side(released, submissions, len(submissions))
+
+    # -- faults --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def aimed(self, faults: Sequence[tuple[str, Rule]]) -> Iterator[Aim]:
+        """Keep faults, each aimed at one key of one component, in force; they are taken out at the end.
+
+        Args:
+            faults: component name and rule; the rule's id is made unique and its function filled in here.
+
+        Raises:
+            Inconclusive: the target has no interceptor.
+        """
+        interceptor = self.interceptor
+        start = next(self._rule_numbers)
+        rules = [replace(rule, id=f"{self.prefix}-{self.name}-{start}-{at}") for at, (_, rule) in enumerate(faults)]
+        levers = [
+            InvocationFault.on(self.stack, component, rule) for (component, _), rule in zip(faults, rules, strict=True)
+        ]
+        with pulled(levers, stack=self.stack, journal=self.journal, recorder=self.recorder, provocation=self.name):
+            yield Aim(interceptor, tuple(rules))
+
+    # -- waiting -------------------------------------------------------------------------------------------------
+
+    def until(self, what: str, look: Callable[[], T], met: Callable[[T], bool], deadline_seconds: float) -> Waited[T]:
+        """Wait for a condition, telling what is waited for."""
+
+        def looked() -> T:
+            interrupts.check()
+            return look()
+
+        said = f"{self.name}: {what}"
+        self.waiting(said, deadline_seconds)
+        try:
+            return eventually(
+                looked,
+                met,
+                deadline_seconds=deadline_seconds,
+                interval_seconds=0.2,
+                longest_interval_seconds=1.0,
+                pause=interrupts.pause,
+            )
+        finally:
+            self.waiting(said, 0.0)
+
+    def await_effects(
+        self, submissions: Sequence[Submission], *, effect: str | None = None, deadline_seconds: float | None = None
+    ) -> list[Submission]:
+        """Wait until every submission shows its effect; returns those that do not by the deadline."""
+        port = effect or self.pattern.effect
+        missing = list(submissions)
+
+        def look() -> list[Submission]:
+            seen = side_by_side(lambda one: self.ports.observe(port, one, provocation=self.name), missing, 4)
+            missing[:] = [one for one, observation in zip(missing, seen, strict=True) if observation.count < 1]
+            return missing
+
+        deadline = self.patience_seconds if deadline_seconds is None else deadline_seconds
+        return self.until(f"{len(missing)} effects", look, lambda left: not left, deadline).value
+
+    def await_dead_letters(self, keys: Sequence[str], deadline_seconds: float | None = None) -> set[str]:
+        """Wait until every key is among the dead letters; returns the keys that are not by the deadline."""
+        port = self.need_dead_letters()
+        wanted = set(keys)
+
+        def look() -> set[str]:
+            self.keep_dead_letters(
+                [
+                    DeadLetterSeen(key=one.key, original=one.original, body=one.body, port=port)
+                    for one in self.ports.dead_letters(port)
+                ]
+            )
+            return wanted - set(self._dead_letters)
+
+        deadline = self.patience_seconds if deadline_seconds is None else deadline_seconds
+        return self.until(f"{len(wanted)} dead letters", look, lambda left: not left, deadline).value
+
+    def need_dead_letters(self) -> str:
+        """The dead-letter port of the pattern.
+
+        Raises:
+            Inconclusive: the descriptor names none.
+        """
+        if self.pattern.dead_letters is None:
+            raise Inconclusive("the descriptor names no dead_letters port for this pattern")
+        return self.pattern.dead_letters
+
+    # -- what is left behind -------------------------------------------------------------------------------------
+
+    def note(self, line: str) -> None:
+        """Keep a fact for the verdict."""
+        with self._lock:
+            self._notes.append(line)
+
+    def figure(self, name: str, value: float) -> None:
+        """Keep a measured value; the name carries the unit."""
+        with self._lock:
+            self._figures[name] = value
+
+    def undecided(self, line: str) -> None:
+        """Keep what could not be observed to the end."""
+        with self._lock:
+            self._undecided.append(line)
+
+    def point(self, key: str, point: FaultPoint) -> None:
+        """Keep that a fault point is visited by a key."""
+        with self._lock:
+            self._points.append((key, point))
+
+    def submissions(self) -> tuple[Submission, ...]:
+        """All that was generated here so far."""
+        with self._lock:
+            return tuple(self._submissions.values())
+
+    def operations(self) -> tuple[Operation, ...]:
+        """This provocation's operations so far."""
+        return self.recorder.history().of(self.name).operations
+
+    def acknowledged(self, submissions: Sequence[Submission]) -> list[Submission]:
+        """Those of which some submission was acknowledged."""
+        ok = {operation.key for operation in self.operations() if operation.outcome is Outcome.OK}
+        return [submission for submission in submissions if submission.key in ok]
+
+    def keep_dead_letters(self, letters: Sequence[DeadLetterSeen]) -> None:
+        """Keep the dead letters of this provocation's keys."""
+        with self._lock:
+            for letter in letters:
+                if letter.key in self._submissions:
+                    self._dead_letters.setdefault(letter.key, letter)
+
+    def evidence(self, history: History) -> Evidence:
+        """All that this provocation left behind."""
+        return Evidence(
+            history=history.of(self.name),
+            submissions=dict(self._submissions),
+            dead_letters=tuple(self._dead_letters.values()),
+            notes=tuple(self._notes),
+            points=tuple(self._points),
+            sample=self.sample,
+            undecided=tuple(self._undecided),
+            figures=dict(self._figures),
+        )
+
+
+def side_by_side(work: Callable[[Any], T], items: Sequence[Any], width: int) -> list[T]:
+    """Do the same with every item, ``width`` at a time, results in order; the first exception is raised."""
+    if not items:
+        return []
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(max_workers=min(width, len(items))))
+        return list(pool.map(work, items))

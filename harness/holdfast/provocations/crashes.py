@@ -1,0 +1,109 @@
+"""A crash at every fault point: before and after each AWS call between receipt and completion."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from holdfast.errors import Inconclusive
+from holdfast.provocations.bench import Bench, side_by_side
+from holdfast.provocations.duplicates import submit_until_acknowledged
+from holdfast.provocations.model import FaultPoint, Provocation
+from holdfast.targets.base import Rule, TracedCall, TracedInvocation
+
+WIDTH = 4
+"""Commands of the sweep that are under way at once."""
+
+
+def _trace(bench: Bench, functions: dict[str, str]) -> list[FaultPoint]:
+    """Follow one undisturbed command and list its fault points; ``functions`` maps physical to component names."""
+    submission = bench.draw(1)[0]
+    # A rule that does nothing: a request that a rule names is delivered in a batch of its own, so the calls traced
+    # are this request's alone.
+    alone = [
+        (component, Rule(id="", action="delay", function=function, key=submission.key))
+        for function, component in functions.items()
+    ]
+    with bench.aimed(alone):
+        bench.submit(submission, "traced")
+        if bench.await_effects([submission]):
+            raise Inconclusive("an undisturbed command did not take effect, so there is no trace to break")
+    points = calls_of_one_handling(
+        bench.interceptor.invocations(key=submission.key), bench.interceptor.calls(submission.key), functions
+    )
+    boundaries = [(component, "", "", 1) for component in functions.values()]
+    return [
+        FaultPoint(function=component, service=service, operation=operation, nth=nth, when=when)
+        for component, service, operation, nth in (*boundaries, *points)
+        for when in ("before", "after")
+    ]
+
+
+def calls_of_one_handling(
+    invocations: Sequence[TracedInvocation], calls: Sequence[TracedCall], functions: Mapping[str, str]
+) -> list[tuple[str, str, str, int]]:
+    """The calls of each function's first invocation that went well: component, service, operation, which of its kind.
+
+    A slow machine may have a function handle the request twice; the second time has the same fault points.
+
+    Args:
+        invocations: those of the traced request, in order.
+        calls: the AWS calls they made, in order.
+        functions: component names by physical name of the function.
+    """
+    first: dict[str, str] = {}
+    for invocation in invocations:
+        if not invocation.failed and invocation.ended_seconds:
+            first.setdefault(invocation.function, invocation.request_id)
+    seen: Counter[tuple[str, str, str]] = Counter()
+    points = []
+    for call in calls:
+        if call.function in functions and first.get(call.function) == call.request_id:
+            identity = (functions[call.function], call.service, call.operation)
+            seen[identity] += 1
+            points.append((*identity, seen[identity]))
+    return points
+
+
+def _crash_everywhere(bench: Bench) -> None:
+    components = [*bench.pattern.ingest, *bench.pattern.workers]
+    if not components:
+        raise Inconclusive("the descriptor names no functions (ingest, workers) for this pattern")
+    functions = {bench.function_name(component): component for component in components}
+    names = {component: function for function, component in functions.items()}
+    traced = _trace(bench, functions)
+    # A client that gives up after a crash leaves half-done work behind that a patient one would complete.
+    abandoned = [point for point in traced if point.function in bench.pattern.ingest]
+    points = [*traced, *abandoned]
+    submissions = bench.draw(len(points))
+    faults: list[tuple[str, Rule]] = []
+    for submission, point in zip(submissions, points, strict=True):
+        bench.point(submission.key, point)
+        rule = Rule(
+            id="",
+            action="kill",
+            point="call" if point.operation else "invocation",
+            when="before" if point.when == "before" else "after",
+            function=names[point.function],
+            key=submission.key,
+            service=point.service,
+            operation=point.operation,
+            nth=point.nth,
+            times=1,
+        )
+        faults.append((point.function, rule))
+    with bench.aimed(faults) as aim:
+        side_by_side(lambda one: submit_until_acknowledged(bench, one, "crashed"), submissions[: len(traced)], WIDTH)
+        bench.submit_all(submissions[len(traced) :], role="crashed and given up", width=WIDTH)
+        acknowledged = bench.acknowledged(submissions)
+        bench.await_effects(acknowledged, deadline_seconds=bench.bounds.in_progress_expiry_seconds)
+        hits = {submission.key: aim.hits(submission.key) for submission in submissions}
+    reached = [point for submission, point in zip(submissions, points, strict=True) if hits[submission.key]]
+    bench.figure("fault_points", len(set(points)))
+    bench.figure("fault_points_reached", len(set(reached)))
+    for submission, point in zip(submissions, points, strict=True):
+        if hits[submission.key] == 0:
+            bench.undecided(f"fault point not reached: {point} ({submission.key})")
+
+
+CRASH_SWEEP = Provocation(name="crash-sweep", provoke=_crash_everywhere)

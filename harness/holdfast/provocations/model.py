@@ -1,0 +1,103 @@
+"""What a provocation is, and the evidence it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from holdfast.checkers.recovery import Sample
+from holdfast.history.model import DeadLetterSeen, FaultWindow, History
+from holdfast.stack.generate import Submission
+
+if TYPE_CHECKING:
+    from holdfast.provocations.bench import Bench
+
+
+class Window(StrEnum):
+    """A fault on everything; provocations that need the same one share it."""
+
+    COMPUTE_DEAD = "every worker throttled to zero and detached"
+    STORAGE_DENIED = "the right to store is denied"
+
+
+class Moment(StrEnum):
+    """When a provocation runs in a campaign."""
+
+    FIRST = "before any fault"
+    MIDDLE = "with the others, side by side"
+    LAST = "after everything has healed and settled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provocation:
+    """One way to try a stack.
+
+    Attributes:
+        name: unique; names its part of the history.
+        provoke: does the harm and submits the commands; inside the window, where there is one. Returns what
+            ``observe`` wants to know.
+        observe: waits for what must come of it, after the window is healed; side by side with all others.
+        window: the fault on everything it needs, or None when its faults are aimed.
+        moment: when it runs.
+    """
+
+    name: str
+    provoke: Callable[[Bench], Any]
+    observe: Callable[[Bench, Any], None] | None = None
+    window: Window | None = None
+    moment: Moment = Moment.MIDDLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultPoint:
+    """One AWS call of one function while it handles one command, or the boundary of its invocation.
+
+    Attributes:
+        function: component name.
+        service: endpoint prefix; empty for the invocation itself.
+        operation: operation name; empty for the invocation itself.
+        nth: which call of that operation, from 1.
+        when: ``before`` or ``after`` it took effect.
+    """
+
+    function: str
+    service: str
+    operation: str
+    nth: int
+    when: str
+
+    def __str__(self) -> str:
+        call = f"{self.service}:{self.operation} #{self.nth}" if self.operation else "the handler"
+        return f"{self.when} {call} of {self.function}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that one provocation left behind.
+
+    Attributes:
+        history: its operations, observations and fault windows.
+        submissions: what it submitted, by key.
+        dead_letters: the dead letters of its keys, at the end of the provocation.
+        notes: facts worth keeping in the verdict, a line each.
+        points: fault points that were meant to be visited, with the keys aimed at them.
+        sample: the steady-state values it took, where it takes any.
+        undecided: what it could not observe to the end.
+        figures: measured values by name; the name carries the unit.
+    """
+
+    history: History
+    submissions: dict[str, Submission] = field(default_factory=dict)
+    dead_letters: tuple[DeadLetterSeen, ...] = ()
+    notes: tuple[str, ...] = ()
+    points: tuple[tuple[str, FaultPoint], ...] = ()
+    sample: Sample | None = None
+    undecided: tuple[str, ...] = ()
+    figures: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def windows(self) -> tuple[FaultWindow, ...]:
+        """The fault windows of this provocation."""
+        return self.history.windows

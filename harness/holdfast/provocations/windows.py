@@ -1,0 +1,101 @@
+"""Provocations inside a fault on everything: dead compute and denied storage."""
+
+from __future__ import annotations
+
+import time
+
+from holdfast.errors import Inconclusive
+from holdfast.provocations.bench import Bench
+from holdfast.provocations.deliveries import impossible
+from holdfast.provocations.model import Provocation, Window
+from holdfast.stack.generate import Submission
+
+COMMANDS = 8
+BATCH_NEIGHBOURS = 9
+"""With one poison they fill an SQS batch of the default size."""
+
+
+def _submit_some(bench: Bench) -> list[Submission]:
+    submissions = bench.draw(COMMANDS)
+    bench.submit_all(submissions, width=2)
+    return submissions
+
+
+def _submit_while_dead(bench: Bench) -> list[Submission]:
+    submissions = _submit_some(bench)
+    # Nothing can have taken effect yet, so whatever the status claims now is told apart from the truth.
+    for submission in bench.acknowledged(submissions):
+        if bench.pattern.status is not None:
+            bench.ports.observe_status(bench.pattern.status, submission, provocation=bench.name)
+            bench.ports.observe(bench.pattern.effect, submission, provocation=bench.name)
+    return submissions
+
+
+def _await_acknowledged(bench: Bench, submissions: list[Submission]) -> None:
+    bench.await_effects(bench.acknowledged(submissions))
+
+
+def _fill_batch(bench: Bench) -> tuple[list[Submission], list[Submission]]:
+    poison, healthy = impossible(bench, 1), bench.draw(BATCH_NEIGHBOURS)
+    half = BATCH_NEIGHBOURS // 2
+    bench.submit_all(healthy[:half])
+    bench.submit_all(poison, role="poison")
+    bench.submit_all(healthy[half:])
+    return healthy, poison
+
+
+def _await_batch(bench: Bench, sent: tuple[list[Submission], list[Submission]]) -> None:
+    healthy, poison = sent
+    bench.await_effects(bench.acknowledged(healthy))
+    if bench.pattern.dead_letters is not None:
+        bench.await_dead_letters([one.key for one in bench.acknowledged(poison)])
+
+
+def _burst(bench: Bench) -> tuple[list[Submission], float]:
+    submissions = bench.draw(bench.bounds.burst)
+    started = time.monotonic()
+    bench.submit_all(submissions, role="burst", width=8)
+    bench.figure("burst_seconds", round(time.monotonic() - started, 3))
+    return submissions, time.time()
+
+
+def _await_drain(bench: Bench, sent: tuple[list[Submission], float]) -> None:
+    submissions, healed_epoch_seconds = sent
+    started = time.monotonic()
+    left = bench.await_effects(
+        bench.acknowledged(submissions), deadline_seconds=bench.bounds.drain_seconds + bench.redelivery_seconds
+    )
+    if not left:
+        bench.figure("drain_seconds", round(time.monotonic() - started, 3))
+    try:
+        interceptor = bench.interceptor
+    except Inconclusive as reason:
+        bench.undecided(f"the workers' concurrency: {reason}")
+        return
+    for worker in bench.pattern.workers:
+        spans = [
+            (one.started_seconds, one.ended_seconds)
+            for one in interceptor.invocations(bench.function_name(worker), key=submissions[0].key.rpartition("-")[0])
+            if one.started_seconds >= healed_epoch_seconds and one.ended_seconds
+        ]
+        bench.figure(f"concurrency_{worker}", most_at_once(spans))
+
+
+def most_at_once(spans: list[tuple[float, float]]) -> int:
+    """The most spans that are open at one moment; one that ends where another begins does not overlap it."""
+    edges = sorted([(start, 1) for start, _ in spans] + [(end, -1) for _, end in spans])
+    most = current = 0
+    for _, change in edges:
+        current += change
+        most = max(most, current)
+    return most
+
+
+COMPUTE_DEAD = Provocation(
+    name="compute-dead", provoke=_submit_while_dead, observe=_await_acknowledged, window=Window.COMPUTE_DEAD
+)
+FULL_BATCH = Provocation(name="full-batch", provoke=_fill_batch, observe=_await_batch, window=Window.COMPUTE_DEAD)
+BURST = Provocation(name="burst", provoke=_burst, observe=_await_drain, window=Window.COMPUTE_DEAD)
+STORAGE_DENIED = Provocation(
+    name="storage-denied", provoke=_submit_some, observe=_await_acknowledged, window=Window.STORAGE_DENIED
+)

@@ -1,0 +1,155 @@
+"""Collects ``*.stack.toml`` files as pytest tests, one per clause that the stack owes.
+
+``pytest orders.stack.toml`` works from any directory, with ``-k``, ``-n``, ``--lf`` and every other option; a clause's
+id is ``orders.stack.toml::SF-1``. Verdicts map to pytest's outcomes: holds = passed, violated = failed, inconclusive
+and waived = skipped with the reason; a stack that cannot be judged is an error.
+
+Whoever has Holdfast installed loads this module with every pytest run, so all else is imported when it is needed.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SUFFIX = ".stack.toml"
+SIDE_BY_SIDE = 4
+"""Stacks that are verified at the same time on the embedded target: they mostly wait."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of Holdfast."""
+    group = parser.getgroup("holdfast", "Holdfast: contract tests for deployed stacks")
+    group.addoption("--stack", action="append", default=[], metavar="FILE", help="a stack descriptor to verify")
+    group.addoption("--target", choices=("embedded", "localstack", "aws"), help="instead of the descriptor's default")
+    group.addoption(
+        "--deploy",
+        action="store_true",
+        default=None,
+        help="deploy the template first, remove it afterwards (default on the embedded target only)",
+    )
+    group.addoption("--no-deploy", dest="deploy", action="store_false", help="the stack is deployed already")
+    group.addoption("--cloudformation", metavar="NAME", help="the deployed CloudFormation stack to use")
+    group.addoption("--allow-aws", action="store_true", help="opt in to break parts of a stack on real AWS")
+    group.addoption("--holdfast-seed", type=int, default=0, metavar="N", help="seed of the generated values")
+    group.addoption("--holdfast-folder", default=".holdfast", metavar="DIR", help="journals and verdicts")
+    group.addoption(
+        "--side-by-side",
+        type=int,
+        default=SIDE_BY_SIDE,
+        metavar="N",
+        help="stacks verified at once (default: %(default)s)",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, and take ``--stack`` files as arguments."""
+    config.addinivalue_line("markers", "clause(id, family): the contract's clause that a test decides")
+    config.addinivalue_line("markers", "xdist_group(name): keeps the clauses of one stack on one worker")
+    stacks = [str(Path(path)) for path in config.getoption("--stack")]
+    if stacks and not hasattr(config, "workerinput"):  # a worker is given the arguments as its controller has them
+        own = [] if config.args_source is not pytest.Config.ArgsSource.ARGS else list(config.args)
+        config.args[:] = [*own, *stacks]
+    config.pluginmanager.register(_Failures(config), "holdfast-failures")
+
+
+class _Failures:
+    """Notes which clauses could not be judged, also on a worker that has died: the hook is not told the config."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Pytest's hook."""
+        if report.failed and f"{SUFFIX}::" in report.nodeid:
+            from holdfast.session import note_failure
+
+            note_failure(report, self._config)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect stack descriptors that are named on the command line or found in test paths."""
+    if not file_path.name.endswith(SUFFIX):
+        return None
+    from holdfast.clause_items import StackFile
+
+    return StackFile.from_parent(parent, path=file_path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the clauses of one stack on one worker: they share the evidence."""
+    if config.getoption("dist") not in ("load", "worksteal") or not _names_stacks(config):
+        return None
+    from holdfast.distribution import StackScheduling
+    from holdfast.session import need_folder
+
+    need_folder(config)
+    return StackScheduling(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Verify the stacks in the background while the loop asks for their verdicts; a signal heals every open window."""
+    if not _has_clauses(session) or session.config.option.collectonly:
+        return (yield)
+    from holdfast.clause_items import verifying
+
+    with verifying(session):
+        return (yield)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:  # noqa: ARG001 - xdist's hook
+    """Take over what a worker has found out."""
+    output = getattr(node, "workeroutput", {}).get("holdfast")
+    if output:
+        from holdfast.session import take_over
+
+        take_over(node.config, output)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the verdicts of the stacks that this process verified."""
+    if _has_clauses(session):
+        from holdfast.session import finish
+
+        finish(session.config)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Show the scorecard, and where the verdicts are."""
+    if "holdfast.session" in sys.modules:
+        from holdfast.session import summarise
+
+        summarise(config, terminalreporter.write_line)
+
+
+def _has_clauses(session: pytest.Session) -> bool:
+    return any(item.get_closest_marker("clause") is not None for item in getattr(session, "items", ()))
+
+
+def _names_stacks(config: pytest.Config) -> bool:
+    """Whether the arguments are or hold stack descriptors; others' tests are distributed as ever."""
+    for argument in config.args:
+        path = config.invocation_params.dir / argument.split("::")[0]
+        if path.name.endswith(SUFFIX) or (path.is_dir() and _holds_stacks(path, config.getini("norecursedirs"))):
+            return True
+    return False
+
+
+def _holds_stacks(folder: Path, skipped: list[str]) -> bool:
+    for _, folders, files in os.walk(folder):
+        if any(name.endswith(SUFFIX) for name in files):
+            return True
+        folders[:] = [name for name in folders if not any(fnmatch.fnmatch(name, pattern) for pattern in skipped)]
+    return False

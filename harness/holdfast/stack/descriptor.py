@@ -1,0 +1,218 @@
+"""The stack descriptor, ``NAME.stack.toml``: which patterns a stack claims and how to talk to it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from holdfast.stack.base import Expression, Json, ListOf, Name, Part, Template
+from holdfast.stack.commands import Command
+from holdfast.stack.effects import DeadLetters, Effect, Outcome, Status
+from holdfast.targets.base import TargetKind
+
+PatternName = Literal["external-storage", "storage-first", "saga", "cqrs", "sidecar"]
+CLAUSES: dict[PatternName, tuple[str, int]] = {
+    "external-storage": ("ES", 16),
+    "storage-first": ("SF", 10),
+    "saga": ("SG", 16),
+    "cqrs": ("CQ", 11),
+    "sidecar": ("SC", 12),
+}
+"""Prefix and number of the clauses of each pattern."""
+CROSS_CUTTING_CLAUSES = ("XX", 2)
+"""Prefix and number of the clauses that every pattern has."""
+
+ClauseId = Annotated[str, Field(pattern=r"^(ES|SG|SF|CQ|SC|XX)-\d+$")]
+
+
+class AwsPin(Part):
+    """The one account and region that may be touched; nothing runs on AWS without it."""
+
+    account: Annotated[str, Field(pattern=r"^\d{12}$")]
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    profile: str | None = None
+
+
+class TargetDefaults(Part):
+    """Where the stack is tested when the command line does not say."""
+
+    default: TargetKind = "embedded"
+    localstack_endpoint: str | None = None
+    aws: AwsPin | None = None
+
+
+class Deployment(Part):
+    """A template with its code that ``--deploy`` packages and deploys, and removes afterwards."""
+
+    template: Annotated[str, Field(description="CloudFormation, SAM or `cdk synth` output; beside the descriptor.")]
+    parameters: dict[str, Template] = Field(default_factory=dict)
+
+
+class Component(Part):
+    """Something of the stack that is read, broken or counted; found by exactly one of its three ways."""
+
+    type: Literal[
+        "function",
+        "queue",
+        "table",
+        "bucket",
+        "topic",
+        "bus",
+        "rule",
+        "archive",
+        "api",
+        "state_machine",
+        "role",
+        "process",
+    ]
+    logical_id: Annotated[str | None, Field(description="Logical id in the CloudFormation stack.")] = None
+    output: Annotated[str | None, Field(description="Output of the CloudFormation stack (a name, ARN or URL).")] = None
+    name: Annotated[Template | None, Field(description="Physical name, ARN or URL.")] = None
+    stage: Annotated[str | None, Field(description="Stage of an API.")] = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Component:
+        if sum(way is not None for way in (self.logical_id, self.output, self.name)) != 1:
+            raise ValueError("give exactly one of logical_id, output and name")
+        if self.stage is not None and self.type != "api":
+            raise ValueError("only an api has a stage")
+        if self.type == "process" and self.name is None:
+            raise ValueError("a process is found by its name")
+        return self
+
+
+class Ordering(Part):
+    """The order that is promised within a group."""
+
+    group: Annotated[Name, Field(description="The command's field that names the group.")]
+
+
+class Pattern(Part):
+    """A pattern the stack claims, with the ports and components that play its parts."""
+
+    command: Name
+    effect: Name
+    workers: Annotated[ListOf[Name], Field(description="Functions that process what was stored.")] = Field(
+        default_factory=list
+    )
+    ingest: Annotated[
+        ListOf[Name], Field(description="Functions that take the request in; empty for direct integrations.")
+    ] = Field(default_factory=list)
+    store: Annotated[Name | None, Field(description="The component in which a request is stored first.")] = None
+    stored: Annotated[Name | None, Field(description="The effect port that shows the stored original.")] = None
+    storage_roles: Annotated[
+        ListOf[Name], Field(description="Roles whose right to write the store is denied to provoke ES-11 and SF-2.")
+    ] = Field(default_factory=list)
+    status: Name | None = None
+    dead_letters: Name | None = None
+    message: Annotated[Name | None, Field(description="Outbox: the effect port that shows the outgoing message.")] = (
+        None
+    )
+    row: Annotated[Name | None, Field(description="Outbox: the effect port that shows the business row.")] = None
+    order: Ordering | None = None
+    strong_reads: Annotated[
+        bool, Field(description="A read after the acknowledgement must return the write (ES-10).")
+    ] = False
+    read: Annotated[Name | None, Field(description="The effect port that ES-10 reads.")] = None
+
+
+class Bounds(Part):
+    """What the stack declares about itself; every figure is checked, none is guessed."""
+
+    effect_seconds: Annotated[float, Field(gt=0, description="From acknowledgement to effect, faults healed.")] = 60.0
+    read_after_ack_seconds: Annotated[float, Field(ge=0)] = 0.0
+    acknowledgement_ratio: Annotated[
+        float, Field(gt=1, description="Ack p99 with compute dead over without, SF-3.")
+    ] = 3.0
+    acknowledgement_floor_seconds: Annotated[
+        float, Field(ge=0, description="Acknowledgements up to this are fine whatever their ratio, SF-3 and XX-1.")
+    ] = 0.5
+    in_progress_expiry_seconds: Annotated[float, Field(gt=0, description="ES-15.")] = 60.0
+    recovery_seconds: Annotated[float, Field(gt=0, description="To the steady state after healing, XX-1.")] = 120.0
+    longest_outage_seconds: Annotated[float, Field(gt=0, description="SF-9.")] = 86_400.0
+    drain_seconds: Annotated[float, Field(gt=0, description="To work off a burst, SF-8.")] = 120.0
+    worker_concurrency: Annotated[int | None, Field(description="The most workers at once, SF-8 and XX-2.")] = None
+    burst: Annotated[int, Field(gt=0, description="Commands in a burst.")] = 40
+    max_body_bytes: Annotated[int, Field(gt=0, description="Largest body the API admits, SF-4.")] = 262_144
+
+
+class SeedItem(Part):
+    """A row or an object to put before a run."""
+
+    table: Name | None = None
+    item: dict[str, Json] | None = None
+    bucket: Name | None = None
+    object_key: Template | None = None
+    body: Template | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> SeedItem:
+        row, stored = (self.table, self.item), (self.bucket, self.object_key, self.body)
+        if not (all(part is not None for part in row) != all(part is not None for part in stored)):
+            raise ValueError("give table and item, or bucket, object_key and body")
+        return self
+
+
+class Conserved(Part):
+    """A quantity whose total never changes: the sum of a path over the entries of an effect port's sources."""
+
+    effect: Name
+    path: Expression
+    total: float | None = None
+
+
+class SpecialInput(Part):
+    """Generated fields with given values that make a command refused, or impossible to process."""
+
+    fields: Annotated[dict[Name, Json], Field(min_length=1)]
+    why: str = ""
+
+
+class MetBy(Part):
+    """A clause that is met another way than the suite's default."""
+
+    how: Literal["dead-letter", "group-order", "token-reads"]
+    reason: Annotated[str, Field(min_length=1)]
+
+
+class Descriptor(Part):
+    """One stack: what it claims, how to talk to it, what may be broken."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
+    description: str = ""
+    cloudformation: Annotated[str | None, Field(description="Name of the deployed CloudFormation stack.")] = None
+    target: TargetDefaults = TargetDefaults()
+    deploy: Deployment | None = None
+    components: dict[Name, Component] = Field(default_factory=dict)
+    commands: Annotated[dict[Name, Command], Field(min_length=1)]
+    effects: dict[Name, Effect] = Field(default_factory=dict)
+    statuses: dict[Name, Status] = Field(default_factory=dict)
+    dead_letters: dict[Name, DeadLetters] = Field(default_factory=dict)
+    outcome: Outcome | None = None
+    patterns: Annotated[dict[PatternName, Pattern], Field(min_length=1)]
+    bounds: Bounds = Bounds()
+    seed: ListOf[SeedItem] = Field(default_factory=list)
+    conserved: dict[Name, Conserved] = Field(default_factory=dict)
+    refused: Annotated[ListOf[SpecialInput], Field(description="Inputs that must be refused.")] = Field(
+        default_factory=list
+    )
+    impossible: Annotated[
+        ListOf[SpecialInput], Field(description="Inputs that are accepted and can never succeed (poison).")
+    ] = Field(default_factory=list)
+    waive: Annotated[dict[ClauseId, Annotated[str, Field(min_length=1)]], Field(description="Clause = reason.")] = (
+        Field(default_factory=dict)
+    )
+    met_by: dict[ClauseId, MetBy] = Field(default_factory=dict)
+    _secrets: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Values that came from ``${ENV}``; they are never shown."""
+        return self._secrets
+
+    def with_secrets(self, secrets: frozenset[str]) -> Descriptor:
+        """The same descriptor that knows its secrets."""
+        known = self.model_copy()
+        known._secrets = secrets  # noqa: SLF001 - of its own copy
+        return known

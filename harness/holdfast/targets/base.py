@@ -1,0 +1,228 @@
+"""What a target offers: clients, addresses, capabilities, and an interceptor where one can sit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal, Protocol
+
+TargetKind = Literal["embedded", "localstack", "aws"]
+
+
+class Pin(Protocol):
+    """The one AWS account and region that may be touched."""
+
+    @property
+    def account(self) -> str:
+        """12-digit account id."""
+
+    @property
+    def region(self) -> str:
+        """Region name."""
+
+    @property
+    def profile(self) -> str | None:
+        """The AWS profile to use; None takes the default one."""
+
+
+class Capability(StrEnum):
+    """A behaviour of AWS that a clause rests on, or a way to provoke it."""
+
+    INVOCATION_FAULTS = "a fault aimed at the invocations of one key"
+    CALL_FAULTS = "a fault aimed at one AWS call of one key"
+    FUNCTION_THROTTLE = "reserved concurrency 0 stops a function"
+    MAPPING_DISABLE = "a disabled event source mapping of a queue keeps its place"
+    STREAM_MAPPING_DISABLE = "a disabled event source mapping of a stream keeps its place"
+    TEMPLATE_LIMITS = "a template's reserved concurrency reaches the function"
+    IAM_ENFORCED = "IAM denials take effect"
+    QUEUE_PEEK = "messages can be read without receiving them"
+    SQS_PARTIAL_BATCH = "ReportBatchItemFailures on queues"
+    SQS_REDRIVE = "dead letters can be moved back to their queue"
+    FIFO_ORDER = "a FIFO queue keeps the order of a message group through a mapping"
+    ASYNC_RETRIES = "asynchronous invocations are retried and dead-lettered"
+    STREAM_RETRIES = "stream mappings bound their retries and send failures on"
+    RULE_DEAD_LETTERS = "a rule's target has retries and a dead-letter queue"
+    DIRECT_INTEGRATION = "API Gateway stores without compute"
+    BODY_UNCHANGED = "a direct integration passes the body byte for byte"
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Whether a target has a capability.
+
+    Attributes:
+        supported: whether it has it.
+        reason: why not, or what is special; shown in verdicts.
+        known_from: ``probe`` (verified on this emulator) or ``documentation`` (written to AWS' documentation).
+    """
+
+    supported: bool
+    reason: str = ""
+    known_from: Literal["probe", "documentation"] = "probe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One aimed fault for the interceptor; empty text and 0 match anything.
+
+    Attributes:
+        id: unique; names the rule when hits are counted.
+        action: ``fail`` (the invocation errs), ``throttle``, ``kill`` (SIGKILL the function's process), ``delay``,
+            ``refuse`` (the AWS call answers ``error`` and is not performed), ``drop`` (performed, the answer lost).
+        point: ``invocation`` of a function, or one AWS ``call`` of a function while it handles the key.
+        when: before or after the handler, or the call, has run.
+        function: physical name of the function.
+        key: text that the invocation's event must contain.
+        service: endpoint prefix of the call, e.g. ``dynamodb``.
+        operation: operation of the call, e.g. ``PutItem``.
+        nth: which matching invocation or call, from 1; 0 for every one.
+        times: how often the rule may hit; 0 for ever.
+        error: AWS error code for ``refuse``; error type for ``fail``.
+        delay_seconds: how long ``delay`` holds.
+    """
+
+    id: str
+    action: Literal["fail", "throttle", "kill", "delay", "refuse", "drop"]
+    point: Literal["invocation", "call"] = "invocation"
+    when: Literal["before", "after"] = "before"
+    function: str = ""
+    key: str = ""
+    service: str = ""
+    operation: str = ""
+    nth: int = 0
+    times: int = 0
+    error: str = ""
+    delay_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedCall:
+    """One AWS call that a function made while it handled an event.
+
+    Attributes:
+        function: physical name of the caller.
+        request_id: the invocation it belongs to.
+        index: position among the calls of that invocation, from 1.
+        service: endpoint prefix.
+        operation: operation name.
+        status: HTTP status answered; 0 when none was.
+    """
+
+    function: str
+    request_id: str
+    index: int
+    service: str
+    operation: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracedInvocation:
+    """One invocation of a function.
+
+    Attributes:
+        function: physical name.
+        request_id: id of the invocation.
+        started_seconds: wall clock, seconds since the epoch.
+        ended_seconds: wall clock; 0 while it runs.
+        failed: whether it ended in a function error, a throttle or a dead process.
+        event: the event, JSON.
+        starved: whether it ran out of time on a machine that was too busy to run it; no fault of the stack's.
+    """
+
+    function: str
+    request_id: str
+    started_seconds: float
+    ended_seconds: float
+    failed: bool
+    event: str
+    starved: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeekedMessage:
+    """One message of a queue, read without receiving it.
+
+    Attributes:
+        id: the message id that SQS gave.
+        body: the body.
+        attributes: the message attributes as text, by name; binary values in base64.
+        visible: whether a consumer could receive it now.
+        receive_count: how often it was received so far.
+    """
+
+    id: str
+    body: str
+    attributes: Mapping[str, str]
+    visible: bool
+    receive_count: int
+
+
+class Interceptor(Protocol):
+    """Puts aimed faults between functions and the emulator, counts each hit, records what passes."""
+
+    def add(self, rule: Rule) -> None:
+        """Put a rule in force."""
+
+    def remove(self, rule_id: str) -> None:
+        """Take a rule out; unknown ids are ignored."""
+
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules in force."""
+
+    def hits(self, rule_id: str) -> int:
+        """How often a rule has hit so far, also after it was removed."""
+
+    def calls(self, key: str) -> tuple[TracedCall, ...]:
+        """The AWS calls made by invocations whose event contains the key, in order."""
+
+    def invocations(self, function: str = "", key: str = "") -> tuple[TracedInvocation, ...]:
+        """The invocations of a function whose event contains the key, in order."""
+
+    def running(self) -> int:
+        """How many invocations have not ended."""
+
+
+class Target(Protocol):
+    """Where a stack is deployed.
+
+    Attributes:
+        kind: ``embedded``, ``localstack`` or ``aws``.
+        account: 12-digit account id.
+        region: region name.
+        endpoint_url: the endpoint of all services; None on AWS.
+        interceptor: aimed faults, where the target has them.
+    """
+
+    kind: str
+    account: str
+    region: str
+    endpoint_url: str | None
+    interceptor: Interceptor | None
+
+    def client(self, service: str) -> Any:
+        """A boto3 client: connect and read timeouts set, SDK retries off; cached and thread-safe."""
+
+    def credentials(self) -> tuple[str, str, str | None]:
+        """Access key, secret key and session token, for signing HTTP requests."""
+
+    def api_url(self, api_id: str, stage: str) -> str:
+        """Base URL of a REST or HTTP API, through the endpoint, without a trailing slash."""
+
+    def function_url(self, url: str) -> tuple[str, Mapping[str, str]]:
+        """Where to send a request for a function URL, and the headers it needs, through the endpoint."""
+
+    def supports(self, capability: Capability) -> Support:
+        """Whether the target has a capability."""
+
+    def peek_messages(self, queue_url: str) -> tuple[PeekedMessage, ...]:
+        """Every message of a queue, oldest first, none received (``Capability.QUEUE_PEEK``).
+
+        Raises:
+            Inconclusive: the target cannot do that.
+            TargetError: the queue or the target does not answer.
+        """
+
+    def close(self) -> None:
+        """End what the target started."""

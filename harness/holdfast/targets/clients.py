@@ -1,0 +1,95 @@
+"""boto3 clients as Holdfast wants them: bounded waits, no hidden retries, nothing taken from the user's profile."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+CONNECT_SECONDS = 3
+READ_SECONDS = 30
+POOL_CONNECTIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Keys that sign requests.
+
+    Attributes:
+        access_key: access key id.
+        secret_key: secret access key.
+        session_token: session token of temporary keys.
+    """
+
+    access_key: str
+    secret_key: str
+    session_token: str | None = None
+
+
+def isolated_session(region: str, credentials: Credentials) -> Any:
+    """A boto3 session that reads neither the user's profile nor their configuration files."""
+    import boto3
+    import botocore.session
+
+    core = botocore.session.Session(
+        session_vars={
+            "profile": (None, None, None, None),
+            "config_file": (None, None, os.devnull, None),
+            "credentials_file": (None, None, os.devnull, None),
+        }
+    )
+    return boto3.Session(
+        aws_access_key_id=credentials.access_key,
+        aws_secret_access_key=credentials.secret_key,
+        aws_session_token=credentials.session_token,
+        region_name=region,
+        botocore_session=core,
+    )
+
+
+@dataclass(slots=True)
+class Clients:
+    """Creates each client once; may be asked from any thread.
+
+    Attributes:
+        session: the boto3 session that signs.
+        endpoint_url: the endpoint of every service; None for AWS' own.
+    """
+
+    session: Any
+    endpoint_url: str | None = None
+    _cache: dict[str, Any] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, service: str) -> Any:
+        """The client of a service, one attempt a call: a hidden retry would falsify the history."""
+        from botocore.config import Config
+
+        with self._lock:  # sessions are not thread-safe, clients are
+            client = self._cache.get(service)
+            if client is None:
+                emulated = self.endpoint_url is not None
+                config = Config(
+                    # tells the harness' own calls from those of functions (targets/emulator/calls.py)
+                    user_agent_extra="holdfast",
+                    connect_timeout=CONNECT_SECONDS,
+                    read_timeout=READ_SECONDS,
+                    retries={"total_max_attempts": 1},
+                    max_pool_connections=POOL_CONNECTIONS,
+                    inject_host_prefix=not emulated,
+                    s3={"addressing_style": "path"} if emulated else None,
+                    # an AWS_ENDPOINT_URL of the user's must not lead elsewhere than the target says
+                    ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]
+                    proxies={} if emulated else None,  # a proxy of the user's must not see loopback traffic
+                )
+                client = self.session.client(service, endpoint_url=self.endpoint_url, config=config)
+                self._cache[service] = client
+            return client
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._lock:
+            for client in self._cache.values():
+                client.close()
+            self._cache.clear()

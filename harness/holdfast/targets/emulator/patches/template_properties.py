@@ -1,0 +1,69 @@
+"""Templates' reserved concurrency, dead-letter configuration and request validators are not dropped.
+
+https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-function.html
+(``ReservedConcurrentExecutions``, ``DeadLetterConfig``) and
+https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigateway-method.html
+(``RequestValidatorId``). MiniStack's provisioners pass none of the three on, so a limit that a stack sets would look
+absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ministack.services import apigateway_v1, lambda_svc
+from ministack.services.cloudformation import provisioners
+
+from holdfast.errors import TargetError
+
+Properties = dict[str, Any]
+
+
+def apply() -> None:
+    """Wrap what creates and updates functions and methods.
+
+    Raises:
+        TargetError: the emulator has other provisioners than those known.
+    """
+    handlers = provisioners._RESOURCE_HANDLERS
+    function, method = handlers["AWS::Lambda::Function"], handlers["AWS::ApiGateway::Method"]
+    known = (provisioners._lambda_create, provisioners._lambda_update, provisioners._apigw_method_create)
+    if (function["create"], function["update"], method["create"]) != known:
+        raise TargetError("the emulator provisions functions and methods in a way that the patch does not know")
+    function["create"] = _then(provisioners._lambda_create, 1, _complete_function)
+    function["update"] = _then(provisioners._lambda_update, 2, _complete_function)
+    method["create"] = _then(provisioners._apigw_method_create, 1, _complete_method)
+    method["update"] = _then(provisioners._apigw_method_update, 2, _complete_method)
+
+
+def _then(
+    provision: Callable[..., Any], position: int, complete: Callable[[str, Properties], None]
+) -> Callable[..., Any]:
+    """The same provisioner, completed with the properties at a position of its arguments."""
+
+    def provisioned(*arguments: Any, **named: Any) -> Any:
+        made = provision(*arguments, **named)
+        complete(made[0], arguments[position])
+        return made
+
+    return provisioned
+
+
+def _complete_function(name: str, properties: Properties) -> None:
+    function = lambda_svc._functions[name]
+    reserved = properties.get("ReservedConcurrentExecutions")
+    function["concurrency"] = None if reserved is None else int(reserved)
+    if properties.get("DeadLetterConfig"):
+        function["config"]["DeadLetterConfig"] = dict(properties["DeadLetterConfig"])
+    else:
+        function["config"].pop("DeadLetterConfig", None)
+
+
+def _complete_method(_: str, properties: Properties) -> None:
+    resource = apigateway_v1._resources.get(properties.get("RestApiId", ""), {}).get(
+        properties.get("ResourceId", ""), {}
+    )
+    method = resource.get("resourceMethods", {}).get(properties.get("HttpMethod", "ANY"))
+    if method is not None:
+        method["requestValidatorId"] = properties.get("RequestValidatorId")

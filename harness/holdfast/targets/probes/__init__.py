@@ -1,0 +1,89 @@
+"""Conformance probes: small experiments that show whether a target behaves as AWS documents.
+
+Each takes a target, cleans up after itself and raises ``ProbeFailedError`` with what it saw. They prove the table of
+the embedded target (``holdfast.targets.capabilities``) and each of its patches, and can be run against LocalStack
+too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from holdfast.targets.base import Capability, Target
+from holdfast.targets.probes import asynchronous, functions, gateway, interception, queues, streams, templates
+from holdfast.targets.probes.bench import ProbeFailedError
+
+__all__ = ["PROBES", "Probe", "ProbeFailedError"]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One experiment.
+
+    Attributes:
+        run: makes it.
+        capability: the capability it proves; None for a behaviour that no clause names.
+    """
+
+    run: Callable[[Target], None]
+    capability: Capability | None = None
+
+    @property
+    def name(self) -> str:
+        """A short unique name."""
+        return f"{self.run.__module__.rpartition('.')[2]}.{self.run.__name__}"
+
+
+PROBES: tuple[Probe, ...] = (
+    Probe(functions.handled_error),
+    Probe(functions.exit_error),
+    Probe(functions.timeout),
+    Probe(functions.own_environment),
+    Probe(functions.silent_handler),
+    Probe(functions.throttle, Capability.FUNCTION_THROTTLE),
+    Probe(queues.peek, Capability.QUEUE_PEEK),
+    Probe(queues.redelivery),
+    Probe(queues.throttled_mapping, Capability.FUNCTION_THROTTLE),
+    Probe(queues.throttle_released, Capability.FUNCTION_THROTTLE),
+    Probe(queues.partial_batch, Capability.SQS_PARTIAL_BATCH),
+    Probe(queues.bad_identifier, Capability.SQS_PARTIAL_BATCH),
+    Probe(queues.redrive, Capability.SQS_REDRIVE),
+    Probe(queues.batching_window),
+    Probe(queues.fifo_order, Capability.FIFO_ORDER),
+    Probe(queues.mapping_disabled, Capability.MAPPING_DISABLE),
+    Probe(queues.limits),
+    Probe(queues.nothing_lost),
+    Probe(streams.retries_bounded, Capability.STREAM_RETRIES),
+    Probe(streams.bisected, Capability.STREAM_RETRIES),
+    Probe(streams.partial_batch, Capability.STREAM_RETRIES),
+    Probe(streams.slow_stream),
+    Probe(streams.mapping_disabled, Capability.STREAM_MAPPING_DISABLE),
+    Probe(asynchronous.retries, Capability.ASYNC_RETRIES),
+    Probe(asynchronous.from_eventbridge, Capability.ASYNC_RETRIES),
+    Probe(asynchronous.from_sns, Capability.ASYNC_RETRIES),
+    Probe(gateway.body_unchanged, Capability.BODY_UNCHANGED),
+    Probe(gateway.refused_by_queue, Capability.DIRECT_INTEGRATION),
+    Probe(gateway.too_large, Capability.DIRECT_INTEGRATION),
+    Probe(gateway.request_id, Capability.DIRECT_INTEGRATION),
+    Probe(gateway.template_functions, Capability.DIRECT_INTEGRATION),
+    Probe(gateway.request_parameters, Capability.DIRECT_INTEGRATION),
+    Probe(gateway.imported, Capability.DIRECT_INTEGRATION),
+    Probe(gateway.role_denied, Capability.IAM_ENFORCED),
+    Probe(gateway.denial_expires, Capability.IAM_ENFORCED),
+    Probe(gateway.http_api),
+    Probe(gateway.failures_hidden),
+    Probe(templates.properties_kept, Capability.TEMPLATE_LIMITS),
+    Probe(gateway.function_url),
+    Probe(interception.killed_before_call, Capability.CALL_FAULTS),
+    Probe(interception.killed_after_call, Capability.CALL_FAULTS),
+    Probe(interception.dropped_answer, Capability.CALL_FAULTS),
+    Probe(interception.refused_call, Capability.CALL_FAULTS),
+    Probe(interception.nth_call, Capability.CALL_FAULTS),
+    Probe(interception.other_client, Capability.CALL_FAULTS),
+    Probe(interception.invocation_faults, Capability.INVOCATION_FAULTS),
+    Probe(interception.redelivered_after_effect, Capability.INVOCATION_FAULTS),
+    Probe(interception.aimed_alone, Capability.INVOCATION_FAULTS),
+    Probe(interception.aimed_alone_in_order, Capability.INVOCATION_FAULTS),
+    Probe(interception.aimed_alone_in_stream, Capability.INVOCATION_FAULTS),
+)

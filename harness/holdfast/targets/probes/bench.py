@@ -1,0 +1,257 @@
+"""What a probe builds: uniquely named resources that are removed afterwards, and waiting for something to come true."""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from holdfast.targets.base import Target
+
+T = TypeVar("T")
+_PAUSE_SECONDS = 0.02
+_TRUSTED = ("lambda.amazonaws.com", "apigateway.amazonaws.com")
+
+HANDLER = '''"""One handler for all probes: the event, or each record's body, says what to do."""
+import json
+import os
+import time
+
+import boto3
+
+seen = []
+dynamodb = boto3.client("dynamodb")
+
+
+def act(order, context):
+    if "log" in order:
+        print(order["log"])
+    if "sleep" in order:
+        time.sleep(order["sleep"])
+    if "put" in order:
+        dynamodb.put_item(
+            TableName=os.environ["TABLE"],
+            Item={"pk": {"S": order["put"]}, "sk": {"S": context.aws_request_id + str(time.time())}},
+        )
+    if "raise" in order:
+        raise ValueError(order["raise"])
+    if "exit" in order:
+        os._exit(order["exit"])
+
+
+def handler(event, context):
+    seen.append(1)
+    if "environment" in event:
+        return dict(os.environ)
+    failures = []
+    for record in event.get("Records", [event]):
+        order = record
+        if "body" in record:
+            order = json.loads(record["body"])
+        elif "dynamodb" in record:
+            image = record["dynamodb"].get("NewImage") or {}
+            order = json.loads(image["order"]["S"]) if "order" in image else {}
+        elif "Sns" in record:
+            order = json.loads(record["Sns"]["Message"])
+        order = order.get("detail", order)
+        if order.get("report"):
+            identifier = record.get("messageId") or record["dynamodb"]["SequenceNumber"]
+            failures.append({"itemIdentifier": identifier if order["report"] is True else order["report"]})
+        else:
+            act(order, context)
+    if failures:
+        return {"batchItemFailures": failures}
+    return {"pid": os.getpid(), "invocation": len(seen), "request_id": context.aws_request_id}
+'''
+
+
+class ProbeFailedError(AssertionError):
+    """The target does not behave as AWS does; the message says how it behaved."""
+
+
+def check(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as the sentence it is
+    """Raise unless something holds."""
+    if not holds:
+        raise ProbeFailedError(otherwise)
+
+
+def wait_for(probe: Callable[[], T], otherwise: str, *, seconds: float = 10.0) -> T:
+    """The first true answer of a probe.
+
+    Raises:
+        ProbeFailedError: there was none in that time.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        answer = probe()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise ProbeFailedError(f"{otherwise} within {seconds:g} s")
+        time.sleep(_PAUSE_SECONDS)
+
+
+def zipped(code: str = HANDLER) -> bytes:
+    """A deployment package of one Python module."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("index.py", code)
+    return packed.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue of a probe."""
+
+    url: str
+    arn: str
+    name: str
+
+
+@dataclass(slots=True)
+class Bench:
+    """Builds resources for one probe."""
+
+    target: Target
+    _undo: ExitStack
+    prefix: str = field(default_factory=lambda: f"probe-{secrets.token_hex(4)}")
+    _count: int = 0
+
+    def name(self) -> str:
+        """A name nothing else has."""
+        self._count += 1
+        return f"{self.prefix}-{self._count}"
+
+    def later(self, undo: Callable[..., Any], **arguments: Any) -> None:
+        """Undo something in the end; what is gone already is no mistake."""
+
+        def quietly() -> None:
+            with suppress(ClientError, BotoCoreError):
+                undo(**arguments)
+
+        self._undo.callback(quietly)
+
+    def role(self, actions: Sequence[str] = ("*",)) -> tuple[str, str]:
+        """A role that functions and APIs may take on; its name and ARN."""
+        iam = self.target.client("iam")
+        name = self.name()
+        trust = {"Effect": "Allow", "Principal": {"Service": list(_TRUSTED)}, "Action": "sts:AssumeRole"}
+        arn: str = iam.create_role(
+            RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        )["Role"]["Arn"]
+        self.later(iam.delete_role, RoleName=name)
+        allow = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+        iam.put_role_policy(
+            RoleName=name,
+            PolicyName="probe",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}),
+        )
+        self.later(iam.delete_role_policy, RoleName=name, PolicyName="probe")
+        return name, arn
+
+    def function(self, *, table: str = "", timeout_seconds: int = 5, code: str = HANDLER, **settings: Any) -> str:
+        """A function with the probes' handler; its name."""
+        functions = self.target.client("lambda")
+        name = self.name()
+        functions.create_function(
+            FunctionName=name,
+            Runtime="python3.12",
+            Role=self.role()[1],
+            Handler="index.handler",
+            Code={"ZipFile": zipped(code)},
+            Timeout=timeout_seconds,
+            Environment={"Variables": {"TABLE": table}},
+            **settings,
+        )
+        self.later(functions.delete_function, FunctionName=name)
+        wait_for(
+            lambda: functions.get_function(FunctionName=name)["Configuration"].get("State", "Active") == "Active",
+            f"function {name} did not become active",
+            seconds=30,
+        )
+        return name
+
+    def invoke(self, function: str, order: Mapping[str, Any], **options: Any) -> tuple[str, Any]:
+        """Invoke a function; the kind of error, empty without one, and the answer."""
+        answer = self.target.client("lambda").invoke(FunctionName=function, Payload=json.dumps(order), **options)
+        text = answer["Payload"].read()
+        return answer.get("FunctionError", ""), json.loads(text) if text else None
+
+    def queue(self, **attributes: str) -> Queue:
+        """A queue, with ``FifoQueue="true"`` one that keeps order."""
+        sqs = self.target.client("sqs")
+        name = self.name() + (".fifo" if attributes.get("FifoQueue") == "true" else "")
+        url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+        self.later(sqs.delete_queue, QueueUrl=url)
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        return Queue(url, arn, name)
+
+    def send(self, queue: Queue, order: Mapping[str, Any], **options: Any) -> str:
+        """Send an order; the message id."""
+        sent = self.target.client("sqs").send_message(QueueUrl=queue.url, MessageBody=json.dumps(order), **options)
+        return str(sent["MessageId"])
+
+    def send_all(self, queue: Queue, orders: Sequence[Mapping[str, Any]]) -> None:
+        """Send up to ten orders at once."""
+        entries = [{"Id": str(at), "MessageBody": json.dumps(order)} for at, order in enumerate(orders)]
+        self.target.client("sqs").send_message_batch(QueueUrl=queue.url, Entries=entries)
+
+    def mapping(self, function: str, source: str, **settings: Any) -> str:
+        """An event source mapping; its UUID."""
+        functions = self.target.client("lambda")
+        uuid: str = functions.create_event_source_mapping(FunctionName=function, EventSourceArn=source, **settings)[
+            "UUID"
+        ]
+        self.later(functions.delete_event_source_mapping, UUID=uuid)
+        return uuid
+
+    def table(self, *, stream: bool = False) -> tuple[str, str]:
+        """A table with the keys pk and sk; its name and the ARN of its stream."""
+        dynamodb = self.target.client("dynamodb")
+        name = self.name()
+        settings: dict[str, Any] = {}
+        if stream:
+            settings["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+        told = dynamodb.create_table(
+            TableName=name,
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
+            BillingMode="PAY_PER_REQUEST",
+            **settings,
+        )
+        self.later(dynamodb.delete_table, TableName=name)
+        wait_for(
+            lambda: dynamodb.describe_table(TableName=name)["Table"]["TableStatus"] == "ACTIVE",
+            f"table {name} did not become active",
+            seconds=30,
+        )
+        return name, told["TableDescription"].get("LatestStreamArn", "")
+
+    def puts(self, table: str, key: str) -> int:
+        """How often a handler has put a key into a table."""
+        found = self.target.client("dynamodb").query(
+            TableName=table,
+            KeyConditionExpression="pk = :key",
+            ExpressionAttributeValues={":key": {"S": key}},
+            ConsistentRead=True,
+        )
+        return int(found["Count"])
+
+    def bodies(self, queue: Queue) -> list[str]:
+        """The bodies in a queue."""
+        return [message.body for message in self.target.peek_messages(queue.url)]
+
+
+@contextmanager
+def bench(target: Target) -> Iterator[Bench]:
+    """A bench whose resources are removed in the end."""
+    with ExitStack() as undo:
+        yield Bench(target, undo)

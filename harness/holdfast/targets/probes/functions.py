@@ -1,0 +1,99 @@
+"""Probes of functions: errors, environments, logs, throttles."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable
+
+from botocore.exceptions import ClientError
+
+from holdfast.targets.base import Target
+from holdfast.targets.probes.bench import bench, check
+
+_SLOW_SECONDS = 3.5
+
+
+def handled_error(target: Target) -> None:
+    """A raised exception keeps its type and its execution environment."""
+    with bench(target) as on:
+        function = on.function()
+        _, first = on.invoke(function, {})
+        kind, error = on.invoke(function, {"raise": "boom"})
+        check(kind == "Unhandled", f"FunctionError is {kind!r}")
+        check((error["errorType"], error["errorMessage"]) == ("ValueError", "boom"), f"the error is {error}")
+        _, third = on.invoke(function, {})
+        check(third["pid"] == first["pid"], "the environment was replaced after a handled error")
+
+
+def exit_error(target: Target) -> None:
+    """A process that ends is Runtime.ExitError, and the next invocation has a new one."""
+    with bench(target) as on:
+        function = on.function()
+        _, first = on.invoke(function, {})
+        _, error = on.invoke(function, {"exit": 3})
+        check(error["errorType"] == "Runtime.ExitError", f"the error is {error}")
+        _, third = on.invoke(function, {})
+        check(third["pid"] != first["pid"], "a dead process answered")
+
+
+def timeout(target: Target) -> None:
+    """A handler that is too slow is Sandbox.Timedout and does not go on in secret."""
+    with bench(target) as on:
+        table, _ = on.table()
+        function = on.function(table=table, timeout_seconds=1)
+        _, first = on.invoke(function, {})
+        started = time.monotonic()
+        # a busy machine may give a function up to three times its timeout
+        _, error = on.invoke(function, {"sleep": _SLOW_SECONDS, "put": "late"})
+        check("errorType" in error, f"the handler ran to its end: {error}")
+        check(error["errorType"] == "Sandbox.Timedout", f"the error is {error}")
+        check("Task timed out after 1.00 seconds" in error["errorMessage"], f"the error is {error}")
+        _, third = on.invoke(function, {})
+        check(third["pid"] != first["pid"], "the environment that timed out answered again")
+        time.sleep(max(0.0, started + _SLOW_SECONDS + 0.3 - time.monotonic()))  # past the moment it would have acted
+        check(on.puts(table, "late") == 0, "the handler went on after its timeout")
+
+
+def own_environment(target: Target) -> None:
+    """A function sees AWS' variables and its own, not those of the emulator."""
+    with bench(target) as on:
+        _, seen = on.invoke(on.function(), {"environment": True})
+        foreign = {"AUTH", "GATEWAY_PORT", "BIND_HOST", "STATE_DIR", "PYTHONPATH", "VIRTUAL_ENV"} & set(seen)
+        check(not foreign, f"the function sees {sorted(foreign)}")
+        for name in ("AWS_REGION", "AWS_LAMBDA_FUNCTION_NAME", "_X_AMZN_TRACE_ID", "AWS_LAMBDA_LOG_GROUP_NAME"):
+            check(name in seen, f"the function does not see {name}")
+
+
+def silent_handler(target: Target) -> None:
+    """A handler that prints nothing answers as fast as one that does, and what one prints is in its log."""
+    with bench(target) as on:
+        function = on.function()
+        answer = target.client("lambda").invoke(FunctionName=function, Payload=b'{"log": "here"}', LogType="Tail")
+        check("here" in base64.b64decode(answer["LogResult"]).decode(), "the log line is not in the log tail")
+        fastest = min(_seconds(lambda: on.invoke(function, {})) for _ in range(10))
+        check(fastest < 0.04, f"the fastest of ten silent invocations took {fastest * 1000:.0f} ms")
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.monotonic()
+    call()
+    return time.monotonic() - started
+
+
+def throttle(target: Target) -> None:
+    """Reserved concurrency 0 refuses synchronous invocations with 429."""
+    with bench(target) as on:
+        function = on.function()
+        functions = target.client("lambda")
+        functions.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
+        try:
+            on.invoke(function, {})
+        except ClientError as error:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            check(status == 429, f"the status is {status}")
+            check(error.response["Error"]["Code"] == "TooManyRequestsException", f"the code is {error.response}")
+        else:
+            check(holds=False, otherwise="a function at concurrency 0 ran")
+        functions.delete_function_concurrency(FunctionName=function)
+        on.invoke(function, {})

@@ -1,0 +1,279 @@
+"""From a descriptor's file to the verdicts of its clauses: open the target, deploy, resolve, check, provoke, judge."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from holdfast.campaign import Campaign, Progress, new_prefix
+from holdfast.checkers import persistence, recovery
+from holdfast.clause import Clause, decide
+from holdfast.errors import DescriptorError
+from holdfast.history.recorder import Recorder
+from holdfast.levers.journal import Journal, Pin
+from holdfast.levers.signals import Interrupted
+from holdfast.levers.watchdog import watched
+from holdfast.ports.ports import Ports
+from holdfast.provocations.model import Provocation
+from holdfast.provocations.steady import STEADY
+from holdfast.provocations.windows import BURST
+from holdfast.stack.descriptor import Descriptor, PatternName
+from holdfast.stack.loading import load_descriptor
+from holdfast.stack.resolve import Stack, resolve
+from holdfast.stack.seeding import seed as put_seed
+from holdfast.suites import clauses_of
+from holdfast.targets.base import Target, TargetKind
+from holdfast.targets.deployment import deploy
+from holdfast.targets.open import open_target
+from holdfast.verdict.model import ClauseVerdict, StackReport
+
+DEFAULT_FOLDER = Path(".holdfast")
+"""Where journals, verdicts and logs are kept, under the current directory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a stack is verified.
+
+    Attributes:
+        target: kind of the target; None takes the descriptor's default.
+        deploy: whether to deploy the template first and remove it afterwards; None means only on the embedded target.
+        allow_aws: the explicit opt-in without which nothing runs on AWS.
+        cloudformation: the deployed CloudFormation stack to use instead of the descriptor's.
+        seed: of the generated values.
+        folder: where journals and verdicts are kept.
+        environ: for ``${ENV}`` in the descriptor and the usual variables of the target.
+    """
+
+    target: TargetKind | None = None
+    deploy: bool | None = None
+    allow_aws: bool = False
+    cloudformation: str | None = None
+    seed: int = 0
+    folder: Path = DEFAULT_FOLDER
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    def journal_folder(self) -> Path:
+        """Where the undo records are."""
+        return self.folder / "journal"
+
+
+def silent(_: Progress) -> None:
+    """A listener that says nothing."""
+
+
+class Verification:
+    """One stack, ready to be judged; made by `opened`.
+
+    Args:
+        stack: the resolved stack.
+        ports: its ports.
+        recorder: the run's history.
+        journal: where faults are written before they are put in place.
+        chosen: the clauses that will be asked for, each with its pattern.
+        options: how.
+        listener: told what goes on.
+    """
+
+    def __init__(
+        self,
+        *,
+        stack: Stack,
+        ports: Ports,
+        recorder: Recorder,
+        journal: Journal,
+        chosen: Sequence[tuple[PatternName, Clause]],
+        options: Options,
+        listener: Callable[[Progress], None],
+    ) -> None:
+        self.stack = stack
+        self._options = options
+        self._started = time.monotonic()
+        self._verdicts: list[ClauseVerdict] = []
+        prefix = new_prefix()
+        self._campaigns = {
+            pattern: Campaign(
+                stack=stack,
+                pattern=pattern,
+                ports=ports,
+                recorder=recorder,
+                journal=journal,
+                needed=_needed([clause for of, clause in chosen if of == pattern], stack.descriptor),
+                seed=options.seed,
+                prefix=f"{prefix}{at}",
+                listener=listener,
+            )
+            for at, pattern in enumerate(dict.fromkeys(pattern for pattern, _ in chosen))
+        }
+
+    def decide(self, pattern: PatternName, clause: Clause) -> ClauseVerdict:
+        """The verdict of one clause.
+
+        Raises:
+            HoldfastError: the stack, the target or a port cannot be used, or a fault could not be healed.
+        """
+        verdict = decide(clause, self._campaigns[pattern])
+        self._verdicts.append(verdict)
+        return verdict
+
+    def report(self) -> StackReport:
+        """All verdicts so far."""
+        return StackReport(
+            stack=self.stack.descriptor.name,
+            descriptor=str(self.stack.path),
+            target=self.stack.target.kind,
+            clauses=tuple(self._verdicts),
+            seed=self._options.seed,
+            seconds=round(time.monotonic() - self._started, 3),
+            measures=self._measures(),
+        )
+
+    def _measures(self) -> dict[str, float]:
+        measures: dict[str, float] = {}
+        for campaign in self._campaigns.values():
+            measures |= measured(campaign)
+        return measures
+
+
+def measured(campaign: Campaign) -> dict[str, float]:
+    """Figures for the scorecard, from the undisturbed commands and the burst."""
+    measures: dict[str, float] = {}
+    if campaign.has(STEADY):
+        history = campaign.evidence(STEADY).history
+        latency = recovery.acknowledgement_latency(history)
+        effect = persistence.time_to_effect(history, effect=campaign.pattern.effect)
+        measures |= {
+            "acknowledgement_p50_seconds": latency.p50,
+            "acknowledgement_p99_seconds": latency.p99,
+            "time_to_effect_p50_seconds": effect.p50,
+            "time_to_effect_p99_seconds": effect.p99,
+            "time_to_effect_max_seconds": effect.maximum,
+        }
+    if campaign.has(BURST):
+        figures = campaign.evidence(BURST).figures
+        measures |= {name: value for name, value in figures.items() if name.endswith("_seconds")}
+    return {name: round(value, 4) for name, value in measures.items()}
+
+
+def choose(descriptor: Descriptor, ids: Sequence[str] = ()) -> tuple[tuple[PatternName, Clause], ...]:
+    """The clauses a stack owes, or those of given ids.
+
+    Raises:
+        DescriptorError: an id names no clause that the stack owes.
+    """
+    owed = clauses_of(descriptor)
+    unknown = set(ids) - {clause.id for _, clause in owed}
+    if unknown:
+        raise DescriptorError(
+            f"The stack {descriptor.name} owes no clause {', '.join(sorted(unknown))}.",
+            remedy=f"it owes {', '.join(clause.id for _, clause in owed)}",
+        )
+    return tuple((pattern, clause) for pattern, clause in owed if not ids or clause.id in ids)
+
+
+@contextmanager
+def opened(
+    path: Path,
+    *,
+    options: Options,
+    ids: Sequence[str] = (),
+    target: Target | None = None,
+    listener: Callable[[Progress], None] = silent,
+) -> Iterator[Verification]:
+    """Open a stack for judgement: nothing is injected before everything it needs is known to be there.
+
+    Args:
+        path: the descriptor's file.
+        options: how.
+        ids: the clauses to judge; all that the stack owes when empty.
+        target: a target that somebody else started and ends; opened here when None.
+        listener: told what goes on.
+
+    Raises:
+        HoldfastError: the descriptor is wrong, the target does not answer, a resource or permission is missing, or a
+            port answers what it must not.
+    """
+    descriptor = load_descriptor(path, options.environ)
+    chosen = choose(descriptor, ids)
+
+    def say(message: str) -> None:
+        listener(Progress(descriptor.name, message))
+
+    def told(line: str) -> None:
+        with suppress(Interrupted):  # removing what was deployed is a part of ending in order
+            say(line)
+
+    with ExitStack() as exits:
+        kind = options.target or descriptor.target.default
+        if target is None:
+            say(f"opening the {kind} target")
+            target = open_target(
+                kind,
+                localstack_endpoint=descriptor.target.localstack_endpoint,
+                pin=descriptor.target.aws,
+                allow_aws=options.allow_aws,
+            )
+            exits.callback(target.close)
+        cloudformation = options.cloudformation
+        wanted = target.kind == "embedded" if options.deploy is None else options.deploy
+        if wanted and descriptor.deploy is not None and cloudformation is None:
+            cloudformation = f"{descriptor.name}-{new_prefix()}"
+            say("deploying")
+            exits.enter_context(
+                deploy(
+                    target,
+                    path.parent / descriptor.deploy.template,
+                    stack_name=cloudformation,
+                    parameters=descriptor.deploy.parameters,
+                    progress=told,
+                )
+            )
+        stack = resolve(descriptor, path, target, cloudformation=cloudformation)
+        recorder = Recorder()
+        ports = Ports(stack, recorder)
+        exits.callback(ports.close)
+        say("checking the ports")
+        put_seed(stack)
+        ports.check()
+        journal = exits.enter_context(Journal(options.journal_folder(), Pin.of(stack)))
+        exits.enter_context(watched(journal))
+        yield Verification(
+            stack=stack,
+            ports=ports,
+            recorder=recorder,
+            journal=journal,
+            chosen=chosen,
+            options=options,
+            listener=listener,
+        )
+
+
+def verify(
+    path: Path,
+    *,
+    options: Options,
+    ids: Sequence[str] = (),
+    target: Target | None = None,
+    listener: Callable[[Progress], None] = silent,
+) -> StackReport:
+    """Judge a stack and return its report; what `holdfast verify` does, without pytest.
+
+    Raises:
+        HoldfastError: as `opened`, or a fault could not be healed.
+    """
+    with opened(path, options=options, ids=ids, target=target, listener=listener) as verification:
+        for pattern, clause in choose(verification.stack.descriptor, ids):
+            verification.decide(pattern, clause)
+        return verification.report()
+
+
+def _needed(clauses: Sequence[Clause], descriptor: Descriptor) -> tuple[Provocation, ...]:
+    asked = [clause for clause in clauses if clause.id not in descriptor.waive]
+    return tuple(dict.fromkeys(provocation for clause in asked for provocation in clause.needs))
+
+
+__all__ = ["DEFAULT_FOLDER", "Options", "Verification", "choose", "opened", "silent", "verify"]

@@ -1,0 +1,84 @@
+"""The scorecard in the terminal: one table per stack, a line per clause."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from holdfast.verdict import StackReport, Verdict
+
+STYLES = {
+    Verdict.HOLDS: ("holds", "green"),
+    Verdict.VIOLATED: ("violated", "bold red"),
+    Verdict.INCONCLUSIVE: ("inconclusive", "yellow"),
+    Verdict.WAIVED: ("waived", "dim"),
+}
+MEASURES = {
+    "acknowledgement_p50_seconds": "ack p50",
+    "acknowledgement_p99_seconds": "ack p99",
+    "time_to_effect_p50_seconds": "to effect p50",
+    "time_to_effect_p99_seconds": "to effect p99",
+    "drain_seconds": "burst drained in",
+}
+
+
+def scorecard(report: StackReport) -> Table:
+    """The table of one stack: clause, verdict, and the one sentence why."""
+    counts = {verdict: sum(clause.verdict is verdict for clause in report.clauses) for verdict in Verdict}
+    summary = ", ".join(f"{count} {STYLES[verdict][0]}" for verdict, count in counts.items() if count)
+    table = Table(
+        title=f"{report.stack} on {report.target}: {summary} ({report.seconds:.0f} s)",
+        title_justify="left",
+        title_style="bold",
+        caption=_measures(report),
+        caption_justify="left",
+        expand=True,
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("clause", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("why", ratio=1)
+    for clause in report.clauses:
+        word, style = STYLES[clause.verdict]
+        table.add_row(clause.id, Text(word, style=style), Text(clause.reason))
+    return table
+
+
+def show(
+    reports: Sequence[StackReport], *, write_line: Callable[[str], None], width: int = 120, color: bool | None = None
+) -> None:
+    """Print the scorecards, line by line.
+
+    Args:
+        reports: the stacks.
+        write_line: prints one line.
+        width: columns.
+        color: whether to use colour; None asks the terminal.
+    """
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=width, force_terminal=_color() if color is None else color, highlight=False)
+    for report in reports:
+        console.print()
+        console.print(scorecard(report))
+    for line in buffer.getvalue().splitlines():
+        write_line(line)
+
+
+def _color() -> bool:
+    return Console().is_terminal
+
+
+def _measures(report: StackReport) -> str:
+    shown = [
+        f"{label} {report.measures[name] * 1000:.0f} ms"
+        if report.measures[name] < 1
+        else f"{label} {report.measures[name]:.1f} s"
+        for name, label in MEASURES.items()
+        if name in report.measures
+    ]
+    return " · ".join(shown)

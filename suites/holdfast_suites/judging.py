@@ -1,0 +1,146 @@
+"""Small questions that several clauses ask of their evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from holdfast.campaign import Campaign
+from holdfast.checkers import Compare, idempotency, persistence
+from holdfast.clause import Holds, conclude
+from holdfast.errors import Inconclusive
+from holdfast.history import FaultWindow, History, Outcome
+from holdfast.provocations.model import Evidence
+from holdfast.provocations.windows import STORAGE_DENIED
+from holdfast.targets.base import Capability
+from holdfast.verdict import Finding
+
+
+def acknowledged(history: History) -> int:
+    """How many keys were acknowledged."""
+    return len({operation.key for operation in history.operations if operation.outcome is Outcome.OK})
+
+
+def vacuous(evidence: Evidence) -> tuple[str, ...]:
+    """A reason when nothing was acknowledged, so that a clause about acknowledged commands says nothing."""
+    return () if acknowledged(evidence.history) else ("no command was acknowledged",)
+
+
+def original(campaign: Campaign) -> Compare:
+    """What of a command the system must keep: the value or the exact body."""
+    return campaign.stack.descriptor.commands[campaign.pattern.command].original
+
+
+def shows(campaign: Campaign, effect: str) -> Compare | None:
+    """What the effect port shows of the original: its body, its value, or nothing.
+
+    A target that rewrites bodies on their way is asked for values only: its rewriting is no bug of the stack.
+    """
+    sources = campaign.stack.descriptor.effects[effect].sources
+    wanted = original(campaign)
+    if not campaign.stack.target.supports(Capability.BODY_UNCHANGED).supported:
+        wanted = "value"
+    if wanted == "body" and any(source.body is not None or source.kind.startswith("s3") for source in sources):
+        return "body"
+    return "value" if any(source.value is not None for source in sources) else None
+
+
+def need_unchanged_bodies(campaign: Campaign) -> None:
+    """Go on only where the target itself passes bodies on as they are.
+
+    Raises:
+        Inconclusive: it rewrites them.
+    """
+    support = campaign.stack.target.supports(Capability.BODY_UNCHANGED)
+    if not support.supported:
+        raise Inconclusive(f"the {campaign.stack.target.kind} target alters bodies itself: {support.reason}")
+
+
+def need_shown(campaign: Campaign, effect: str) -> Compare:
+    """What the effect port shows of the original.
+
+    Raises:
+        Inconclusive: it shows nothing to compare.
+    """
+    found = shows(campaign, effect)
+    if found is None:
+        raise Inconclusive(f"the effect {effect} shows neither value nor body, so nothing can be compared")
+    return found
+
+
+def aimed(evidences: Iterable[Evidence]) -> tuple[FaultWindow, ...]:
+    """The fault windows of several pieces of evidence."""
+    return tuple(window for evidence in evidences for window in evidence.windows)
+
+
+def notes(*evidences: Evidence) -> tuple[str, ...]:
+    """The notes and figures of several pieces of evidence, a line each."""
+    lines: list[str] = []
+    for evidence in evidences:
+        lines += evidence.notes
+        lines += [f"{name} = {value:g}" for name, value in evidence.figures.items()]
+    return tuple(lines)
+
+
+def conclude_on(
+    findings: Iterable[Finding],
+    *evidences: Evidence,
+    holds: str,
+    undecided: Iterable[str] = (),
+    bite: bool = True,
+    evidence: Iterable[str] = (),
+) -> Holds:
+    """Conclude on evidence: its notes and gaps are added, and its fault windows when they have to bite."""
+    gaps = [*undecided, *(gap for one in evidences for gap in (*one.undecided, *vacuous(one)))]
+    return conclude(
+        tuple(findings),
+        holds=holds,
+        bite=aimed(evidences) if bite else None,
+        undecided=tuple(dict.fromkeys(gaps)),
+        evidence=(*evidence, *notes(*evidences)),
+    )
+
+
+def none_lost(campaign: Campaign, evidence: Evidence, *, holds: str) -> Holds:
+    """Every acknowledged request reached its effect, whatever struck it; ``holds`` may say how many with {count}."""
+    effect = campaign.pattern.effect
+    return conclude_on(
+        persistence.acknowledged_and_lost(evidence.history, effect=effect),
+        evidence,
+        undecided=persistence.undecided(evidence.history, effect=effect),
+        holds=holds.format(count=acknowledged(evidence.history)),
+    )
+
+
+def exactly_once(campaign: Campaign, *evidences: Evidence) -> Holds:
+    """Every acknowledged request took effect once, and no request more than once."""
+    effect = campaign.pattern.effect
+    history = sum((evidence.history for evidence in evidences), History())
+    return conclude_on(
+        idempotency.exactly_once(history, effect=effect),
+        *evidences,
+        undecided=idempotency.undecided(history, effect=effect),
+        holds=f"each of {acknowledged(history)} requests submitted or delivered more than once took effect once",
+    )
+
+
+def told_when_storage_refuses(campaign: Campaign) -> Holds:
+    """No acknowledgement without effect and no effect of what was refused, while storing is denied (ES-11, SF-2)."""
+    evidence = campaign.evidence(STORAGE_DENIED)
+    effect = campaign.pattern.effect
+    history = evidence.history
+    told = [operation for operation in history.operations if operation.outcome is not Outcome.OK]
+    findings = [
+        *persistence.acknowledged_and_lost(history, effect=effect),
+        *persistence.phantoms(history, effect=effect),
+    ]
+    return conclude(
+        findings,
+        holds=f"{len(told)} of {len(history.operations)} clients were told so, and none was acknowledged in vain",
+        bite=evidence.windows,
+        undecided=[
+            *persistence.undecided(history, effect=effect),
+            *evidence.undecided,
+            *(() if told else ("every command was acknowledged, so the denial was not felt",)),
+        ],
+        evidence=notes(evidence),
+    )

@@ -1,0 +1,57 @@
+"""Clauses that every stack owes, whatever its pattern."""
+
+from __future__ import annotations
+
+from holdfast.campaign import Campaign
+from holdfast.checkers import recovery
+from holdfast.checkers.configuration import functions_bounded
+from holdfast.clause import Holds, clause, conclude
+from holdfast.provocations.deliveries import FAILED_DELIVERIES
+from holdfast.provocations.steady import AFTERMATH, STEADY
+from holdfast.provocations.windows import COMPUTE_DEAD
+from holdfast.stack.configuration import read_configuration
+from holdfast.targets.base import Capability
+from holdfast.verdict import Family
+
+LATENCY_RATIO = 3.0
+"""How many times the median acknowledgement latency of before still counts as the same."""
+
+
+@clause("XX-1", Family.RECOVERY, needs=[STEADY, COMPUTE_DEAD, FAILED_DELIVERIES, AFTERMATH])
+def test_xx_1(campaign: Campaign) -> Holds:
+    """After every fault is healed, the stack returns to its steady state within its bound."""
+    before, dead, after = (campaign.evidence(one) for one in (STEADY, COMPUTE_DEAD, AFTERMATH))
+    effect = campaign.pattern.effect
+    if before.sample is None or after.sample is None:
+        return conclude((), holds="", undecided=("the steady state was not measured",))
+    floor = campaign.bounds.acknowledgement_floor_seconds
+    findings = [
+        *recovery.steady(before.sample, after.sample, latency_ratio=LATENCY_RATIO, latency_floor_seconds=floor),
+        *recovery.neighbours(after.history, effect=effect, bound_seconds=campaign.bounds.recovery_seconds),
+    ]
+    return conclude(
+        findings,
+        holds=f"success rate {after.sample.success_rate:.0%}, median acknowledgement "
+        f"{after.sample.latency_p50_seconds * 1000:.0f} ms (was {before.sample.latency_p50_seconds * 1000:.0f} ms), "
+        f"queues empty, no stray dead letters",
+        bite=dead.windows,
+        undecided=(*before.undecided, *after.undecided),
+    )
+
+
+@clause("XX-2", Family.STATIC)
+def test_xx_2(campaign: Campaign) -> Holds:
+    """Functions have timeouts, failure destinations on asynchronous paths, and a bound where a limit is declared."""
+    configuration = read_configuration(campaign.stack)
+    limit = campaign.bounds.worker_concurrency
+    limits = campaign.stack.target.supports(Capability.TEMPLATE_LIMITS)
+    findings = functions_bounded(
+        configuration,
+        workers=campaign.pattern.workers,
+        worker_concurrency=limit if limits.supported else None,
+    )
+    return conclude(
+        findings,
+        holds=f"the configuration of {len(configuration.functions)} functions says so",
+        undecided=() if limit is None or limits.supported else (f"the declared limit: {limits.reason}",),
+    )

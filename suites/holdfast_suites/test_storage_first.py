@@ -1,0 +1,200 @@
+"""Storage-First: stored on arrival by a direct integration or an outbox, answered at once, processed later."""
+
+from __future__ import annotations
+
+from holdfast.campaign import Campaign
+from holdfast.checkers import idempotency, ordering, outbox, persistence, recovery
+from holdfast.checkers.acknowledgement import withheld
+from holdfast.checkers.concurrency import over_limit
+from holdfast.checkers.configuration import outlives_outage
+from holdfast.checkers.payloads import accepted_over_limit
+from holdfast.clause import Holds, clause, conclude
+from holdfast.errors import Inconclusive
+from holdfast.provocations.crashes import CRASH_SWEEP
+from holdfast.provocations.deliveries import DEAD_LETTERED, DUPLICATE_DELIVERY, POISON
+from holdfast.provocations.duplicates import CONCURRENT_DELIVERY, DUPLICATE_SUBMISSION
+from holdfast.provocations.ordering import ORDERED_GROUPS
+from holdfast.provocations.payloads import GENERATED_PAYLOADS
+from holdfast.provocations.steady import STEADY
+from holdfast.provocations.windows import BURST, COMPUTE_DEAD, STORAGE_DENIED
+from holdfast.stack.configuration import read_configuration
+from holdfast.verdict import Family
+from holdfast_suites.judging import (
+    acknowledged,
+    conclude_on,
+    exactly_once,
+    need_shown,
+    need_unchanged_bodies,
+    none_lost,
+    notes,
+    told_when_storage_refuses,
+    vacuous,
+)
+
+REPLAYS = (DUPLICATE_SUBMISSION, DUPLICATE_DELIVERY, CONCURRENT_DELIVERY, DEAD_LETTERED)
+"""What SF-5 counts as a replay: sent again, delivered again, delivered at once, redriven."""
+
+
+@clause("SF-1", Family.PERSISTENCE, needs=[COMPUTE_DEAD])
+def test_sf_1(campaign: Campaign) -> Holds:
+    """With all compute dead, every acknowledged request survives and takes effect after healing."""
+    evidence = campaign.evidence(COMPUTE_DEAD)
+    return none_lost(
+        campaign, evidence, holds="all {count} requests acknowledged while compute was dead took effect after"
+    )
+
+
+@clause("SF-2", Family.PERSISTENCE, needs=[STORAGE_DENIED])
+def test_sf_2(campaign: Campaign) -> Holds:
+    """Nothing is acknowledged that was not stored."""
+    return told_when_storage_refuses(campaign)
+
+
+@clause("SF-3", Family.RECOVERY, needs=[STEADY, COMPUTE_DEAD])
+def test_sf_3(campaign: Campaign) -> Holds:
+    """The acknowledgement does not wait for processing."""
+    calm, faulted = campaign.evidence(STEADY), campaign.evidence(COMPUTE_DEAD)
+    bounds = campaign.bounds
+    usual = recovery.acknowledgement_latency(calm.history)
+    dead = recovery.acknowledgement_latency(faulted.history)
+    findings = [
+        *recovery.waiting_acknowledgements(
+            calm.history,
+            faulted.history,
+            ratio=bounds.acknowledgement_ratio,
+            floor_seconds=bounds.acknowledgement_floor_seconds,
+        ),
+        *withheld(calm=calm.history, faulted=faulted.history),
+    ]
+    return conclude_on(
+        findings,
+        calm,
+        faulted,
+        holds=f"acknowledged in p99 {dead.p99 * 1000:.0f} ms with processing dead, {usual.p99 * 1000:.0f} ms without",
+    )
+
+
+@clause("SF-4", Family.PERSISTENCE, needs=[GENERATED_PAYLOADS])
+def test_sf_4(campaign: Campaign) -> Holds:
+    """What is stored equals what was sent, byte for byte, for every payload the API admits."""
+    need_unchanged_bodies(campaign)
+    effect = campaign.pattern.effect
+    compare = need_shown(campaign, effect)
+    evidence = campaign.evidence(GENERATED_PAYLOADS)
+    admitted = evidence.history
+    findings = sorted(
+        [
+            *persistence.altered(admitted, effect=effect, compare=compare),
+            *persistence.altered(admitted, effect=f"store:{campaign.pattern.store}", compare="body"),
+            *persistence.acknowledged_and_lost(admitted, effect=effect),
+            *accepted_over_limit(admitted, limit_bytes=campaign.bounds.max_body_bytes),
+        ],
+        key=lambda finding: min(
+            (len(one.body or "") for one in admitted.operations if one.key == finding.key), default=0
+        ),
+    )
+    return conclude_on(
+        findings[:5],
+        evidence,
+        bite=False,
+        undecided=persistence.undecided(admitted, effect=effect, compare=compare),
+        holds=f"{acknowledged(admitted)} generated payloads came out as they went in"
+        + (", one at the size limit included" if acknowledged(admitted.role("at the limit")) else ""),
+    )
+
+
+@clause(
+    "SF-5", Family.IDEMPOTENCY, needs=[DUPLICATE_SUBMISSION, DUPLICATE_DELIVERY, CONCURRENT_DELIVERY, DEAD_LETTERED]
+)
+def test_sf_5(campaign: Campaign) -> Holds:
+    """Replay (archive, redrive, re-publish) adds no second effect."""
+    return exactly_once(campaign, *(campaign.evidence(replay) for replay in REPLAYS))
+
+
+@clause("SF-6", Family.PERSISTENCE, needs=[CRASH_SWEEP])
+def test_sf_6(campaign: Campaign) -> Holds:
+    """Outbox: business row and outgoing message exist both or neither, and the message is delivered at least once."""
+    row, message = campaign.pattern.row, campaign.pattern.message
+    if row is None or message is None:
+        raise Inconclusive("the descriptor names no outbox (row, message); waive SF-6 where there is none")
+    evidence = campaign.evidence(CRASH_SWEEP)
+    return conclude_on(
+        [
+            *outbox.matched(evidence.history, row=row, message=message),
+            *persistence.acknowledged_and_lost(evidence.history, effect=message),
+        ],
+        evidence,
+        undecided=outbox.undecided(evidence.history, row=row, message=message),
+        holds=f"after a crash at each of {len(evidence.points)} fault points rows and messages match one to one",
+        evidence=[f"crashed {point}: {key}" for key, point in evidence.points],
+    )
+
+
+@clause("SF-7", Family.EVENTUAL, needs=[ORDERED_GROUPS])
+def test_sf_7(campaign: Campaign) -> Holds:
+    """Where order is promised, effects of one group follow submission order."""
+    evidence = campaign.evidence(ORDERED_GROUPS)
+    effect = campaign.pattern.effect
+    groups = {operation.group for operation in evidence.history.operations}
+    return conclude_on(
+        [
+            *ordering.order_kept(evidence.history, effect=effect),
+            *persistence.acknowledged_and_lost(evidence.history, effect=effect),
+        ],
+        evidence,
+        undecided=ordering.undecided(evidence.history, effect=effect),
+        holds=f"{acknowledged(evidence.history)} effects of {len(groups)} groups are in order, retries included",
+    )
+
+
+@clause("SF-8", Family.RECOVERY, needs=[BURST])
+def test_sf_8(campaign: Campaign) -> Holds:
+    """A burst is levelled: downstream concurrency stays within its limit, the backlog drains, nothing is lost."""
+    limit = campaign.bounds.worker_concurrency
+    if limit is None:
+        raise Inconclusive("the descriptor declares no bounds.worker_concurrency; waive SF-8 where there is none")
+    evidence = campaign.evidence(BURST)
+    effect = campaign.pattern.effect
+    seen = {name: value for name, value in evidence.figures.items() if name.startswith("concurrency_")}
+    return conclude_on(
+        [
+            *over_limit(seen, limit=limit),
+            *persistence.acknowledged_and_lost(evidence.history, effect=effect),
+        ],
+        evidence,
+        undecided=persistence.undecided(evidence.history, effect=effect),
+        holds=f"a burst of {acknowledged(evidence.history)} was worked off by at most {limit} workers at once",
+    )
+
+
+@clause("SF-9", Family.STATIC)
+def test_sf_9(campaign: Campaign) -> Holds:
+    """Stored requests outlive the declared longest outage: retention, event age, archive, DLQ on every hop."""
+    configuration = read_configuration(campaign.stack)
+    outage = campaign.bounds.longest_outage_seconds
+    return conclude(
+        outlives_outage(configuration, outage),
+        holds=f"every hop keeps requests longer than {outage:g} s and has somewhere to put what fails",
+    )
+
+
+@clause("SF-10", Family.RECOVERY, needs=[DEAD_LETTERED, POISON])
+def test_sf_10(campaign: Campaign) -> Holds:
+    """Every hop that can drop has a dead-letter target, and what is dropped arrives there."""
+    failed = campaign.evidence(DEAD_LETTERED)
+    evidence, findings = [failed], [*recovery.dead_lettered(failed.history, letters=failed.dead_letters)]
+    if campaign.stack.descriptor.impossible:
+        poison = campaign.evidence(POISON)
+        evidence.append(poison)
+        findings += recovery.dead_lettered(poison.history.role("poison"), letters=poison.dead_letters)
+    return conclude(
+        findings,
+        bite=failed.windows,
+        evidence=notes(*evidence),
+        undecided=[
+            *(gap for one in evidence for gap in (*one.undecided, *vacuous(one))),
+            *idempotency.undecided(failed.history, effect=campaign.pattern.effect),
+        ],
+        holds=f"{sum(len(one.dead_letters) for one in evidence)} requests that failed for good are dead letters, "
+        "with their originals",
+    )

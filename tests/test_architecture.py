@@ -1,0 +1,135 @@
+"""The layers of ARCHITECTURE.md, and the size of modules, hold in the code."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = {
+    "holdfast": ROOT / "harness" / "holdfast",
+    "holdfast_suites": ROOT / "suites" / "holdfast_suites",
+    "holdfast_fixtures": ROOT / "fixtures" / "holdfast_fixtures",
+    "holdfast_load": ROOT / "load" / "holdfast_load",
+    "holdfast_reports": ROOT / "reports" / "holdfast_reports",
+}
+LAYERS = [
+    {"errors", "waiting"},
+    {"history"},
+    {"verdict"},
+    {"targets"},
+    {"stack"},
+    {"ports", "checkers", "levers"},
+    {"provocations"},
+    {"campaign", "clause", "suites"},
+    {"verification", "progress", "background", "reporting"},
+    {"session", "clause_items"},
+    {"pytest_plugin", "distribution", "cli"},
+]
+STRANGERS = {
+    "ports": {"checkers", "levers"},
+    "checkers": {"ports", "levers", "targets"},
+    "levers": {"ports", "checkers"},
+}
+LARGEST_MODULE_LINES = 600
+
+
+def modules() -> list[Path]:
+    """Every module of the project's packages, handlers of reference stacks apart: they are users' code."""
+    return [
+        path
+        for folder in PACKAGES.values()
+        for path in sorted(folder.rglob("*.py"))
+        if "handlers" not in path.parts and "mutants" not in path.parts
+    ]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full names of what a module imports when it runs; imports for type checkers only do not count."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None and node.level == 0:
+            yield node.module
+
+
+def part(path: Path) -> str:
+    """The first part of a module's name within `holdfast`."""
+    return path.relative_to(PACKAGES["holdfast"]).parts[0].removesuffix(".py")
+
+
+def rank(name: str) -> int:
+    """The layer a part is in."""
+    return next(at for at, layer in enumerate(LAYERS) if name in layer)
+
+
+HARNESS = [path for path in modules() if path.is_relative_to(PACKAGES["holdfast"]) and part(path) != "__init__"]
+
+
+@pytest.mark.parametrize("path", HARNESS, ids=lambda path: str(path.relative_to(PACKAGES["holdfast"])))
+def test_a_module_imports_from_its_own_layer_and_lower_ones(path: Path) -> None:
+    """No module of the harness imports from a layer above its own, or from a stranger beside it."""
+    own = part(path)
+    for name in imports(path):
+        if not name.startswith("holdfast."):
+            continue
+        other = name.split(".")[1]
+        assert rank(other) <= rank(own), f"{own} must not import {name}"
+        assert other not in STRANGERS.get(own, ()), f"{own} must not import {name}"
+
+
+def test_the_harness_imports_no_other_package_of_the_project() -> None:
+    """The harness finds suites, reporters and commands by entry points, never by name."""
+    others = set(PACKAGES) - {"holdfast"}
+    found = {(path.name, name) for path in HARNESS for name in imports(path) if name.split(".")[0] in others}
+    assert not found
+
+
+@pytest.mark.parametrize("package", sorted(set(PACKAGES) - {"holdfast"}))
+def test_other_packages_import_the_harness_only(package: str) -> None:
+    """Suites, fixtures, load and reports import the harness and themselves, not each other."""
+    others = set(PACKAGES) - {"holdfast", package}
+    found = {
+        (path.name, name)
+        for path in modules()
+        if path.is_relative_to(PACKAGES[package])
+        for name in imports(path)
+        if name.split(".")[0] in others
+    }
+    assert not found
+
+
+def test_reports_import_data_types_only() -> None:
+    """A report runs nothing: it sees verdicts and history, and no engine."""
+    found = {
+        name
+        for path in modules()
+        if path.is_relative_to(PACKAGES["holdfast_reports"])
+        for name in imports(path)
+        if name.startswith("holdfast.") and name.split(".")[1] not in {"verdict", "history"}
+    }
+    assert not found
+
+
+def test_no_source_root_is_a_package() -> None:
+    """The five folders hold packages; an __init__.py directly in them would make `fixtures` or `load` importable."""
+    assert not [folder.parent for folder in PACKAGES.values() if (folder.parent / "__init__.py").exists()]
+
+
+def test_modules_stay_small() -> None:
+    """One concept a module: none is longer than 600 lines."""
+    tests = sorted((ROOT / "tests").rglob("*.py"))
+    long = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in [*modules(), *tests]}
+    assert not {name: lines for name, lines in long.items() if lines > LARGEST_MODULE_LINES}

@@ -1,0 +1,335 @@
+"""How a campaign gathers evidence: each provocation once, each window once, and no failure hides another."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from descriptor_examples import ENVIRON, ORDERS
+from holdfast import campaign as campaigns
+from holdfast.campaign import Campaign, Progress
+from holdfast.errors import HealError, HoldfastError, Inconclusive, InjectionError, PortError
+from holdfast.history import ErrorClass, FaultWindow, Observation, Operation, Outcome
+from holdfast.history.recorder import Recorder
+from holdfast.levers.journal import Journal
+from holdfast.ports.ports import Ports
+from holdfast.provocations.bench import Bench
+from holdfast.provocations.model import Moment, Provocation, Window
+from holdfast.stack.loading import load_descriptor
+from holdfast.stack.resolve import Stack
+
+LOOK_SECONDS = 0.3
+
+
+@dataclass
+class World:
+    """A stack without a target, ports that record, and levers that do nothing but say so.
+
+    Attributes:
+        told: what happened, in order.
+        progress: what a person waiting is told.
+        depth: messages waiting, as long as there are any to answer.
+        refusal: raised when levers are made or pulled.
+    """
+
+    folder: Path
+    told: list[str] = field(default_factory=list)
+    progress: list[Progress] = field(default_factory=list)
+    depth: list[int] = field(default_factory=list)
+    busy: bool = False
+    now: float = 100.0
+    refusal: Exception | None = None
+    heal_failure: HoldfastError | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.recorder = Recorder(lambda: self.now)
+
+    def look(self, stack: object) -> int:
+        """How many messages wait; a look takes its time."""
+        self.now += LOOK_SECONDS
+        return self.depth.pop(0) if self.depth else 0
+
+    def tell(self, what: str) -> None:
+        """Note that something happened."""
+        with self.lock:
+            self.told.append(what)
+
+    def campaign(self, *needed: Provocation, recovery_seconds: float = 20.0) -> Campaign:
+        """A campaign of these provocations."""
+        path = self.folder / "orders.stack.toml"
+        path.write_text(f"{ORDERS}\n", encoding="utf-8")
+        descriptor = load_descriptor(path, ENVIRON)
+        descriptor = descriptor.model_copy(
+            update={"bounds": descriptor.bounds.model_copy(update={"recovery_seconds": recovery_seconds})}
+        )
+        interceptor = SimpleNamespace(running=lambda: int(self.busy), invocations=lambda key: ())
+        stack = SimpleNamespace(
+            descriptor=descriptor, path=path, target=SimpleNamespace(kind="embedded", interceptor=interceptor)
+        )
+        return Campaign(
+            stack=cast("Stack", stack),
+            pattern="storage-first",
+            ports=cast("Ports", self),
+            recorder=self.recorder,
+            journal=cast("Journal", None),
+            needed=needed,
+            seed=0,
+            prefix="hf",
+            listener=self.progress.append,
+        )
+
+    # -- the ports ---------------------------------------------------------------------------------------------------
+
+    def submit(self, command: str, submission: Any, *, provocation: str, **_: Any) -> Operation:
+        """Take a command."""
+        self.tell(f"submit {provocation}")
+        now = self.recorder.now_seconds()
+        operation = Operation(
+            id=f"op-{submission.key}",
+            key=submission.key,
+            command=command,
+            provocation=provocation,
+            invoked_seconds=now,
+            completed_seconds=now,
+            outcome=Outcome.OK,
+        )
+        self.recorder.add(operation)
+        return operation
+
+    def observe(self, effect: str, submission: Any, *, provocation: str) -> Observation:
+        """See one effect."""
+        self.tell(f"look {provocation}")
+        now = self.recorder.now_seconds()
+        observation = Observation(
+            port=effect,
+            key=submission.key,
+            started_seconds=now,
+            completed_seconds=now,
+            count=1,
+            provocation=provocation,
+        )
+        self.recorder.add(observation)
+        return observation
+
+    def dead_letters(self, port: str) -> tuple[Any, ...]:
+        """There are none."""
+        return ()
+
+    # -- the levers --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def pulled(self, levers: Sequence[str], *, provocation: str, **_: Any) -> Iterator[None]:
+        """Open a window."""
+        if self.refusal is not None:
+            raise self.refusal
+        self.tell(f"open {provocation}: {', '.join(levers)}")
+        yield
+        self.tell(f"heal {provocation}")
+        now = self.recorder.now_seconds()
+        self.recorder.add(
+            FaultWindow(
+                lever="function-throttle",
+                component="worker",
+                error_class=ErrorClass.THROTTLE,
+                started_seconds=now,
+                ended_seconds=now,
+                proof="reads back 0",
+                provocation=provocation,
+            )
+        )
+        if self.heal_failure is not None:
+            raise self.heal_failure
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(tmp_path)
+    monkeypatch.setattr(campaigns, "pulled", made.pulled)
+    monkeypatch.setattr(campaigns, "MappingDisable", SimpleNamespace(on=lambda stack, worker: [f"detach {worker}"]))
+    monkeypatch.setattr(campaigns, "FunctionThrottle", SimpleNamespace(on=lambda stack, worker: f"throttle {worker}"))
+    monkeypatch.setattr(campaigns, "queue_depth", made.look)
+    monkeypatch.setattr(campaigns, "redelivery_seconds", lambda stack, workers: 0.0)
+    monkeypatch.setitem(campaigns.QUIET_SECONDS, "embedded", 2.5 * LOOK_SECONDS)
+    return made
+
+
+def provocation(
+    name: str, world: World, *, window: Window | None = None, moment: Moment = Moment.MIDDLE
+) -> Provocation:
+    """One that submits one command and then observes it."""
+
+    def provoke(bench: Bench) -> str:
+        bench.submit_all(bench.draw(1))
+        return name
+
+    def observe(bench: Bench, sent: str) -> None:
+        assert sent == name
+        world.tell(f"observe {bench.name}")
+
+    return Provocation(name=name, provoke=provoke, observe=observe, window=window, moment=moment)
+
+
+def failing(name: str, error: Exception, **options: Any) -> Provocation:
+    """One that fails at once."""
+
+    def provoke(bench: Bench) -> None:
+        raise error
+
+    return Provocation(name=name, provoke=provoke, **options)
+
+
+def test_every_needed_provocation_runs_once(world: World) -> None:
+    """However many clauses ask, and however often one is needed, its commands are sent once; others' never."""
+    first, second = provocation("first", world), provocation("second", world)
+    campaign = world.campaign(first, second, first)
+    asked = [campaign.evidence(one) for one in (first, second, first, second)]
+    assert asked[0] is asked[2]
+    assert [world.told.count(f"submit {name}") for name in ("first", "second")] == [1, 1]
+    assert list(asked[0].submissions) == ["hf-first-0000"]
+    assert {operation.provocation for operation in asked[0].history.operations} == {"first"}
+
+
+def test_askers_at_the_same_time_share_one_run(world: World) -> None:
+    """Clauses that ask from several threads wait for the one run."""
+    one = provocation("one", world)
+    campaign = world.campaign(one)
+    found: list[Any] = []
+    threads = [threading.Thread(target=lambda: found.append(campaign.evidence(one))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(evidence) for evidence in found}) == 1
+    assert world.told.count("submit one") == 1
+
+
+def test_the_phases_come_in_order(world: World) -> None:
+    """Undisturbed first; then the window; then observing what was sent in it; the undisturbed again at the end."""
+    before = provocation("before", world, moment=Moment.FIRST)
+    inside = provocation("inside", world, window=Window.COMPUTE_DEAD)
+    after = provocation("after", world, moment=Moment.LAST)
+    world.campaign(after, inside, before).evidence(inside)
+    expected = ["submit before", "open COMPUTE_DEAD", "submit inside", "heal COMPUTE_DEAD", "observe inside"]
+    told = [line.split(":")[0] for line in world.told if not line.startswith("look")]
+    assert told == [*expected, "submit after"]
+    assert world.told.index("look before") < world.told.index("submit after") < world.told.index("look after")
+
+
+def test_a_window_opens_once_for_all_its_provocations(world: World) -> None:
+    """A fault on everything is put in place once, all its provocations are inside, and each has it in its evidence."""
+    two = [provocation(name, world, window=Window.COMPUTE_DEAD) for name in ("a", "b")]
+    campaign = world.campaign(*two)
+    evidence = [campaign.evidence(one) for one in two]
+    opened = [line for line in world.told if line.startswith("open")]
+    assert opened == ["open COMPUTE_DEAD: detach worker, throttle worker"], "mappings go before their function"
+    inside = world.told[world.told.index(opened[0]) : world.told.index("heal COMPUTE_DEAD")]
+    assert {"submit a", "submit b"} <= set(inside)
+    assert [[window.provocation for window in one.windows] for one in evidence] == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (Inconclusive("no interceptor here"), "no interceptor here"),
+        (PortError("the queue is gone"), "the queue is gone"),
+        (ZeroDivisionError("division by zero"), "the provocation crashed: ZeroDivisionError: division by zero"),
+    ],
+)
+@pytest.mark.parametrize("where", [{}, {"window": Window.COMPUTE_DEAD}, {"moment": Moment.FIRST}], ids=str)
+def test_a_refused_provocation_does_not_end_the_others(
+    error: Exception, reason: str, where: dict[str, Any], world: World
+) -> None:
+    """Whoever asks for a provocation that could not be run learns why, every time; the others leave evidence."""
+    refused, good = failing("refused", error, **where), provocation("good", world, **where)
+    campaign = world.campaign(refused, good)
+    for _ in range(2):
+        with pytest.raises(Inconclusive) as told:
+            campaign.evidence(refused)
+        assert str(told.value).startswith(reason)
+    assert len(campaign.evidence(good).history.operations) == 1
+    assert campaign.has(good)
+    assert not campaign.has(refused)
+
+
+def test_a_window_that_cannot_be_opened_refuses_its_provocations_only(world: World) -> None:
+    """A fault that this stack does not admit is no window: nothing of it is sent, everything else is."""
+    inside = provocation("inside", world, window=Window.STORAGE_DENIED)
+    outside = provocation("outside", world)
+    campaign = world.campaign(inside, outside)
+    campaign.pattern = campaign.pattern.model_copy(update={"storage_roles": []})
+    with pytest.raises(Inconclusive, match="does not say which role stores requests where"):
+        campaign.evidence(inside)
+    assert campaign.evidence(outside).history.operations
+    assert "submit inside" not in world.told
+
+
+def test_a_fault_that_is_not_felt_refuses_its_provocations_only(world: World) -> None:
+    """A fault that could not be put in place, and is undone, leaves its provocations undecided, and no others."""
+    world.refusal = InjectionError("the throttle was not felt")
+    inside, outside = provocation("inside", world, window=Window.COMPUTE_DEAD), provocation("outside", world)
+    campaign = world.campaign(inside, outside)
+    with pytest.raises(Inconclusive, match="the throttle was not felt"):
+        campaign.evidence(inside)
+    assert campaign.evidence(outside).history.operations
+    assert "submit inside" not in world.told
+
+
+@pytest.mark.parametrize(
+    ("refusal", "heal_failure"),
+    [
+        (None, HealError("left", remedy="by hand")),
+        (ZeroDivisionError("a mistake of ours"), None),
+    ],
+    ids=["heal", "crash"],
+)
+def test_an_error_is_raised_to_every_asker(
+    refusal: Exception | None, heal_failure: HoldfastError | None, world: World
+) -> None:
+    """A fault that could not be taken away, or a mistake of ours, ends the campaign; everybody who asks gets that."""
+    world.refusal, world.heal_failure = refusal, heal_failure
+    inside, outside = provocation("inside", world, window=Window.COMPUTE_DEAD), provocation("outside", world)
+    campaign = world.campaign(inside, outside)
+    for asked in (inside, outside, inside):
+        with pytest.raises((HoldfastError, ZeroDivisionError)) as raised:
+            campaign.evidence(asked)
+        assert raised.value is (refusal or heal_failure)
+    assert "submit outside" not in world.told
+    assert world.told.count("submit inside") <= 1
+
+
+def test_without_silence_nothing_is_decided(world: World) -> None:
+    """When functions still run at the end of the declared time, evidence says that effects may still come."""
+    world.busy = True
+    one = provocation("one", world)
+    evidence = world.campaign(one, recovery_seconds=0.5).evidence(one)
+    assert evidence.undecided == ("the stack did not become quiet, so effects may still come",)
+
+
+def test_silence_lasts_a_while(world: World) -> None:
+    """A queue that is empty for a moment only is not quiet; the last look comes after the silence."""
+    world.depth = [3, 0, 0, 2, 0, 0, 0]
+    one = provocation("one", world)
+    evidence = world.campaign(one).evidence(one)
+    assert world.depth == []
+    assert evidence.undecided == ()
+    assert world.told[-1] == "look one"
+
+
+def test_a_person_waiting_learns_of_each_phase(world: World) -> None:
+    """Every phase is announced, and a wait with its bound."""
+    world.campaign(provocation("inside", world, window=Window.COMPUTE_DEAD), recovery_seconds=20).evidence(
+        provocation("inside", world)
+    )
+    messages = [one.message for one in world.progress]
+    assert "fault window: every worker throttled to zero and detached" in messages
+    assert "a last look at 1 keys" in messages
+    (silence,) = [one for one in world.progress if one.message.startswith("silence")]
+    assert silence.until_seconds == pytest.approx(20 + campaigns.QUIET_SECONDS["embedded"])

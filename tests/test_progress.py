@@ -1,0 +1,77 @@
+"""What somebody who waits is told: what is waited for, since when, until when, and nothing twice."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from holdfast.campaign import Progress
+from holdfast.progress import REPEAT_SECONDS, Waits
+
+ORDERS, PAYROLL = Path("orders.stack.toml"), Path("payroll.stack.toml")
+
+
+class Clock:
+    """A clock that stands still until it is told."""
+
+    def __init__(self) -> None:
+        self.now = time.mktime((2026, 11, 23, 14, 3, 0, 0, 0, -1))
+
+    def __call__(self) -> float:
+        """The time, in seconds since the epoch."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def waits(clock: Clock) -> Waits:
+    return Waits(clock)
+
+
+def test_a_line_says_what_since_when_and_until_when(waits: Waits, clock: Clock) -> None:
+    """Each stack has one line: of its waits the one that may take longest, or its phase when it waits for nothing."""
+    waits.heard(ORDERS, Progress("orders", "9 provocations side by side"))
+    clock.now += 2
+    waits.heard(ORDERS, Progress("orders", "poison: 3 dead letters", 45))
+    waits.heard(ORDERS, Progress("orders", "burst: 40 effects", 20))
+    waits.heard(PAYROLL, Progress("payroll", "deploying"))
+    assert waits.news() == (
+        "  orders: waiting for poison: 3 dead letters (since 14:03:02, until 14:03:47 at the latest), and 1 more",
+        "  payroll: deploying, since 14:03:02",
+    )
+
+
+def test_nothing_is_told_twice_until_it_lasts(waits: Waits, clock: Clock) -> None:
+    """A line comes again when it changes, or as a sign of life after half a minute."""
+    waits.heard(ORDERS, Progress("orders", "deploying"))
+    waits.heard(PAYROLL, Progress("payroll", "deploying"))
+    assert len(waits.news()) == 2
+    clock.now += 10
+    assert waits.news() == ()
+    waits.heard(PAYROLL, Progress("payroll", "checking the ports"))
+    assert waits.news() == ("  payroll: checking the ports, since 14:03:10",)
+    clock.now += REPEAT_SECONDS - 10
+    assert waits.news() == ("  orders: deploying, since 14:03:00",)
+
+
+def test_a_wait_that_is_over_is_not_told(waits: Waits) -> None:
+    """Of equal waits one ends at a time; the next phase ends them all, and a stack that is done is silent."""
+    waits.heard(ORDERS, Progress("orders", "side by side"))
+    for _ in range(2):
+        waits.heard(ORDERS, Progress("orders", "race: a delivery", 30))
+    waits.heard(ORDERS, Progress("orders", "race: a delivery", over=True))
+    assert waits.news()[0].endswith("waiting for race: a delivery (since 14:03:00, until 14:03:30 at the latest)")
+    waits.heard(ORDERS, Progress("orders", "race: a delivery", over=True))
+    assert waits.news() == ("  orders: side by side, since 14:03:00",)
+    waits.heard(ORDERS, Progress("orders", "race: a delivery", 30))
+    waits.heard(ORDERS, Progress("orders", "a last look at 9 keys"))
+    waits.heard(ORDERS, Progress("orders", "race: a delivery", over=True))
+    assert waits.news() == ("  orders: a last look at 9 keys, since 14:03:00",)
+    waits.forget(ORDERS)
+    assert waits.news() == ()

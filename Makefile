@@ -9,7 +9,7 @@ demo: setup
 	$(BIN)/holdfast demo
 
 test: setup lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3 --dist worksteal --maxfail 10
 
 lint: setup
 	$(BIN)/ruff check .

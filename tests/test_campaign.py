@@ -15,15 +15,19 @@ import pytest
 from descriptor_examples import ENVIRON, ORDERS
 from holdfast import campaign as campaigns
 from holdfast.campaign import Campaign, Progress
-from holdfast.errors import HealError, HoldfastError, Inconclusive, InjectionError, PortError
+from holdfast.errors import HealError, HoldfastError, Inconclusive, InjectionError, PortError, TargetError
 from holdfast.history import ErrorClass, FaultWindow, Observation, Operation, Outcome
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal
 from holdfast.ports.ports import Ports
+from holdfast.provocations import quiescence
 from holdfast.provocations.bench import Bench
 from holdfast.provocations.model import Moment, Provocation, Window
+from holdfast.stack.configuration import Configuration, FunctionConfiguration, QueueConfiguration
+from holdfast.stack.deliveries import not_waited_for, patience_seconds
+from holdfast.stack.descriptor import Bounds
 from holdfast.stack.loading import load_descriptor
-from holdfast.stack.resolve import Stack
+from holdfast.stack.resolve import Mapping, Stack
 
 LOOK_SECONDS = 0.3
 
@@ -37,6 +41,7 @@ class World:
         progress: what a person waiting is told.
         depth: messages waiting, as long as there are any to answer.
         refusal: raised when levers are made or pulled.
+        configuration: how the stack is deployed.
     """
 
     folder: Path
@@ -47,12 +52,13 @@ class World:
     now: float = 100.0
     refusal: Exception | None = None
     heal_failure: HoldfastError | None = None
+    configuration: Configuration = field(default_factory=lambda: Configuration((), ()))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.recorder = Recorder(lambda: self.now)
 
-    def look(self, stack: object) -> int:
+    def look(self, target: object, queues: object) -> int:
         """How many messages wait; a look takes its time."""
         self.now += LOOK_SECONDS
         return self.depth.pop(0) if self.depth else 0
@@ -155,9 +161,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(campaigns, "pulled", made.pulled)
     monkeypatch.setattr(campaigns, "MappingDisable", SimpleNamespace(on=lambda stack, worker: [f"detach {worker}"]))
     monkeypatch.setattr(campaigns, "FunctionThrottle", SimpleNamespace(on=lambda stack, worker: f"throttle {worker}"))
-    monkeypatch.setattr(campaigns, "queue_depth", made.look)
-    monkeypatch.setattr(campaigns, "redelivery_seconds", lambda stack, workers: 0.0)
-    monkeypatch.setitem(campaigns.QUIET_SECONDS, "embedded", 2.5 * LOOK_SECONDS)
+    monkeypatch.setattr(campaigns, "read_configuration", lambda stack: made.configuration)
+    monkeypatch.setattr(quiescence, "queue_depth", made.look)
+    monkeypatch.setitem(quiescence.QUIET_SECONDS, "embedded", 2.5 * LOOK_SECONDS)
     return made
 
 
@@ -305,12 +311,51 @@ def test_an_error_is_raised_to_every_asker(
     assert world.told.count("submit inside") <= 1
 
 
+def test_a_fault_that_is_still_in_place_is_told_before_all_else(world: World) -> None:
+    """When several provocations fail side by side, whoever asks learns of the fault that must be taken away by hand."""
+    left = HealError("left", remedy="by hand")
+    both = [failing("outage", TargetError("the target is gone")), failing("stuck", left)]
+    with pytest.raises(HealError) as raised:
+        world.campaign(*both).evidence(both[0])
+    assert raised.value is left
+
+
 def test_without_silence_nothing_is_decided(world: World) -> None:
     """When functions still run at the end of the declared time, evidence says that effects may still come."""
     world.busy = True
     one = provocation("one", world)
     evidence = world.campaign(one, recovery_seconds=0.5).evidence(one)
     assert evidence.undecided == ("the stack did not become quiet, so effects may still come",)
+    last = evidence.history.observations[-1]
+    assert (last.complete, last.started_seconds >= evidence.history.observations[-2].completed_seconds) == (False, True)
+
+
+def test_a_redelivery_that_nobody_waits_for_is_told() -> None:
+    """Where a failed request comes back only after minutes, that is why nothing is decided."""
+    mapping = Mapping(uuid="m", source_arn="arn:q", function_arn="arn:f", enabled=True, state="Enabled", batch_size=1)
+    queue = QueueConfiguration(
+        component="queue", arn="arn:q", url="", visibility_seconds=180, retention_seconds=1, maximum_receives=2
+    )
+    worker = FunctionConfiguration(component="worker", timeout_seconds=30, mappings=(mapping,))
+    configuration = Configuration((queue,), (worker,))
+    assert not_waited_for(configuration, ["worker"], Bounds(redelivery_seconds=360)) == ""
+    assert patience_seconds(configuration, ["worker"], Bounds(redelivery_seconds=360)) == 360
+    assert patience_seconds(configuration, ["worker"], Bounds(redelivery_seconds=359)) == 0
+    assert not_waited_for(configuration, ["worker"], Bounds(redelivery_seconds=359)) == (
+        "a failing request may be on its way through its deliveries for 360 s, longer than "
+        "bounds.redelivery_seconds (359 s), so nobody waited for that"
+    )
+
+
+def test_asynchronous_workers_are_not_throttled_to_zero(world: World) -> None:
+    """At reserved concurrency 0 Lambda gives asynchronous events up at once, so that would be no outage but a loss."""
+    worker = FunctionConfiguration(component="worker", timeout_seconds=3, asynchronous_callers=("s3.amazonaws.com",))
+    world.configuration = Configuration((), (worker,))
+    inside, outside = provocation("inside", world, window=Window.COMPUTE_DEAD), provocation("outside", world)
+    campaign = world.campaign(inside, outside)
+    with pytest.raises(Inconclusive, match=r"invoked asynchronously by s3\.amazonaws\.com"):
+        campaign.evidence(inside)
+    assert campaign.evidence(outside).history.operations
 
 
 def test_silence_lasts_a_while(world: World) -> None:
@@ -332,4 +377,4 @@ def test_a_person_waiting_learns_of_each_phase(world: World) -> None:
     assert "fault window: every worker throttled to zero and detached" in messages
     assert "a last look at 1 keys" in messages
     (silence,) = [one for one in world.progress if one.message.startswith("silence")]
-    assert silence.until_seconds == pytest.approx(20 + campaigns.QUIET_SECONDS["embedded"])
+    assert silence.until_seconds == pytest.approx(20 + quiescence.QUIET_SECONDS["embedded"])

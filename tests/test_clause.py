@@ -13,7 +13,7 @@ from holdfast.clause import Clause, Holds, Undecided, Violated, clause, clause_o
 from holdfast.errors import HealError, Inconclusive
 from holdfast.history import ErrorClass, FaultWindow
 from holdfast.stack.descriptor import MetBy
-from holdfast.verdict import Family, Finding, Verdict
+from holdfast.verdict import ClauseVerdict, Family, Finding, Verdict
 
 LOST = Finding(title="lost", sentence="k-1 was acknowledged and is gone", key="k-1")
 
@@ -125,24 +125,43 @@ def test_a_finding_about_a_starved_key_is_no_proof() -> None:
     assert starved.reason.startswith("the machine was too busy")
 
 
-def test_a_declared_way_to_meet_a_clause_counts_where_it_is_kept() -> None:
-    """What is declared to be surfaced in the dead letters is no violation there, and one anywhere else."""
+BY_DEAD_LETTER = {"ES-3": MetBy(how="dead-letter", reason="an operator decides")}
+
+
+def met_by_dead_letter(title: str, letters: frozenset[str], **options: Any) -> ClauseVerdict:
+    """The verdict on one finding about k-1, where the descriptor says that the clause is met by dead letters."""
 
     @clause("ES-3", Family.RECOVERY)
     def check(campaign: Campaign) -> Holds:
-        return conclude([LOST], holds="")
+        return conclude([Finding(title=title, sentence="k-1 is wrong", key="k-1")], holds="all is well", **options)
 
     found = clause_of(check)
     assert found is not None
-    met_by = {"ES-3": MetBy(how="dead-letter", reason="an operator decides")}
-    kept = decide(found, cast("Campaign", FakeCampaign(met_by=met_by, letters=frozenset({"k-1"}))))
+    return decide(found, cast("Campaign", FakeCampaign(met_by=BY_DEAD_LETTER, letters=letters)))
+
+
+@pytest.mark.parametrize("title", ["acknowledged and lost", "late"])
+def test_a_declared_way_to_meet_a_clause_counts_where_it_is_kept(title: str) -> None:
+    """What is declared to be surfaced in the dead letters is no violation there, and one anywhere else."""
+    kept = met_by_dead_letter(title, frozenset({"k-1"}))
     assert (kept.verdict, kept.reason) == (
         Verdict.HOLDS,
         "what did not take effect is in the dead letters, as declared: an operator decides",
     )
-    broken = decide(found, cast("Campaign", FakeCampaign(met_by=met_by)))
+    broken = met_by_dead_letter(title, frozenset())
     assert broken.verdict is Verdict.VIOLATED
     assert broken.evidence[0] == "declared limit, met by dead-letter: an operator decides"
+
+
+def test_a_dead_letter_excuses_no_second_effect() -> None:
+    """A key in the dead letters may be lost on the way, but not doubled."""
+    assert met_by_dead_letter("duplicated", frozenset({"k-1"})).verdict is Verdict.VIOLATED
+
+
+@pytest.mark.parametrize("gap", [{"undecided": ["k-2"]}, {"bite": []}], ids=["unfinished", "no-bite"])
+def test_what_is_met_by_dead_letters_still_needs_its_proof(gap: dict[str, Any]) -> None:
+    """A loss that is excused makes no green of an observation that did not finish, or of a fault that did not bite."""
+    assert met_by_dead_letter("late", frozenset({"k-1"}), **gap).verdict is Verdict.INCONCLUSIVE
 
 
 def test_a_finding_about_another_key_still_counts() -> None:

@@ -22,6 +22,13 @@ IN_TIME_SECONDS = 15.0
 """An interrupted run ends within few seconds; this leaves room for a busy machine and is far from any bound waited."""
 
 
+def command_line(process: psutil.Process) -> list[str]:
+    """How a process was started; nothing when it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return process.cmdline()
+    return []
+
+
 @dataclass
 class Running:
     """A verification at work, its faults in place."""
@@ -45,15 +52,14 @@ class Running:
 
         assert eventually(injected, bool, deadline_seconds=90, interval_seconds=0.02, longest_interval_seconds=0.05).met
         self.family = psutil.Process(self.process.pid).children(recursive=True)
-        assert any("holdfast.targets.emulator" in " ".join(one.cmdline()) for one in self.family)
+        assert any("holdfast.targets.emulator" in " ".join(command_line(one)) for one in self.family)
         self.temporary = self.temporaries()
         assert self.temporary
-        self.ports = {
-            connection.laddr.port
-            for one in self.family
-            for connection in one.net_connections("tcp")
-            if connection.status == psutil.CONN_LISTEN
-        }
+        self.ports = set()
+        for one in self.family:
+            with suppress(psutil.NoSuchProcess):  # a worker of a function may end meanwhile
+                listening = [found for found in one.net_connections("tcp") if found.status == psutil.CONN_LISTEN]
+                self.ports |= {connection.laddr.port for connection in listening}
         assert self.ports
 
     def temporaries(self) -> list[Path]:
@@ -71,7 +77,7 @@ class Running:
     def assert_nothing_is_left(self) -> None:
         """No process, no port and no temporary directory is left, at once or within seconds."""
         _, alive = psutil.wait_procs(self.family, timeout=IN_TIME_SECONDS)
-        assert not alive, [one.cmdline() for one in alive]
+        assert not alive, [command_line(one) for one in alive]
         assert eventually(self.temporaries, lambda left: not left, deadline_seconds=IN_TIME_SECONDS).met
         listening = {one.laddr.port for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN}
         assert not self.ports & listening

@@ -13,11 +13,19 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
-from holdfast.errors import HoldfastError, Inconclusive, InjectionError, PortError, ResourceError
-from holdfast.history.model import DeadLetterSeen
+from holdfast.errors import (
+    HealError,
+    HoldfastError,
+    Inconclusive,
+    InjectionError,
+    PortError,
+    ResourceError,
+    TargetError,
+)
+from holdfast.history.model import Observation
 from holdfast.history.recorder import Recorder
 from holdfast.levers.base import Lever
 from holdfast.levers.function import FunctionThrottle
@@ -25,15 +33,14 @@ from holdfast.levers.journal import Journal
 from holdfast.levers.mapping import MappingDisable
 from holdfast.levers.pull import pulled
 from holdfast.levers.role import RoleDeny
-from holdfast.levers.signals import interrupts
 from holdfast.ports.ports import Ports
 from holdfast.provocations.bench import Bench, side_by_side
-from holdfast.provocations.deliveries import redelivery_seconds
 from holdfast.provocations.model import Evidence, Moment, Provocation, Window
-from holdfast.provocations.queues import queue_depth
+from holdfast.provocations.quiescence import await_silence
+from holdfast.stack.configuration import Configuration, read_configuration
 from holdfast.stack.descriptor import Bounds, Pattern, PatternName
+from holdfast.stack.generate import Submission
 from holdfast.stack.resolve import Stack
-from holdfast.waiting import eventually
 
 STORING_ACTIONS = {
     "queue": ("sqs:SendMessage",),
@@ -46,10 +53,6 @@ STORING_ACTIONS = {
 
 COMMANDS_AT_ONCE = 8
 """Commands of one stack that are under way at once, those apart that have to meet at one moment."""
-
-QUIET_SECONDS = {"embedded": 0.8, "localstack": 3.0, "aws": 60.0}
-"""How long nothing may be waiting or running before the stack counts as quiet, by kind of the target. On AWS the counts
-of a queue may lag by a minute: docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference, GetQueueAttributes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ class Campaign:
         self._evidence: dict[str, Evidence] = {}
         self._lock = threading.Lock()
         self._done = False
-        self._redelivery_seconds = 0.0
+        self._surfaced: set[str] = set()
         self._room = threading.Semaphore(COMMANDS_AT_ONCE)
         self._failure: Exception | None = None
 
@@ -140,11 +143,19 @@ class Campaign:
         """Whether a provocation has been run and left evidence."""
         return provocation.name in self._evidence and provocation.name not in self._refused
 
+    @cached_property
+    def configuration(self) -> Configuration:
+        """How the stack's queues and functions are deployed, read once.
+
+        Raises:
+            ResourceError: something may not be read.
+            TargetError: the target does not answer.
+        """
+        return read_configuration(self.stack)
+
     def dead_letter_keys(self) -> frozenset[str]:
-        """The keys of what lies in the pattern's dead-letter store now."""
-        if self.pattern.dead_letters is None:
-            return frozenset()
-        return frozenset(letter.key for letter in self.ports.dead_letters(self.pattern.dead_letters))
+        """The keys that were among the pattern's dead letters at the last looks."""
+        return frozenset(self._surfaced)
 
     def starved(self, key: str) -> bool:
         """Whether an invocation for a key ran out of time because the machine of the target was too busy to run it."""
@@ -159,7 +170,6 @@ class Campaign:
     # -- phases --------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        self._redelivery_seconds = redelivery_seconds(self.stack, self.pattern.workers)
         for provocation in self._needed:
             self._benches[provocation.name] = self._bench(provocation)
         moments = {moment: [p for p in self._needed if p.moment is moment] for moment in Moment}
@@ -174,7 +184,7 @@ class Campaign:
             [partial(self._provoke_and_observe, p) for p in aimed]
             + [partial(self._observe, p, sent) for p, sent in waiting]
         )
-        quiet = self._await_silence()
+        quiet = await_silence(self.stack, self.pattern, self.configuration, self.recorder.now_seconds, self._say)
         self._last_look([p for p in self._needed if p.moment is not Moment.LAST], quiet)
         self._all([partial(self._provoke, p) for p in moments[Moment.LAST]])
         self._last_look(moments[Moment.LAST], quiet)
@@ -208,6 +218,7 @@ class Campaign:
         if window is Window.COMPUTE_DEAD:
             if not self.pattern.workers:
                 raise Inconclusive("the descriptor names no workers for this pattern")
+            self._refuse_asynchronous_workers()
             levers: list[Lever] = []
             # Mappings first: behind a throttled function the pollers of an enabled one still receive, which uses up
             # the receive count and moves healthy requests to the dead letters (LEVERS.md).
@@ -227,6 +238,15 @@ class Campaign:
             RoleDeny.on(self.stack, role, actions=actions, resources=arns, run=self._prefix)
             for role in self.pattern.storage_roles
         ]
+
+    def _refuse_asynchronous_workers(self) -> None:
+        for worker in self.pattern.workers:
+            function = self.configuration.function(worker)
+            if function is not None and function.asynchronous_callers and not function.mappings:
+                raise Inconclusive(
+                    f"{worker} is invoked asynchronously by {', '.join(function.asynchronous_callers)}, and at"
+                    " reserved concurrency 0 Lambda gives such events up at once instead of keeping them"
+                )
 
     def _provoke(self, provocation: Provocation) -> Any:
         return self._attempt(provocation, provocation.provoke)
@@ -253,85 +273,58 @@ class Campaign:
         self._observe(provocation, self._provoke(provocation))
 
     def _all(self, jobs: Sequence[Callable[[], Any]]) -> list[Any]:
-        """Run all jobs side by side, wait for every one, then raise the first error; their results in order."""
+        """Run all jobs side by side, wait for every one, then raise an error, a fault not healed before all others."""
         if not jobs:
             return []
         with ThreadPoolExecutor(max_workers=len(jobs), thread_name_prefix="provocation") as pool:
             running: list[Future[Any]] = [pool.submit(job) for job in jobs]
+        errors = [error for future in running if (error := future.exception()) is not None]
+        if errors:
+            raise next((error for error in errors if isinstance(error, HealError)), errors[0])
         return [future.result() for future in running]
 
     # -- the end -------------------------------------------------------------------------------------------------
 
-    def _await_silence(self) -> bool:
-        """Wait until nothing has been queued and nothing has run for a while."""
-        quiet_seconds = QUIET_SECONDS[self.stack.target.kind]
-        deadline_seconds = self.bounds.recovery_seconds + self._redelivery_seconds + quiet_seconds
-        busy_at = self.recorder.now_seconds()
-
-        def quiet() -> bool:
-            nonlocal busy_at
-            interrupts.check()
-            if self._busy():
-                busy_at = self.recorder.now_seconds()
-            return self.recorder.now_seconds() - busy_at >= quiet_seconds
-
-        self._say("silence on every queue and in every function", deadline_seconds)
-        return eventually(
-            quiet,
-            bool,
-            deadline_seconds=deadline_seconds,
-            interval_seconds=0.2,
-            longest_interval_seconds=0.4,
-            pause=interrupts.pause,
-        ).met
-
-    def _busy(self) -> bool:
-        if queue_depth(self.stack):
-            return True
-        interceptor = self.stack.target.interceptor
-        if interceptor is None:
-            return False
-        return interceptor.running() > 0
-
     def _last_look(self, provocations: Sequence[Provocation], quiet: bool) -> None:  # noqa: FBT001 - one caller
-        """Observe every key once more, at every port; nothing can change any more, so verdicts rest on this."""
-        work = [
-            (bench, submission)
-            for provocation in provocations
-            if provocation.name not in self._refused
-            for bench in [self._benches[provocation.name]]
-            for submission in bench.submissions()
-        ]
-        self._say(f"a last look at {len(work)} keys")
-        side_by_side(lambda item: self._look(*item), work, 4)
-        for provocation in provocations:
-            bench = self._benches[provocation.name]
-            if not quiet:
-                bench.undecided("the stack did not become quiet, so effects may still come")
-        if self.pattern.dead_letters is not None and work:
-            letters = self.ports.dead_letters(self.pattern.dead_letters)
-            for provocation in provocations:
-                self._benches[provocation.name].keep_dead_letters(
-                    [
-                        DeadLetterSeen(
-                            key=one.key, original=one.original, body=one.body, port=self.pattern.dead_letters
-                        )
-                        for one in letters
-                    ]
-                )
+        """Observe every key once more, at every port; nothing can change any more, so verdicts rest on this.
 
-    def _look(self, bench: Bench, submission: Any) -> None:
+        Where the stack has not come to rest, an absence may end yet: then every key's last observation is incomplete.
+        """
+        benches = [self._benches[one.name] for one in provocations if one.name not in self._refused]
+        work = [(bench, submission) for bench in benches for submission in bench.submissions()]
+        self._say(f"a last look at {len(work)} keys")
+        seen = side_by_side(lambda item: self._look(*item), work, 4)
+        if not quiet:
+            now_seconds = self.recorder.now_seconds()
+            for observation in (one for looks in seen for one in looks):
+                self.recorder.add(
+                    replace(observation, complete=False, started_seconds=now_seconds, completed_seconds=now_seconds)
+                )
+            for bench in benches:
+                bench.never_quiet()
+        if self.pattern.dead_letters is not None and work:
+            try:
+                letters = self.ports.dead_letters(self.pattern.dead_letters)
+            except (ResourceError, TargetError) as error:
+                for bench in benches:
+                    bench.undecided(f"the dead letters could not be read at the end: {error.what}", bench.keys())
+                return
+            self._surfaced.update(one.key for one in letters if one.key)
+            for bench in benches:
+                bench.keep_dead_letters(letters)
+
+    def _look(self, bench: Bench, submission: Submission) -> list[Observation]:
         """Read a key at every port.
 
         The order is what makes an absence provable: the status before the effect it speaks of, and the outbox row
         again after the message, because only a read that began later can contradict what was seen.
         """
+        seen = []
         if self.pattern.status is not None:
-            self.ports.observe_status(self.pattern.status, submission, provocation=bench.name)
+            seen.append(self.ports.observe_status(self.pattern.status, submission, provocation=bench.name))
         outbox = (self.pattern.row, self.pattern.message, self.pattern.row)
-        for port in (self.pattern.stored, *outbox, self.pattern.effect):
-            if port is not None:
-                self.ports.observe(port, submission, provocation=bench.name)
+        ports = [port for port in (self.pattern.stored, *outbox, self.pattern.effect) if port is not None]
+        return [*seen, *(self.ports.observe(port, submission, provocation=bench.name) for port in ports)]
 
     def _bench(self, provocation: Provocation) -> Bench:
         return Bench(
@@ -344,7 +337,7 @@ class Campaign:
             prefix=self._prefix,
             random=random.Random(f"{self._seed}-{provocation.name}"),  # noqa: S311 - reproducible, not secret
             waiting=self._wait,
-            redelivery_seconds=self._redelivery_seconds,
+            configuration=self.configuration,
             room=self._room,
         )
 

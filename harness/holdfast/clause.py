@@ -33,11 +33,16 @@ class Holds:
 
 
 class Violated(Exception):  # noqa: N818 - a verdict, not an error
-    """A clause is violated; the findings are the counterexamples, smallest witness first."""
+    """A clause is violated; the findings are the counterexamples, smallest witness first.
 
-    def __init__(self, findings: tuple[Finding, ...], evidence: tuple[str, ...]) -> None:
+    Attributes:
+        otherwise: what the verdict is should the findings turn out to be none.
+    """
+
+    def __init__(self, findings: tuple[Finding, ...], evidence: tuple[str, ...], otherwise: Holds | Undecided) -> None:
         super().__init__(findings[0].sentence)
         self.findings = findings
+        self.otherwise = otherwise
         self.evidence = evidence
 
 
@@ -111,18 +116,25 @@ def conclude(
     """
     windows = None if bite is None else tuple(bite)
     lines = (*evidence, *(_proof(window) for window in windows or () if window.bit))
+    gap = _gap(undecided, windows)
+    found = Undecided(gap, lines) if gap else Holds(holds, lines)
     if findings:
-        ordered = tuple(sorted(findings, key=lambda finding: len(finding.witness)))
-        raise Violated(ordered, lines)
+        raise Violated(tuple(sorted(findings, key=lambda finding: len(finding.witness))), lines, found)
+    if isinstance(found, Undecided):
+        raise found
+    return found
+
+
+def _gap(undecided: Sequence[str], windows: tuple[FaultWindow, ...] | None) -> str:
+    """Why the evidence does not suffice for a green verdict; empty when it does."""
     if undecided:
-        raise Undecided(f"observation did not finish: {_few(undecided)}", lines)
-    if windows is not None:
-        if not windows:
-            raise Undecided("no fault was put in place, so nothing was provoked", lines)
-        idle = [f"{window.lever} on {window.component}" for window in windows if not window.bit]
-        if idle:
-            raise Undecided(f"the fault was not shown to bite: {_few(idle)}", lines)
-    return Holds(holds, lines)
+        return f"observation did not finish: {_few(undecided)}"
+    if windows is None:
+        return ""
+    if not windows:
+        return "no fault was put in place, so nothing was provoked"
+    idle = [f"{window.lever} on {window.component}" for window in windows if not window.bit]
+    return f"the fault was not shown to bite: {_few(idle)}" if idle else ""
 
 
 def decide(clause: Clause, campaign: Campaign, clock: Callable[[], float] = time.monotonic) -> ClauseVerdict:
@@ -149,38 +161,54 @@ def decide(clause: Clause, campaign: Campaign, clock: Callable[[], float] = time
         return verdict(Verdict.WAIVED, waived, (), ())
     met_by = campaign.stack.descriptor.met_by.get(clause.id)
     declared = () if met_by is None else (f"declared limit, met by {met_by.how}: {met_by.reason}",)
+    found: Holds | Inconclusive
     try:
-        held = clause.function(campaign)
+        found = clause.function(campaign)
     except Violated as violated:
-        kind, reason, findings = _trusted(violated, campaign, met_by)
-        return verdict(kind, reason, (*declared, *violated.evidence), findings)
+        fed = _fed(_unmet(violated.findings, campaign, met_by), campaign)
+        if fed:
+            return verdict(Verdict.VIOLATED, fed[0].sentence, (*declared, *violated.evidence), fed)
+        found = _instead(violated, campaign, met_by)
     except Inconclusive as inconclusive:
-        return verdict(Verdict.INCONCLUSIVE, str(inconclusive), (*declared, *getattr(inconclusive, "evidence", ())), ())
+        found = inconclusive
     except HoldfastError:
         raise
     except Exception as crash:  # noqa: BLE001 - whatever a check does, a crash must not look like a pass
         lines = tuple(traceback.format_exc().splitlines()[-6:])
         return verdict(Verdict.INCONCLUSIVE, f"the check crashed: {type(crash).__name__}: {crash}", lines, ())
-    return verdict(Verdict.HOLDS, held.reason, (*declared, *held.evidence), ())
+    if isinstance(found, Holds):
+        return verdict(Verdict.HOLDS, found.reason, (*declared, *found.evidence), ())
+    return verdict(Verdict.INCONCLUSIVE, str(found), (*declared, *getattr(found, "evidence", ())), ())
 
 
-def _trusted(violated: Violated, campaign: Campaign, met_by: MetBy | None) -> tuple[Verdict, str, tuple[Finding, ...]]:
-    """A violation without what is no proof: keys that were surfaced as declared, and keys that the machine starved."""
-    findings = violated.findings
-    if met_by is not None and met_by.how == "dead-letter":
-        surfaced = campaign.dead_letter_keys()
-        findings = tuple(one for one in findings if one.key not in surfaced)
-        if not findings:
-            reason = f"what did not take effect is in the dead letters, as declared: {met_by.reason}"
-            return Verdict.HOLDS, reason, ()
-    fed = tuple(one for one in findings if not (one.key and campaign.starved(one.key)))
-    if fed:
-        return Verdict.VIOLATED, fed[0].sentence, fed
-    reason = (
-        "the machine was too busy: for every key concerned a function ran out of time that it was not given "
-        f"({findings[0].sentence})"
-    )
-    return Verdict.INCONCLUSIVE, reason, ()
+_SURFACED = ("acknowledged and lost", "late")
+"""Findings that a dead letter of their key answers, where the descriptor says that clause is met so."""
+
+
+def _unmet(findings: tuple[Finding, ...], campaign: Campaign, met_by: MetBy | None) -> tuple[Finding, ...]:
+    """The findings without keys that were surfaced as declared."""
+    if met_by is None or met_by.how != "dead-letter":
+        return findings
+    surfaced = campaign.dead_letter_keys()
+    return tuple(one for one in findings if one.title not in _SURFACED or one.key not in surfaced)
+
+
+def _fed(findings: tuple[Finding, ...], campaign: Campaign) -> tuple[Finding, ...]:
+    """The findings without keys that the machine starved: those are no proof."""
+    return tuple(one for one in findings if not (one.key and campaign.starved(one.key)))
+
+
+def _instead(violated: Violated, campaign: Campaign, met_by: MetBy | None) -> Holds | Inconclusive:
+    """The verdict when none of the findings counts."""
+    if _unmet(violated.findings, campaign, met_by):
+        return Inconclusive(
+            "the machine was too busy: for every key concerned a function ran out of time that it was not given "
+            f"({violated.findings[0].sentence})"
+        )
+    if isinstance(violated.otherwise, Holds) and met_by is not None:
+        surfaced = f"what did not take effect is in the dead letters, as declared: {met_by.reason}"
+        return Holds(surfaced, violated.otherwise.evidence)
+    return violated.otherwise
 
 
 def _proof(window: FaultWindow) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from holdfast.campaign import Campaign
-from holdfast.checkers import Compare, idempotency, persistence
+from holdfast.checkers import Compare, idempotency, persistence, recovery
 from holdfast.clause import Holds, conclude
 from holdfast.errors import Inconclusive
 from holdfast.history import FaultWindow, History, Outcome
 from holdfast.provocations.model import Evidence
+from holdfast.provocations.steady import STEADY
 from holdfast.provocations.windows import STORAGE_DENIED
 from holdfast.targets.base import Capability
 from holdfast.verdict import Finding
@@ -20,9 +21,14 @@ def acknowledged(history: History) -> int:
     return len({operation.key for operation in history.operations if operation.outcome is Outcome.OK})
 
 
-def vacuous(evidence: Evidence) -> tuple[str, ...]:
+def vacuous(history: History, what: str = "command") -> tuple[str, ...]:
     """A reason when nothing was acknowledged, so that a clause about acknowledged commands says nothing."""
-    return () if acknowledged(evidence.history) else ("no command was acknowledged",)
+    return () if acknowledged(history) else (f"no {what} was acknowledged",)
+
+
+def dead_lettered(evidence: Evidence, *roles: str) -> tuple[Finding, ...]:
+    """The requests of these roles that failed as often as they are delivered are dead letters, with their originals."""
+    return recovery.dead_lettered(evidence.decided.role(*roles), letters=evidence.dead_letters)
 
 
 def original(campaign: Campaign) -> Compare:
@@ -90,7 +96,7 @@ def conclude_on(
     evidence: Iterable[str] = (),
 ) -> Holds:
     """Conclude on evidence: its notes and gaps are added, and its fault windows when they have to bite."""
-    gaps = [*undecided, *(gap for one in evidences for gap in (*one.undecided, *vacuous(one)))]
+    gaps = [*undecided, *(gap for one in evidences for gap in (*one.undecided, *vacuous(one.history)))]
     return conclude(
         tuple(findings),
         holds=holds,
@@ -125,14 +131,15 @@ def exactly_once(campaign: Campaign, *evidences: Evidence) -> Holds:
 
 def told_when_storage_refuses(campaign: Campaign) -> Holds:
     """No acknowledgement without effect and no effect of what was refused, while storing is denied (ES-11, SF-2)."""
-    evidence = campaign.evidence(STORAGE_DENIED)
+    calm, evidence = campaign.evidence(STEADY), campaign.evidence(STORAGE_DENIED)
     effect = campaign.pattern.effect
     history = evidence.history
-    told = [operation for operation in history.operations if operation.outcome is not Outcome.OK]
+    told = [one for one in history.operations if one.outcome is not Outcome.OK and one.completed_seconds is not None]
     findings = [
         *persistence.acknowledged_and_lost(history, effect=effect),
         *persistence.phantoms(history, effect=effect),
     ]
+    undisturbed = [one for one in calm.history.operations if one.outcome is not Outcome.OK]
     return conclude(
         findings,
         holds=f"{len(told)} of {len(history.operations)} clients were told so, and none was acknowledged in vain",
@@ -140,7 +147,8 @@ def told_when_storage_refuses(campaign: Campaign) -> Holds:
         undecided=[
             *persistence.undecided(history, effect=effect),
             *evidence.undecided,
-            *(() if told else ("every command was acknowledged, so the denial was not felt",)),
+            *(("commands failed before anything was denied",) if undisturbed or not calm.history.operations else ()),
+            *(() if told else ("no client was answered otherwise, so the denial was not felt",)),
         ],
         evidence=notes(evidence),
     )

@@ -9,9 +9,9 @@ from holdfast.clause import Holds, clause, conclude
 from holdfast.provocations.deliveries import FAILED_DELIVERIES
 from holdfast.provocations.steady import AFTERMATH, STEADY
 from holdfast.provocations.windows import COMPUTE_DEAD
-from holdfast.stack.configuration import read_configuration
 from holdfast.targets.base import Capability
 from holdfast.verdict import Family
+from holdfast_suites.judging import vacuous
 
 LATENCY_RATIO = 3.0
 """How many times the median acknowledgement latency of before still counts as the same."""
@@ -35,14 +35,19 @@ def test_xx_1(campaign: Campaign) -> Holds:
         f"{after.sample.latency_p50_seconds * 1000:.0f} ms (was {before.sample.latency_p50_seconds * 1000:.0f} ms), "
         f"queues empty, no stray dead letters",
         bite=dead.windows,
-        undecided=(*before.undecided, *after.undecided),
+        undecided=(
+            *before.undecided,
+            *after.undecided,
+            *vacuous(before.history, "command before the faults"),
+            *vacuous(after.history, "command after them"),
+        ),
     )
 
 
 @clause("XX-2", Family.STATIC)
 def test_xx_2(campaign: Campaign) -> Holds:
     """Functions have timeouts, failure destinations on asynchronous paths, and a bound where a limit is declared."""
-    configuration = read_configuration(campaign.stack)
+    configuration = campaign.configuration
     limit = campaign.bounds.worker_concurrency
     limits = campaign.stack.target.supports(Capability.TEMPLATE_LIMITS)
     findings = functions_bounded(
@@ -53,5 +58,12 @@ def test_xx_2(campaign: Campaign) -> Holds:
     return conclude(
         findings,
         holds=f"the configuration of {len(configuration.functions)} functions says so",
-        undecided=() if limit is None or limits.supported else (f"the declared limit: {limits.reason}",),
+        undecided=(
+            *(
+                ()
+                if configuration.functions
+                else ("the descriptor names no function whose configuration could be read",)
+            ),
+            *(() if limit is None or limits.supported else (f"the declared limit: {limits.reason}",)),
+        ),
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from holdfast.campaign import Campaign
 from holdfast.checkers import idempotency, originals, persistence, reads, recovery, status
+from holdfast.checkers.acknowledgement import withheld
 from holdfast.checkers.configuration import queue_processing
 from holdfast.clause import Holds, clause, conclude
 from holdfast.errors import Inconclusive
-from holdfast.history import History
+from holdfast.history import History, Outcome
 from holdfast.provocations.crashes import CRASH_SWEEP
 from holdfast.provocations.deliveries import DEAD_LETTERED, DUPLICATE_DELIVERY, FAILED_DELIVERIES, POISON
 from holdfast.provocations.duplicates import (
@@ -19,11 +20,11 @@ from holdfast.provocations.duplicates import (
 from holdfast.provocations.malformed import MALFORMED
 from holdfast.provocations.steady import READ_AFTER_ACK, STEADY
 from holdfast.provocations.windows import COMPUTE_DEAD, FULL_BATCH, STORAGE_DENIED
-from holdfast.stack.configuration import read_configuration
 from holdfast.verdict import Family
 from holdfast_suites.judging import (
     acknowledged,
     conclude_on,
+    dead_lettered,
     exactly_once,
     need_shown,
     none_lost,
@@ -31,6 +32,7 @@ from holdfast_suites.judging import (
     original,
     shows,
     told_when_storage_refuses,
+    vacuous,
 )
 
 EVERYTHING_ASKED_FOR = (
@@ -95,12 +97,15 @@ def test_es_4(campaign: Campaign) -> Holds:
     bound = campaign.bounds.effect_seconds
     return conclude_on(
         [
-            *recovery.dead_lettered(poison, letters=evidence.dead_letters),
+            *dead_lettered(evidence, "poison"),
             *recovery.neighbours(healthy, effect=effect, bound_seconds=bound),
         ],
         evidence,
         bite=False,
-        undecided=persistence.undecided(healthy, effect=effect, bound_seconds=bound),
+        undecided=(
+            *persistence.undecided(healthy, effect=effect, bound_seconds=bound),
+            *vacuous(healthy, "healthy request"),
+        ),
         holds=f"{acknowledged(poison)} impossible requests were dead-lettered with their originals, and "
         f"{acknowledged(healthy)} healthy ones beside them took effect once within {bound:g} s",
     )
@@ -126,9 +131,13 @@ def test_es_7(campaign: Campaign) -> Holds:
     compare = need_shown(campaign, effect)
     idempotent = campaign.stack.descriptor.commands[campaign.pattern.command].idempotency
     conflict = idempotent.conflict if idempotent is not None else "either"
+    in_turn, at_once = evidence.history.role("first", "conflicting"), evidence.history.role("conflicting at once")
+    # Sent one after another, the first payload is known; at one moment, either may be it.
+    in_turn_conflict = "first-wins" if conflict == "either" else conflict
     return conclude_on(
         [
-            *idempotency.mixture(evidence.history, effect=effect, compare=compare, conflict=conflict),
+            *idempotency.mixture(in_turn, effect=effect, compare=compare, conflict=in_turn_conflict),
+            *idempotency.mixture(at_once, effect=effect, compare=compare, conflict=conflict),
             *idempotency.duplicated(evidence.history, effect=effect),
         ],
         evidence,
@@ -144,13 +153,14 @@ def test_es_8(campaign: Campaign) -> Holds:
     evidence = campaign.evidence(FULL_BATCH)
     effect = campaign.pattern.effect
     healthy = evidence.history.role("healthy")
-    poisoned = acknowledged(evidence.history.role("poison"))
+    poison = evidence.history.role("poison")
     return conclude_on(
         idempotency.exactly_once(healthy, effect=effect),
         evidence,
         undecided=[
             *idempotency.undecided(healthy, effect=effect),
-            *(() if poisoned else ("no impossible request was accepted into the batch",)),
+            *vacuous(healthy, "healthy request"),
+            *vacuous(poison, "impossible request"),
         ],
         holds=f"{acknowledged(healthy)} neighbours of a failing record took effect once each",
     )
@@ -183,11 +193,12 @@ def test_es_10(campaign: Campaign) -> Holds:
         reads.stale_reads(evidence.history, port=campaign.pattern.read),
         evidence,
         bite=False,
+        undecided=reads.unread(evidence.history, port=campaign.pattern.read),
         holds=f"{acknowledged(evidence.history)} reads right after the acknowledgement returned the write",
     )
 
 
-@clause("ES-11", Family.PERSISTENCE, needs=[STORAGE_DENIED])
+@clause("ES-11", Family.PERSISTENCE, needs=[STEADY, STORAGE_DENIED])
 def test_es_11(campaign: Campaign) -> Holds:
     """When storage refuses or throttles, the client is told so; nothing is acknowledged that was not stored."""
     return told_when_storage_refuses(campaign)
@@ -223,6 +234,7 @@ def test_es_12(campaign: Campaign) -> Holds:
         undecided=[
             *status.undecided(history, status=name, effect=effect, done=found.done),
             *(gap for evidence in gathered for gap in evidence.undecided),
+            *vacuous(history),
         ],
         evidence=(*missing, *notes(*gathered)),
     )
@@ -252,7 +264,7 @@ def test_es_13(campaign: Campaign) -> Holds:
 @clause("ES-14", Family.STATIC)
 def test_es_14(campaign: Campaign) -> Holds:
     """Redrive policy, DLQ retention ≥ source, visibility ≥ 6 function timeouts, ReportBatchItemFailures for batches."""
-    configuration = read_configuration(campaign.stack)
+    configuration = campaign.configuration
     polled = [
         function.component
         for function in configuration.functions
@@ -290,10 +302,13 @@ def test_es_16(campaign: Campaign) -> Holds:
     """A malformed or failing request changes no other request's state."""
     evidence = campaign.evidence(MALFORMED)
     effect = campaign.pattern.effect
-    healthy = evidence.history.role("healthy")
+    healthy = evidence.history.role("undisturbed", "healthy")
+    beside = evidence.history.role("healthy")
+    refused = History(tuple(one for one in beside.operations if one.outcome is Outcome.FAIL))
     findings = [
         *idempotency.exactly_once(healthy, effect=effect),
         *persistence.phantoms(evidence.history, effect=effect),
+        *withheld(calm=evidence.history.role("undisturbed"), faulted=refused, fault="after malformed ones"),
     ]
     shown = shows(campaign, effect)
     if shown is not None:
@@ -309,6 +324,6 @@ def test_es_16(campaign: Campaign) -> Holds:
         findings,
         evidence,
         bite=False,
-        undecided=idempotency.undecided(healthy, effect=effect),
+        undecided=(*idempotency.undecided(healthy, effect=effect), *vacuous(healthy, "healthy request")),
         holds=f"{bad} malformed and failing requests changed nothing of {acknowledged(healthy)} healthy ones",
     )

@@ -6,7 +6,7 @@ from holdfast.campaign import Campaign
 from holdfast.checkers import idempotency, ordering, outbox, persistence, recovery
 from holdfast.checkers.acknowledgement import withheld
 from holdfast.checkers.concurrency import over_limit
-from holdfast.checkers.configuration import outlives_outage
+from holdfast.checkers.configuration import dead_lettered_in_time, outlives_outage
 from holdfast.checkers.payloads import accepted_over_limit
 from holdfast.clause import Holds, clause, conclude
 from holdfast.errors import Inconclusive
@@ -17,11 +17,11 @@ from holdfast.provocations.ordering import ORDERED_GROUPS
 from holdfast.provocations.payloads import GENERATED_PAYLOADS
 from holdfast.provocations.steady import STEADY
 from holdfast.provocations.windows import BURST, COMPUTE_DEAD, STORAGE_DENIED
-from holdfast.stack.configuration import read_configuration
 from holdfast.verdict import Family
 from holdfast_suites.judging import (
     acknowledged,
     conclude_on,
+    dead_lettered,
     exactly_once,
     need_shown,
     need_unchanged_bodies,
@@ -44,7 +44,7 @@ def test_sf_1(campaign: Campaign) -> Holds:
     )
 
 
-@clause("SF-2", Family.PERSISTENCE, needs=[STORAGE_DENIED])
+@clause("SF-2", Family.PERSISTENCE, needs=[STEADY, STORAGE_DENIED])
 def test_sf_2(campaign: Campaign) -> Holds:
     """Nothing is acknowledged that was not stored."""
     return told_when_storage_refuses(campaign)
@@ -64,7 +64,7 @@ def test_sf_3(campaign: Campaign) -> Holds:
             ratio=bounds.acknowledgement_ratio,
             floor_seconds=bounds.acknowledgement_floor_seconds,
         ),
-        *withheld(calm=calm.history, faulted=faulted.history),
+        *withheld(calm=calm.history, faulted=faulted.history, fault="while processing was dead"),
     ]
     return conclude_on(
         findings,
@@ -82,10 +82,11 @@ def test_sf_4(campaign: Campaign) -> Holds:
     compare = need_shown(campaign, effect)
     evidence = campaign.evidence(GENERATED_PAYLOADS)
     admitted = evidence.history
+    stored = campaign.pattern.stored or f"store:{campaign.pattern.store}"
     findings = sorted(
         [
             *persistence.altered(admitted, effect=effect, compare=compare),
-            *persistence.altered(admitted, effect=f"store:{campaign.pattern.store}", compare="body"),
+            *persistence.altered(admitted, effect=stored, compare="body"),
             *persistence.acknowledged_and_lost(admitted, effect=effect),
             *accepted_over_limit(admitted, limit_bytes=campaign.bounds.max_body_bytes),
         ],
@@ -156,13 +157,16 @@ def test_sf_8(campaign: Campaign) -> Holds:
     evidence = campaign.evidence(BURST)
     effect = campaign.pattern.effect
     seen = {name: value for name, value in evidence.figures.items() if name.startswith("concurrency_")}
+    bound = campaign.bounds.drain_seconds
+    healed = max((window.ended_seconds for window in evidence.windows), default=0.0)
     return conclude_on(
         [
             *over_limit(seen, limit=limit),
             *persistence.acknowledged_and_lost(evidence.history, effect=effect),
+            *persistence.late(evidence.history, effect=effect, bound_seconds=bound, since_seconds=healed),
         ],
         evidence,
-        undecided=persistence.undecided(evidence.history, effect=effect),
+        undecided=persistence.undecided(evidence.history, effect=effect, bound_seconds=bound, since_seconds=healed),
         holds=f"a burst of {acknowledged(evidence.history)} was worked off by at most {limit} workers at once",
     )
 
@@ -170,10 +174,12 @@ def test_sf_8(campaign: Campaign) -> Holds:
 @clause("SF-9", Family.STATIC)
 def test_sf_9(campaign: Campaign) -> Holds:
     """Stored requests outlive the declared longest outage: retention, event age, archive, DLQ on every hop."""
-    configuration = read_configuration(campaign.stack)
+    configuration = campaign.configuration
     outage = campaign.bounds.longest_outage_seconds
+    hops = len(configuration.queues) + len(configuration.functions) + len(configuration.relays)
     return conclude(
         outlives_outage(configuration, outage),
+        undecided=() if hops else ("the descriptor names no queue, function, rule or topic that could be read",),
         holds=f"every hop keeps requests longer than {outage:g} s and has somewhere to put what fails",
     )
 
@@ -181,20 +187,23 @@ def test_sf_9(campaign: Campaign) -> Holds:
 @clause("SF-10", Family.RECOVERY, needs=[DEAD_LETTERED, POISON])
 def test_sf_10(campaign: Campaign) -> Holds:
     """Every hop that can drop has a dead-letter target, and what is dropped arrives there."""
+    too_late = dead_lettered_in_time(campaign.configuration)
+    if too_late:
+        return conclude(too_late, holds="")
     failed = campaign.evidence(DEAD_LETTERED)
-    evidence, findings = [failed], [*recovery.dead_lettered(failed.history, letters=failed.dead_letters)]
+    evidence, findings = [failed], [*dead_lettered(failed, "dead-lettered")]
     if campaign.stack.descriptor.impossible:
         poison = campaign.evidence(POISON)
         evidence.append(poison)
-        findings += recovery.dead_lettered(poison.history.role("poison"), letters=poison.dead_letters)
+        findings += dead_lettered(poison, "poison")
     return conclude(
         findings,
         bite=failed.windows,
         evidence=notes(*evidence),
         undecided=[
-            *(gap for one in evidence for gap in (*one.undecided, *vacuous(one))),
+            *(gap for one in evidence for gap in (*one.undecided, *vacuous(one.history))),
             *idempotency.undecided(failed.history, effect=campaign.pattern.effect),
         ],
-        holds=f"{sum(len(one.dead_letters) for one in evidence)} requests that failed for good are dead letters, "
-        "with their originals",
+        holds=f"{sum(len(one.dead_letters) for one in evidence)} requests that failed for good at the last hop "
+        f"({campaign.pattern.workers[-1]}) are dead letters, with their originals",
     )

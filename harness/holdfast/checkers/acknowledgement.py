@@ -1,4 +1,4 @@
-"""Whether acknowledgements go on while processing is dead (SF-3)."""
+"""Whether acknowledgements go on while something else goes wrong (SF-3, ES-16)."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ from holdfast.history.model import History, Outcome
 from holdfast.verdict.model import Finding
 
 
-def withheld(*, calm: History, faulted: History) -> tuple[Finding, ...]:
-    """Commands that got no acknowledgement while processing was dead, although all did while it was not.
+def withheld(*, calm: History, faulted: History, fault: str) -> tuple[Finding, ...]:
+    """Commands that got no acknowledgement under a fault, although all did without it.
 
     Args:
         calm: operations while nothing was wrong.
-        faulted: operations while processing was slow or dead.
+        faulted: operations under the fault.
+        fault: what was wrong, e.g. ``while processing was dead``.
     """
     if any(operation.outcome is not Outcome.OK for operation in calm.operations):
         return ()
     return tuple(
         Finding(
             title="acknowledgement withheld",
-            sentence=f"{operation.key} was answered {operation.outcome} {operation.status} while processing was dead; "
-            f"all {len(calm.operations)} commands were acknowledged while it was not",
+            sentence=f"{operation.key} was answered {operation.outcome} {operation.status} {fault}; "
+            f"all {len(calm.operations)} commands before that were acknowledged",
             key=operation.key,
             witness=(operation,),
         )

@@ -29,6 +29,8 @@ def queue_processing(configuration: Configuration, workers: Sequence[str]) -> tu
             findings.append(
                 _finding("no redrive policy", f"queue {name} has no redrive policy, so poison returns for ever")
             )
+        elif queue.dead_letter_arn in configuration.absent:
+            findings.append(_gone(f"queue {name}", queue.dead_letter_arn))
         else:
             dead = configuration.queue(queue.dead_letter_arn)
             if dead is not None and dead.retention_seconds < queue.retention_seconds:
@@ -60,8 +62,12 @@ def queue_processing(configuration: Configuration, workers: Sequence[str]) -> tu
 
 
 def outlives_outage(configuration: Configuration, outage_seconds: float) -> tuple[Finding, ...]:
-    """SF-9: every hop keeps a request longer than the longest outage declared, and has somewhere to put what fails."""
+    """SF-9: every hop keeps a request longer than the longest outage declared, and has somewhere to put what fails.
+
+    A queue that no function of the stack polls is somebody else's inbox: they decide what becomes of failures.
+    """
     findings: list[Finding] = []
+    polled = {mapping.source_arn for function in configuration.functions for mapping in function.mappings}
     for queue in configuration.queues:
         if queue.retention_seconds < outage_seconds:
             findings.append(
@@ -71,8 +77,11 @@ def outlives_outage(configuration: Configuration, outage_seconds: float) -> tupl
                     f"declared ({outage_seconds:g} s)",
                 )
             )
-        if not queue.holds_dead_letters and not queue.dead_letter_arn:
+        if queue.arn in polled and not queue.holds_dead_letters and not queue.dead_letter_arn:
             findings.append(_finding("no dead-letter queue", f"queue {queue.component} has no dead-letter queue"))
+        if queue.dead_letter_arn in configuration.absent:
+            findings.append(_gone(f"queue {queue.component}", queue.dead_letter_arn))
+    findings += _relays_outlive(configuration, outage_seconds)
     for function in configuration.functions:
         if function.asynchronous_callers and function.event_age_seconds < outage_seconds:
             findings.append(
@@ -101,6 +110,51 @@ def outlives_outage(configuration: Configuration, outage_seconds: float) -> tupl
                     )
                 )
     return tuple(findings)
+
+
+def dead_lettered_in_time(configuration: Configuration) -> tuple[Finding, ...]:
+    """SF-10: a queue gives a failing message to its dead-letter queue before the message expires.
+
+    A message is moved when it has been received more than ``maxReceiveCount`` times, hidden in between, and deleted
+    when it is older than the retention period, whichever comes first
+    (docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html).
+    """
+    return tuple(
+        _finding(
+            "expires before it is dead-lettered",
+            f"queue {queue.component} delivers a failing message {queue.maximum_receives} times, "
+            f"{queue.visibility_seconds} s apart, but deletes it after {queue.retention_seconds} s: it never "
+            "reaches the dead-letter queue",
+        )
+        for queue in configuration.queues
+        if queue.dead_letter_arn and queue.maximum_receives * queue.visibility_seconds >= queue.retention_seconds
+    )
+
+
+def _relays_outlive(configuration: Configuration, outage_seconds: float) -> list[Finding]:
+    findings: list[Finding] = []
+    for relay in configuration.relays:
+        where = f"{relay.component} to {relay.target_arn}"
+        if not relay.dead_letter_arn:
+            findings.append(_finding("no dead-letter queue", f"the delivery from {where} has no dead-letter queue"))
+        if relay.event_age_seconds is not None and relay.event_age_seconds < outage_seconds:
+            findings.append(
+                _finding(
+                    "events expire in an outage",
+                    f"the delivery from {where} is tried {relay.event_age_seconds} s, less than the longest outage "
+                    f"declared ({outage_seconds:g} s)",
+                )
+            )
+    findings += [
+        _finding(
+            "archive shorter than an outage",
+            f"archive {archive.component} keeps events {archive.retention_seconds} s, less than the longest outage "
+            f"declared ({outage_seconds:g} s)",
+        )
+        for archive in configuration.archives
+        if archive.retention_seconds is not None and archive.retention_seconds < outage_seconds
+    ]
+    return findings
 
 
 def functions_bounded(
@@ -158,6 +212,13 @@ def _polled(
         for queue in [configuration.queue(mapping.source_arn)]
         if queue is not None
     ]
+
+
+def _gone(source: str, dead_letter_arn: str) -> Finding:
+    return _finding(
+        "dead-letter queue gone",
+        f"{source} redrives to {dead_letter_arn}, which does not exist: what fails there is lost",
+    )
 
 
 def _finding(title: str, sentence: str) -> Finding:

@@ -42,6 +42,21 @@ def stale_reads(history: History, *, port: str) -> tuple[Finding, ...]:
     return ranked(found)
 
 
+def unread(history: History, *, port: str) -> tuple[str, ...]:
+    """Acknowledged keys without a complete read that began after the acknowledgement: they decide nothing.
+
+    Args:
+        history: what concerns the clause.
+        port: name of the effect port that was read.
+    """
+    return tuple(
+        record.key
+        for record in records(history, port)
+        if (write := record.acknowledgement) is not None
+        and not any(read.started_seconds > answered_seconds(write) for read in record.complete)
+    )
+
+
 def _missed(record: Record, read: Observation) -> Operation | None:
     """The acknowledged write that a read should have shown and did not."""
     before = [o for o in record.of(Outcome.OK) if answered_seconds(o) < read.started_seconds]

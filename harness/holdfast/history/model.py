@@ -6,6 +6,7 @@ Everything a verdict rests on is here, immutable. Times are seconds on the run's
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -177,13 +178,9 @@ class History:
         """The same history with only the operations of these roles."""
         return History(tuple(o for o in self.operations if o.role in roles), self.observations, self.windows)
 
-    def last(self, port: str, key: str) -> Observation | None:
-        """The latest observation of a key at a port."""
-        found = None
-        for observation in self.observations:
-            if observation.port == port and observation.key == key:
-                found = observation
-        return found
+    def without(self, keys: Collection[str]) -> History:
+        """The same history without the operations on these keys."""
+        return History(tuple(o for o in self.operations if o.key not in keys), self.observations, self.windows)
 
     def __add__(self, other: History) -> History:
         return History(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,10 +19,13 @@ from holdfast.levers.invocation import InvocationFault
 from holdfast.levers.journal import Journal
 from holdfast.levers.pull import pulled
 from holdfast.levers.signals import interrupts
+from holdfast.ports.dead_letters import DeadLetter
 from holdfast.ports.ports import Ports
 from holdfast.provocations.model import Evidence, FaultPoint
 from holdfast.stack.base import Json
 from holdfast.stack.commands import Command
+from holdfast.stack.configuration import Configuration
+from holdfast.stack.deliveries import not_waited_for, patience_seconds
 from holdfast.stack.descriptor import Bounds, Pattern
 from holdfast.stack.generate import Submission, draw
 from holdfast.stack.resolve import Stack
@@ -62,8 +65,7 @@ class Bench:
         prefix: begins every key of this run, so that runs do not meet.
         random: seeded source of generated fields.
         waiting: told what is waited for, and for how many seconds at most; 0 when that wait is over.
-        redelivery_seconds: how long a request may be on its way through all its deliveries; 0 where nothing is
-            delivered again.
+        configuration: how the stack's queues and functions are deployed.
         room: bounds how many commands of the whole run are under way, so that trying does not become a load test.
     """
 
@@ -76,12 +78,14 @@ class Bench:
     prefix: str
     random: random.Random
     waiting: Callable[[str, float], None]
-    redelivery_seconds: float
+    configuration: Configuration
     room: threading.Semaphore
     sample: Sample | None = None
     _submissions: dict[str, Submission] = field(default_factory=dict)
     _notes: list[str] = field(default_factory=list)
     _undecided: list[str] = field(default_factory=list)
+    _open_keys: set[str] = field(default_factory=set)
+    _underway: set[str] = field(default_factory=set)
     _points: list[tuple[str, FaultPoint]] = field(default_factory=list)
     _figures: dict[str, float] = field(default_factory=dict)
     _dead_letters: dict[str, DeadLetterSeen] = field(default_factory=dict)
@@ -96,7 +100,15 @@ class Bench:
     @property
     def patience_seconds(self) -> float:
         """How long to wait for an effect, redeliveries included."""
-        return self.bounds.effect_seconds + self.redelivery_seconds
+        redelivered_seconds = patience_seconds(self.configuration, self.pattern.workers, self.bounds)
+        return self.bounds.effect_seconds + redelivered_seconds
+
+    def redeliveries_come(self) -> bool:
+        """Whether redeliveries are worth waiting for; where they take too long, that is kept as undecided."""
+        reason = not_waited_for(self.configuration, self.pattern.workers, self.bounds)
+        if reason:
+            self.undecided(reason)
+        return not reason
 
     @property
     def command(self) -> Command:
@@ -192,6 +204,37 @@ class Bench:
         with pulled(levers, stack=self.stack, journal=self.journal, recorder=self.recorder, provocation=self.name):
             yield Aim(interceptor, tuple(rules))
 
+    @contextmanager
+    def watched(self, functions: Iterable[str], key: str) -> Iterator[None]:
+        """Trace one key exactly, by rules that do nothing.
+
+        A request that a rule names is delivered in a batch of its own, so its calls are its own; and while a rule about
+        calls is in force those of other HTTP clients than the SDKs are traced as well.
+
+        Args:
+            functions: physical names.
+            key: the request to follow.
+        """
+        interceptor = self.interceptor
+        rules = [
+            Rule(
+                id=f"{self.prefix}-{self.name}-watch-{function}-{point}",
+                action="delay",
+                point=point,
+                function=function,
+                key=key,
+            )
+            for function in functions
+            for point in ("invocation", "call")
+        ]
+        try:
+            for rule in rules:
+                interceptor.add(rule)
+            yield
+        finally:
+            for rule in rules:
+                interceptor.remove(rule.id)
+
     # -- waiting -------------------------------------------------------------------------------------------------
 
     def until(self, what: str, look: Callable[[], T], met: Callable[[T], bool], deadline_seconds: float) -> Waited[T]:
@@ -236,12 +279,7 @@ class Bench:
         wanted = set(keys)
 
         def look() -> set[str]:
-            self.keep_dead_letters(
-                [
-                    DeadLetterSeen(key=one.key, original=one.original, body=one.body, port=port)
-                    for one in self.ports.dead_letters(port)
-                ]
-            )
+            self.keep_dead_letters(self.ports.dead_letters(port))
             return wanted - set(self._dead_letters)
 
         deadline = self.patience_seconds if deadline_seconds is None else deadline_seconds
@@ -269,10 +307,21 @@ class Bench:
         with self._lock:
             self._figures[name] = value
 
-    def undecided(self, line: str) -> None:
-        """Keep what could not be observed to the end."""
+    def undecided(self, line: str, keys: Iterable[str] = ()) -> None:
+        """Keep what could not be observed to the end, and about which keys nothing must be said for that reason."""
         with self._lock:
             self._undecided.append(line)
+            self._open_keys.update(keys)
+
+    def underway(self, keys: Iterable[str]) -> None:
+        """Keep keys that may still be on their way: nothing may be said of them unless everything comes to rest."""
+        with self._lock:
+            self._underway.update(keys)
+
+    def never_quiet(self) -> None:
+        """Keep that the stack did not come to rest after this provocation."""
+        why = not_waited_for(self.configuration, self.pattern.workers, self.bounds)
+        self.undecided(why or "the stack did not become quiet, so effects may still come", self._underway)
 
     def point(self, key: str, point: FaultPoint) -> None:
         """Keep that a fault point is visited by a key."""
@@ -284,6 +333,10 @@ class Bench:
         with self._lock:
             return tuple(self._submissions.values())
 
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all that was generated here so far."""
+        return tuple(one.key for one in self.submissions())
+
     def operations(self) -> tuple[Operation, ...]:
         """This provocation's operations so far."""
         return self.recorder.history().of(self.name).operations
@@ -293,12 +346,15 @@ class Bench:
         ok = {operation.key for operation in self.operations() if operation.outcome is Outcome.OK}
         return [submission for submission in submissions if submission.key in ok]
 
-    def keep_dead_letters(self, letters: Sequence[DeadLetterSeen]) -> None:
+    def keep_dead_letters(self, letters: Iterable[DeadLetter]) -> None:
         """Keep the dead letters of this provocation's keys."""
         with self._lock:
-            for letter in letters:
-                if letter.key in self._submissions:
-                    self._dead_letters.setdefault(letter.key, letter)
+            for one in letters:
+                if one.key in self._submissions:
+                    seen = DeadLetterSeen(
+                        key=one.key, original=one.original, body=one.body, port=self.pattern.dead_letters or ""
+                    )
+                    self._dead_letters.setdefault(one.key, seen)
 
     def evidence(self, history: History) -> Evidence:
         """All that this provocation left behind."""
@@ -310,6 +366,7 @@ class Bench:
             points=tuple(self._points),
             sample=self.sample,
             undecided=tuple(self._undecided),
+            open_keys=frozenset(self._open_keys),
             figures=dict(self._figures),
         )
 

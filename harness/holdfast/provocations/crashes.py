@@ -18,16 +18,20 @@ WIDTH = 4
 def _trace(bench: Bench, functions: dict[str, str]) -> list[FaultPoint]:
     """Follow one undisturbed command and list its fault points; ``functions`` maps physical to component names."""
     submission = bench.draw(1)[0]
-    # A rule that does nothing: a request that a rule names is delivered in a batch of its own, so the calls traced
-    # are this request's alone.
-    alone = [
-        (component, Rule(id="", action="delay", function=function, key=submission.key))
-        for function, component in functions.items()
-    ]
-    with bench.aimed(alone):
+
+    def unhandled() -> list[str]:
+        done = first_handlings(bench.interceptor.invocations(key=submission.key))
+        return [component for function, component in functions.items() if function not in done]
+
+    with bench.watched(functions, submission.key):
         bench.submit(submission, "traced")
         if bench.await_effects([submission]):
             raise Inconclusive("an undisturbed command did not take effect, so there is no trace to break")
+        left = bench.until("the traced command to be handled", unhandled, lambda none: not none, bench.patience_seconds)
+    if left.value:
+        raise Inconclusive(
+            f"an undisturbed command was never handled by {', '.join(left.value)}: nothing to crash there"
+        )
     points = calls_of_one_handling(
         bench.interceptor.invocations(key=submission.key), bench.interceptor.calls(submission.key), functions
     )
@@ -37,6 +41,15 @@ def _trace(bench: Bench, functions: dict[str, str]) -> list[FaultPoint]:
         for component, service, operation, nth in (*boundaries, *points)
         for when in ("before", "after")
     ]
+
+
+def first_handlings(invocations: Sequence[TracedInvocation]) -> dict[str, str]:
+    """The request id of each function's first invocation that went well to its end, by physical name."""
+    first: dict[str, str] = {}
+    for invocation in invocations:
+        if not invocation.failed and invocation.ended_seconds:
+            first.setdefault(invocation.function, invocation.request_id)
+    return first
 
 
 def calls_of_one_handling(
@@ -51,10 +64,7 @@ def calls_of_one_handling(
         calls: the AWS calls they made, in order.
         functions: component names by physical name of the function.
     """
-    first: dict[str, str] = {}
-    for invocation in invocations:
-        if not invocation.failed and invocation.ended_seconds:
-            first.setdefault(invocation.function, invocation.request_id)
+    first = first_handlings(invocations)
     seen: Counter[tuple[str, str, str]] = Counter()
     points = []
     for call in calls:

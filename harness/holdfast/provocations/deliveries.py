@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import partial
 
@@ -10,56 +9,14 @@ from holdfast.errors import Inconclusive
 from holdfast.history.model import Observation
 from holdfast.provocations.bench import Bench
 from holdfast.provocations.model import Provocation
-from holdfast.stack.aws_errors import translated
+from holdfast.stack.deliveries import delivery_limit
 from holdfast.stack.generate import Submission
-from holdfast.stack.resolve import Stack
 from holdfast.targets.base import Rule
-
-DEFAULT_DELIVERY_LIMIT = 3
-"""Assumed where a source has no limit of its own to read."""
-STREAM_RETRY_SECONDS = 1.0
-"""Between two attempts of a stream mapping; AWS gives no figure, attempts follow each other."""
-
-LONGEST_PAUSE_SECONDS = 60.0
-"""Nobody waits longer for one redelivery; what has not come back by then is left undecided, or is late by its bound."""
 
 COMMANDS_PER_WORKER = 2
 HEALTHY_NEIGHBOURS = 6
-
-
-def delivery_limit(bench: Bench, worker: str) -> int:
-    """How often a request is delivered to a worker before it is dead-lettered."""
-    return max((limit for limit, _ in _deliveries(bench.stack, worker)), default=DEFAULT_DELIVERY_LIMIT)
-
-
-def redelivery_seconds(stack: Stack, workers: Sequence[str]) -> float:
-    """How long a request may be on its way through all deliveries to all workers, one after another."""
-    return sum(
-        max((limit * pause_seconds for limit, pause_seconds in _deliveries(stack, worker)), default=0.0)
-        for worker in workers
-    )
-
-
-def _deliveries(stack: Stack, worker: str) -> list[tuple[int, float]]:
-    """For each source of a worker: how often it delivers, and how many seconds lie between two deliveries."""
-    queues = {
-        stack.resource(name).arn: stack.resource(name).url
-        for name, component in stack.descriptor.components.items()
-        if component.type == "queue"
-    }
-    found = []
-    for mapping in stack.mappings(worker):
-        if mapping.maximum_retry_attempts is not None and mapping.maximum_retry_attempts >= 0:
-            found.append((mapping.maximum_retry_attempts + 1, STREAM_RETRY_SECONDS))
-        elif mapping.source_arn in queues:
-            with translated(f"The attributes of the queue that feeds {worker}", stack.target):
-                attributes = stack.target.client("sqs").get_queue_attributes(
-                    QueueUrl=queues[mapping.source_arn], AttributeNames=["RedrivePolicy", "VisibilityTimeout"]
-                )["Attributes"]
-            policy = json.loads(attributes.get("RedrivePolicy") or "{}")
-            limit = int(policy.get("maxReceiveCount", DEFAULT_DELIVERY_LIMIT))
-            found.append((limit, min(float(attributes.get("VisibilityTimeout", 30)), LONGEST_PAUSE_SECONDS)))
-    return found
+MOST_FAILURES = 2
+"""So many deliveries of one request fail in a transient failure, at most."""
 
 
 def store_port(bench: Bench) -> str:
@@ -104,7 +61,9 @@ def _fail_first_deliveries(bench: Bench, _: object = None) -> None:
     faults: list[tuple[str, Rule]] = []
     submissions: list[Submission] = []
     for worker in _workers(bench):
-        failures = max(1, delivery_limit(bench, worker) - 1)
+        failures = transient_failures(delivery_limit(bench.configuration, worker))
+        if not failures:
+            raise Inconclusive(f"{worker} gets each request once: the first failure is for good, none is transient")
         for submission in bench.draw(COMMANDS_PER_WORKER):
             submissions.append(submission)
             rule = Rule(id="", action="fail", function=bench.function_name(worker), key=submission.key, times=failures)
@@ -124,10 +83,16 @@ def _fail_first_deliveries(bench: Bench, _: object = None) -> None:
                 observe_store(bench, submission)
             except Inconclusive as reason:
                 bench.note(f"the stored original was not looked at: {reason}")
-        bench.await_effects(acknowledged)
+        if bench.redeliveries_come():
+            bench.await_effects(acknowledged)
     if bench.pattern.stored is not None:
         for submission in acknowledged:
             observe_store(bench, submission)
+
+
+def transient_failures(limit: int) -> int:
+    """How many of so many deliveries fail in a transient failure: few, since throttling may use up others."""
+    return min(limit - 1, max(1, limit // 2), MOST_FAILURES)
 
 
 def _redeliver_after_effect(bench: Bench) -> None:
@@ -141,35 +106,47 @@ def _redeliver_after_effect(bench: Bench) -> None:
     with bench.aimed(faults) as pull:
         bench.submit_all(submissions, role="redelivered")
         acknowledged = bench.acknowledged(submissions)
-        bench.until(
+        bench.redeliveries_come()
+        once = bench.until(
             "second deliveries",
-            lambda: [one for one in acknowledged if _handled(bench, function, one.key) < 2],
+            lambda: [one.key for one in acknowledged if _handled(bench, function, one.key) < 2],
             lambda waiting: not waiting,
             bench.patience_seconds,
-        )
+        ).value
         bench.note(f"deliveries of {pull.bitten()} requests failed after their effect")
+    if once:
+        bench.undecided(f"not delivered a second time: {', '.join(once)}", once)
     bench.await_effects(acknowledged)
 
 
 def _handled(bench: Bench, function: str, key: str) -> int:
-    return sum(invocation.ended_seconds > 0 for invocation in bench.interceptor.invocations(function, key))
+    """How often a function has handled a request to some end."""
+    return sum(one.ended_seconds > 0 and not one.throttled for one in bench.interceptor.invocations(function, key))
 
 
 def _dead_letter_then_redrive(bench: Bench) -> None:
     port = bench.need_dead_letters()
     worker = _workers(bench)[-1]
+    limit = delivery_limit(bench.configuration, worker)
+    if not bench.redeliveries_come():
+        return
     submissions = bench.draw(COMMANDS_PER_WORKER)
     keys = [one.key for one in submissions]
     rules = [(worker, Rule(id="", action="fail", function=bench.function_name(worker), key=key)) for key in keys]
-    with bench.aimed(rules):
+    with bench.aimed(rules) as pull:
         bench.submit_all(submissions, role="dead-lettered")
         acknowledged = bench.acknowledged(submissions)
         absent = bench.await_dead_letters([one.key for one in acknowledged])
+        spared = sorted(key for key in absent if pull.hits(key) < limit)
+    if spared:
+        bench.undecided(f"not every one of {limit} deliveries was seen to fail: {', '.join(spared)}", spared)
     if absent:
         bench.note(f"not among the dead letters within {bench.patience_seconds:g} s: {', '.join(sorted(absent))}")
         return
     moved = bench.ports.redrive(port, keys)
     bench.figure("redriven", moved)
+    if moved < len(acknowledged):
+        bench.undecided(f"{moved} of {len(acknowledged)} dead letters were redriven")
     bench.await_effects(acknowledged)
 
 
@@ -191,9 +168,16 @@ def _poison_among_healthy(bench: Bench) -> None:
     bench.submit_all(healthy)
     bench.await_effects(bench.acknowledged(healthy))
     acknowledged = bench.acknowledged(poison)
+    bench.redeliveries_come()
     if not acknowledged:
         bench.undecided("no impossible input was accepted, so nothing could be dead-lettered")
-    bench.await_dead_letters([one.key for one in acknowledged])
+    absent = bench.await_dead_letters([one.key for one in acknowledged])
+    worker = _workers(bench)[-1]
+    limit = delivery_limit(bench.configuration, worker)
+    if bench.stack.target.interceptor is None:
+        bench.underway(absent)
+    else:
+        bench.underway(key for key in absent if _handled(bench, bench.function_name(worker), key) < limit)
 
 
 FAILED_DELIVERIES = Provocation(name="failed-deliveries", provoke=_fail_first_deliveries)

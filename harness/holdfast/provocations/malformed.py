@@ -52,7 +52,7 @@ def _malformed_among_healthy(bench: Bench) -> None:
     if not variants and not refused:
         raise Inconclusive("the command has no body to malform and the descriptor names no refused input")
     healthy = bench.draw(HEALTHY)
-    bench.submit_all(healthy[: HEALTHY // 2])
+    bench.submit_all(healthy[: HEALTHY // 2], role="undisturbed")
     for wrong, variant in variants.items():
         bench.submit(bench.draw(1)[0], f"malformed: {wrong}", variant=variant)
     for special in refused:

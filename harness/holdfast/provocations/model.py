@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 
 class Window(StrEnum):
-    """A fault on everything; provocations that need the same one share it."""
+    """A fault on everything; provocations that need the same one share it.
 
-    COMPUTE_DEAD = "every worker throttled to zero and detached"
+    In the order of their opening: the backlog of dead compute would be worked off while storing is denied.
+    """
+
     STORAGE_DENIED = "the right to store is denied"
+    COMPUTE_DEAD = "every worker throttled to zero and detached"
 
 
 class Moment(StrEnum):
@@ -85,6 +88,7 @@ class Evidence:
         points: fault points that were meant to be visited, with the keys aimed at them.
         sample: the steady-state values it took, where it takes any.
         undecided: what it could not observe to the end.
+        open_keys: keys that were not treated as meant, or not seen to the end, so that nothing may be said of them.
         figures: measured values by name; the name carries the unit.
     """
 
@@ -95,7 +99,13 @@ class Evidence:
     points: tuple[tuple[str, FaultPoint], ...] = ()
     sample: Sample | None = None
     undecided: tuple[str, ...] = ()
+    open_keys: frozenset[str] = frozenset()
     figures: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def decided(self) -> History:
+        """The history without the keys about which nothing may be said."""
+        return self.history.without(self.open_keys)
 
     @property
     def windows(self) -> tuple[FaultWindow, ...]:

@@ -8,6 +8,7 @@ from holdfast.errors import Inconclusive
 from holdfast.provocations.bench import Bench
 from holdfast.provocations.deliveries import impossible
 from holdfast.provocations.model import Provocation, Window
+from holdfast.provocations.spans import most_at_once
 from holdfast.stack.generate import Submission
 
 COMMANDS = 8
@@ -27,7 +28,10 @@ def _submit_while_dead(bench: Bench) -> list[Submission]:
     for submission in bench.acknowledged(submissions):
         if bench.pattern.status is not None:
             bench.ports.observe_status(bench.pattern.status, submission, provocation=bench.name)
-            bench.ports.observe(bench.pattern.effect, submission, provocation=bench.name)
+        if bench.ports.observe(bench.pattern.effect, submission, provocation=bench.name).count:
+            bench.undecided(
+                f"{submission.key} took effect while every worker was dead, so something else does the work"
+            )
     return submissions
 
 
@@ -49,6 +53,21 @@ def _await_batch(bench: Bench, sent: tuple[list[Submission], list[Submission]]) 
     bench.await_effects(bench.acknowledged(healthy))
     if bench.pattern.dead_letters is not None:
         bench.await_dead_letters([one.key for one in bench.acknowledged(poison)])
+    if bench.stack.target.interceptor is None:
+        bench.undecided("nobody saw which requests came in one batch: the target has no interceptor")
+    elif not _batched(bench, healthy, poison):
+        bench.undecided("the failing record never came in one batch with a healthy one")
+
+
+def _batched(bench: Bench, healthy: list[Submission], poison: list[Submission]) -> bool:
+    """Whether some invocation of a worker was given the failing record and a healthy one."""
+    return any(
+        any(one.key in invocation.event for one in healthy)
+        for failing in poison
+        for worker in bench.pattern.workers
+        for invocation in bench.interceptor.invocations(bench.function_name(worker), failing.key)
+        if not invocation.throttled
+    )
 
 
 def _burst(bench: Bench) -> tuple[list[Submission], float]:
@@ -62,9 +81,8 @@ def _burst(bench: Bench) -> tuple[list[Submission], float]:
 def _await_drain(bench: Bench, sent: tuple[list[Submission], float]) -> None:
     submissions, healed_epoch_seconds = sent
     started = time.monotonic()
-    left = bench.await_effects(
-        bench.acknowledged(submissions), deadline_seconds=bench.bounds.drain_seconds + bench.redelivery_seconds
-    )
+    longest_seconds = bench.bounds.drain_seconds + bench.patience_seconds
+    left = bench.await_effects(bench.acknowledged(submissions), deadline_seconds=longest_seconds)
     if not left:
         bench.figure("drain_seconds", round(time.monotonic() - started, 3))
     try:
@@ -75,20 +93,12 @@ def _await_drain(bench: Bench, sent: tuple[list[Submission], float]) -> None:
     for worker in bench.pattern.workers:
         spans = [
             (one.started_seconds, one.ended_seconds)
-            for one in interceptor.invocations(bench.function_name(worker), key=submissions[0].key.rpartition("-")[0])
-            if one.started_seconds >= healed_epoch_seconds and one.ended_seconds
+            for one in interceptor.invocations(bench.function_name(worker), key=f"{bench.prefix}-{bench.name}")
+            if one.started_seconds >= healed_epoch_seconds and one.ended_seconds and not one.throttled
         ]
+        if not spans:
+            bench.undecided(f"no invocation of {worker} was seen after the burst")
         bench.figure(f"concurrency_{worker}", most_at_once(spans))
-
-
-def most_at_once(spans: list[tuple[float, float]]) -> int:
-    """The most spans that are open at one moment; one that ends where another begins does not overlap it."""
-    edges = sorted([(start, 1) for start, _ in spans] + [(end, -1) for _, end in spans])
-    most = current = 0
-    for _, change in edges:
-        current += change
-        most = max(most, current)
-    return most
 
 
 COMPUTE_DEAD = Provocation(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from botocore.exceptions import ClientError
 
 from holdfast.errors import ResourceError
 from holdfast.stack.aws_errors import is_missing, translated
+from holdfast.stack.relays import Archive, Relay, read_archives, read_relays
 from holdfast.stack.resolve import Mapping, Stack
 
 ASYNCHRONOUS_CALLERS = ("events.amazonaws.com", "sns.amazonaws.com", "s3.amazonaws.com")
@@ -20,8 +21,9 @@ class QueueConfiguration:
     """One queue.
 
     Attributes:
-        component: its name in the descriptor.
+        component: its name in the descriptor; the queue's own name where the descriptor has none for it.
         arn: its ARN.
+        url: its URL.
         visibility_seconds: how long a received message is hidden.
         retention_seconds: how long a message is kept.
         dead_letter_arn: where messages go after too many receives; empty when nowhere.
@@ -31,6 +33,7 @@ class QueueConfiguration:
 
     component: str
     arn: str
+    url: str
     visibility_seconds: int
     retention_seconds: int
     dead_letter_arn: str = ""
@@ -65,58 +68,83 @@ class FunctionConfiguration:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The queues and functions of a stack as they are deployed."""
+    """The queues and functions of a stack as they are deployed.
+
+    Attributes:
+        queues: those the descriptor names, those that feed its functions, and the dead-letter queues of both.
+        functions: those the descriptor names.
+        absent: ARNs of queues that something points to and that do not exist.
+        relays: where the rules and topics of the descriptor pass events on to.
+        archives: its archives.
+    """
 
     queues: tuple[QueueConfiguration, ...]
     functions: tuple[FunctionConfiguration, ...]
+    absent: frozenset[str] = frozenset()
+    relays: tuple[Relay, ...] = ()
+    archives: tuple[Archive, ...] = ()
 
     def queue(self, arn: str) -> QueueConfiguration | None:
-        """The queue of an ARN, where the descriptor names it."""
+        """The queue of an ARN, where it is known and exists."""
         return next((queue for queue in self.queues if queue.arn == arn), None)
+
+    def function(self, component: str) -> FunctionConfiguration | None:
+        """The function of a component."""
+        return next((function for function in self.functions if function.component == component), None)
+
+    def worked_off(self, store: str | None = None) -> tuple[QueueConfiguration, ...]:
+        """The queues that empty by themselves: those that feed functions, and the store of a pattern."""
+        sources = {mapping.source_arn for function in self.functions for mapping in function.mappings}
+        return tuple(
+            queue
+            for queue in self.queues
+            if (queue.arn in sources or queue.component == store) and not queue.holds_dead_letters
+        )
 
 
 def read_configuration(stack: Stack) -> Configuration:
-    """Read the queues and functions of the descriptor, and the dead-letter queues they point to.
+    """Read the functions of the descriptor, its queues, the queues that feed functions, and where all of them lead.
 
     Raises:
         ResourceError: one of them may not be read.
         TargetError: the target does not answer.
     """
+    components = stack.descriptor.components.items()
+    functions = tuple(_function(stack, name) for name, component in components if component.type == "function")
     queues = [
-        _queue(stack, name, stack.resource(name).url)
-        for name, component in stack.descriptor.components.items()
-        if component.type == "queue"
+        _queue(stack, name, stack.resource(name).url) for name, component in components if component.type == "queue"
     ]
-    known = {queue.arn for queue in queues}
-    for arn in [queue.dead_letter_arn for queue in queues]:
-        if arn and arn not in known:
-            known.add(arn)
-            sqs = stack.target.client("sqs")
-            with translated(f"The dead-letter queue {arn}", stack.target):
-                url = sqs.get_queue_url(QueueName=arn.rsplit(":", 1)[-1])["QueueUrl"]
-            queues.append(_queue(stack, arn.rsplit(":", 1)[-1], url))
-    functions = [
-        _function(stack, name)
-        for name, component in stack.descriptor.components.items()
-        if component.type == "function"
-    ]
+    absent: set[str] = set()
+    sources = [mapping.source_arn for function in functions for mapping in function.mappings]
+    _follow(stack, [arn for arn in sources if ":sqs:" in arn], queues, absent)
+    _follow(stack, [queue.dead_letter_arn for queue in queues if queue.dead_letter_arn], queues, absent)
     dead = {queue.dead_letter_arn for queue in queues}
     named = {port.queue for port in stack.descriptor.dead_letters.values()}
     return Configuration(
-        tuple(
-            QueueConfiguration(
-                component=queue.component,
-                arn=queue.arn,
-                visibility_seconds=queue.visibility_seconds,
-                retention_seconds=queue.retention_seconds,
-                dead_letter_arn=queue.dead_letter_arn,
-                maximum_receives=queue.maximum_receives,
-                holds_dead_letters=queue.arn in dead or queue.component in named,
-            )
-            for queue in queues
-        ),
-        tuple(functions),
+        tuple(replace(queue, holds_dead_letters=queue.arn in dead or queue.component in named) for queue in queues),
+        functions,
+        frozenset(absent),
+        read_relays(stack),
+        read_archives(stack),
     )
+
+
+def _follow(stack: Stack, arns: list[str], queues: list[QueueConfiguration], absent: set[str]) -> None:
+    """Read the queues of these ARNs that are not known yet; those that do not exist are absent."""
+    for arn in dict.fromkeys(arns):
+        if any(queue.arn == arn for queue in queues):
+            continue
+        account, name = arn.split(":")[4:6]
+        try:
+            with translated(f"The queue {arn}", stack.target):
+                url = stack.target.client("sqs").get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)[
+                    "QueueUrl"
+                ]
+            queues.append(_queue(stack, name, url))
+        except ResourceError as error:
+            if not _absent(error):
+                raise
+            absent.add(arn)
 
 
 def _queue(stack: Stack, component: str, url: str) -> QueueConfiguration:
@@ -126,6 +154,7 @@ def _queue(stack: Stack, component: str, url: str) -> QueueConfiguration:
     return QueueConfiguration(
         component=component,
         arn=found["QueueArn"],
+        url=url,
         visibility_seconds=int(found.get("VisibilityTimeout", 30)),
         retention_seconds=int(found.get("MessageRetentionPeriod", 345_600)),
         dead_letter_arn=str(redrive.get("deadLetterTargetArn", "")),

@@ -121,6 +121,14 @@ class Bounds(Part):
     """What the stack declares about itself; every figure is checked, none is guessed."""
 
     effect_seconds: Annotated[float, Field(gt=0, description="From acknowledgement to effect, faults healed.")] = 60.0
+    redelivery_seconds: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="Longest wait for all deliveries of a failing request; where limits and visibility timeouts "
+            "allow more, what rests on redeliveries is inconclusive.",
+        ),
+    ] = 300.0
     read_after_ack_seconds: Annotated[float, Field(ge=0)] = 0.0
     acknowledgement_ratio: Annotated[
         float, Field(gt=1, description="Ack p99 with compute dead over without, SF-3.")

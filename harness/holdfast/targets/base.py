@@ -129,6 +129,7 @@ class TracedInvocation:
         failed: whether it ended in a function error, a throttle or a dead process.
         event: the event, JSON.
         starved: whether it ran out of time on a machine that was too busy to run it; no fault of the stack's.
+        throttled: whether it was refused before it began.
     """
 
     function: str
@@ -138,6 +139,7 @@ class TracedInvocation:
     failed: bool
     event: str
     starved: bool = False
+    throttled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

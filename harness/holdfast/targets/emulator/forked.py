@@ -124,7 +124,11 @@ class Zygote:
                 self._channel.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
                 # One request at a time: a stream socket keeps no boundaries between two that wait.
                 if not process.started.wait(_START_SECONDS):
+                    # Once is enough: the next one would wait as long again.
+                    self._process.kill()
                     raise OSError(f"no process was forked within {_START_SECONDS:g} s")
+                if not process.pid:
+                    raise OSError("the zygote ended")
         finally:
             for stream in streams:
                 os.close(stream)
@@ -144,6 +148,7 @@ class Zygote:
                     ended.ended.set()
         for process in [*self._running.values(), *self._asked.values()]:
             process.returncode = -signal.SIGKILL
+            process.started.set()
             process.ended.set()
 
 

@@ -27,6 +27,7 @@ class Invocation:
         trace_root: root of the trace id that the function's SDK sends with each call, which tells whose call it is.
         kill: the rules that kill the process before or after the handler.
         starved: it ran out of time because the machine was too busy.
+        throttled: it was refused before it began.
         process: the process that runs the handler, once there is one.
     """
 
@@ -38,6 +39,7 @@ class Invocation:
     ended_seconds: float = 0.0
     failed: bool = False
     starved: bool = False
+    throttled: bool = False
     kill: tuple[Rule, ...] = ()
     process: Popen[Any] | None = None
     calls: list[TracedCall] = field(default_factory=list)
@@ -52,6 +54,7 @@ class Invocation:
             failed=self.failed,
             event=self.event,
             starved=self.starved,
+            throttled=self.throttled,
         )
 
 

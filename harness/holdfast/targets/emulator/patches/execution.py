@@ -52,12 +52,13 @@ def _run(func: dict[str, Any], config: dict[str, Any], event: Any, invocation: I
     rules = RULES.claim_invocation(invocation.function, invocation.event)
     for rule in rules:
         if rule.action == "throttle":
-            return _throttled(rule, invocation.function)
+            RULES.hit(rule)
+            return _at_limit(invocation, "function")
     slot, limit = lambda_svc._acquire_execution_slot(func, config)
     if slot is None:
         for rule in rules:
             RULES.release(rule)
-        return _at_limit(invocation.function, limit)
+        return _at_limit(invocation, limit)
     try:
         invocation.kill = tuple(rule for rule in rules if rule.action == "kill")
         started = time.time()
@@ -84,13 +85,9 @@ def _faults(rules: tuple[Rule, ...], when: str, invocation: Invocation) -> Resul
     return None
 
 
-def _throttled(rule: Rule, function: str) -> Result:
-    RULES.hit(rule)
-    return _at_limit(function, "function")
-
-
-def _at_limit(function: str, limit: str) -> Result:
-    lambda_svc._emit_lambda_metrics(function, duration_ms=0.0, error=False, throttle=True)
+def _at_limit(invocation: Invocation, limit: str) -> Result:
+    invocation.throttled = True
+    lambda_svc._emit_lambda_metrics(invocation.function, duration_ms=0.0, error=False, throttle=True)
     if limit == "function":
         result = lambda_svc._throttle_response(
             reason_code="ReservedFunctionConcurrentInvocationLimitExceeded", msg="Rate Exceeded."

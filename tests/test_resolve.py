@@ -14,8 +14,10 @@ from botocore.config import Config
 from botocore.stub import Stubber
 
 from holdfast.errors import DescriptorError, GuardRailError, HoldfastError, ResourceError, TargetError
+from holdfast.stack.configuration import read_configuration
 from holdfast.stack.descriptor import Component, Descriptor
 from holdfast.stack.generate import Submission
+from holdfast.stack.relays import Archive
 from holdfast.stack.resolve import Resource, Stack, resolve
 from holdfast.stack.seeding import seed
 from holdfast.targets.embedded import EmbeddedTarget
@@ -71,7 +73,33 @@ TEMPLATE = {
         "Bucket": one("AWS::S3::Bucket"),
         "Topic": one("AWS::SNS::Topic"),
         "Bus": one("AWS::Events::EventBus", Name="orders"),
-        "BusRule": one("AWS::Events::Rule", EventBusName={"Ref": "Bus"}, EventPattern={"source": ["a"]}),
+        "BusRule": one(
+            "AWS::Events::Rule",
+            EventBusName={"Ref": "Bus"},
+            EventPattern={"source": ["a"]},
+            Targets=[
+                {
+                    "Id": "queue",
+                    "Arn": {"Fn::GetAtt": ["Queue", "Arn"]},
+                    "RetryPolicy": {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 5},
+                    "DeadLetterConfig": {"Arn": {"Fn::GetAtt": ["Fed", "Arn"]}},
+                },
+            ],
+        ),
+        "Fed": one("AWS::SQS::Queue"),
+        "FedMapping": one(
+            "AWS::Lambda::EventSourceMapping",
+            FunctionName={"Ref": "Function"},
+            EventSourceArn={"Fn::GetAtt": ["Fed", "Arn"]},
+            Enabled=False,
+        ),
+        "Subscription": one(
+            "AWS::SNS::Subscription",
+            TopicArn={"Ref": "Topic"},
+            Protocol="sqs",
+            Endpoint={"Fn::GetAtt": ["Queue", "Arn"]},
+            RedrivePolicy={"deadLetterTargetArn": {"Fn::GetAtt": ["Fed", "Arn"]}},
+        ),
         "DefaultRule": one("AWS::Events::Rule", EventPattern={"source": ["a"]}),
         "Machine": one(
             "AWS::StepFunctions::StateMachine",
@@ -491,3 +519,35 @@ def test_components_are_found_in_exactly_one_way() -> None:
     for ways in ({}, {"logical_id": "Q", "name": "q"}):
         with pytest.raises(ValueError, match="exactly one"):
             Component.model_validate({"type": "queue", **ways})
+
+
+def test_the_configuration_follows_every_hop(stack: Stack, target: EmbeddedTarget) -> None:
+    """Queues that feed functions are read though no component names them; rules and topics with their ends."""
+    found = read_configuration(stack)
+    queue = stack.resource("queue").arn
+    (fed,) = [one for one in found.queues if one.arn not in {queue}]
+    assert fed.component == fed.arn.rsplit(":", 1)[-1]
+    assert {one.component for one in found.worked_off()} == {"queue", "queue_by_url", fed.component} - {
+        one.component for one in found.queues if one.holds_dead_letters
+    }
+    by_component = {one.component: one for one in found.relays}
+    rule, topic = by_component["bus_rule"], by_component["topic"]
+    assert (rule.target_arn, rule.dead_letter_arn, rule.event_age_seconds) == (queue, fed.arn, 3600)
+    assert (topic.target_arn, topic.dead_letter_arn, topic.event_age_seconds) == (queue, fed.arn, None)
+    assert found.archives == (Archive(component="archive", retention_seconds=None),)
+    assert found.absent == frozenset()
+
+
+def test_a_queue_that_is_gone_is_known_as_absent(target: EmbeddedTarget) -> None:
+    """A redrive policy may point to a queue that was deleted: that is a fact about the stack, not an error of ours."""
+    sqs = target.client("sqs")
+    dead = sqs.create_queue(QueueName="gone-dead")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 3})
+    sqs.create_queue(QueueName="gone-source", Attributes={"RedrivePolicy": policy})
+    sqs.delete_queue(QueueUrl=dead)
+    components = {"bucket": COMPONENTS["bucket"], "function": COMPONENTS["function"]}
+    described = descriptor({**components, "source": {"type": "queue", "name": "gone-source"}})
+    found = read_configuration(resolve(described, Path("gone.stack.toml"), target, cloudformation="all"))
+    assert found.absent == {arn}
+    assert found.queue(arn) is None

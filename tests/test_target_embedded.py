@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
 import shutil
 import signal
@@ -28,6 +29,7 @@ from holdfast.targets.base import Rule
 from holdfast.targets.embedded import EmbeddedTarget
 from holdfast.targets.emulator.known import require, substitute
 from holdfast.targets.probes.bench import bench, wait_for
+from holdfast.waiting import eventually
 
 
 def _alive(pid: int) -> bool:
@@ -47,6 +49,35 @@ def _group(pid: int) -> list[int]:
         except (ProcessLookupError, PermissionError, psutil.Error):
             continue
     return found
+
+
+def test_a_deleted_stack_takes_its_processes_along(embedded: EmbeddedTarget) -> None:
+    """The processes of functions end with the CloudFormation stack that made them: many stacks in a row leave none."""
+    with bench(embedded) as on:
+        template = {
+            "Resources": {
+                "Function": {
+                    "Type": "AWS::Lambda::Function",
+                    "Properties": {
+                        "Code": {"ZipFile": "import os\n\ndef handler(event, context):\n    return os.getpid()\n"},
+                        "Handler": "index.handler",
+                        "Runtime": "python3.12",
+                        "Role": on.role()[1],
+                    },
+                }
+            }
+        }
+        cloudformation, stack = embedded.client("cloudformation"), on.name()
+        cloudformation.create_stack(StackName=stack, TemplateBody=json.dumps(template))
+        function = eventually(
+            lambda: cloudformation.describe_stack_resources(StackName=stack)["StackResources"],
+            lambda found: bool(found) and found[0]["ResourceStatus"] == "CREATE_COMPLETE",
+            deadline_seconds=30,
+        ).value[0]["PhysicalResourceId"]
+        pid = json.loads(embedded.client("lambda").invoke(FunctionName=function)["Payload"].read())
+        assert _alive(pid)
+        cloudformation.delete_stack(StackName=stack)
+        assert eventually(lambda: _alive(pid), lambda alive: not alive, deadline_seconds=30).met
 
 
 def test_two_targets_side_by_side_share_nothing() -> None:

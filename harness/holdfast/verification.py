@@ -93,6 +93,7 @@ class Verification:
         self.stack = stack
         self._options = options
         self._started = time.monotonic()
+        self._asked_for = len(chosen)
         self._verdicts: list[ClauseVerdict] = []
         prefix = new_prefix()
         self._campaigns = {
@@ -130,6 +131,7 @@ class Verification:
             seed=self._options.seed,
             seconds=round(time.monotonic() - self._started, 3),
             measures=self._measures(),
+            complete=len(self._verdicts) == self._asked_for,
         )
 
     def _measures(self) -> dict[str, float]:

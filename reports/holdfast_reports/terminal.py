@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Callable, Sequence
 
 from rich import box
@@ -18,6 +19,10 @@ STYLES = {
     Verdict.INCONCLUSIVE: ("inconclusive", "yellow"),
     Verdict.WAIVED: ("waived", "dim"),
 }
+WIDTH = 120
+"""Columns where there is no terminal."""
+
+NARROWEST = 60
 MEASURES = {
     "acknowledgement_p50_seconds": "ack p50",
     "acknowledgement_p99_seconds": "ack p99",
@@ -31,8 +36,9 @@ def scorecard(report: StackReport) -> Table:
     """The table of one stack: clause, verdict, and the one sentence why."""
     counts = {verdict: sum(clause.verdict is verdict for clause in report.clauses) for verdict in Verdict}
     summary = ", ".join(f"{count} {STYLES[verdict][0]}" for verdict, count in counts.items() if count)
+    finished = "" if report.complete else ", not finished"
     table = Table(
-        title=f"{report.stack} on {report.target}: {summary} ({report.seconds:.0f} s)",
+        title=f"{report.stack} on {report.target}: {summary} ({report.seconds:.0f} s){finished}",
         title_justify="left",
         title_style="bold",
         caption=_measures(report),
@@ -50,18 +56,23 @@ def scorecard(report: StackReport) -> Table:
 
 
 def show(
-    reports: Sequence[StackReport], *, write_line: Callable[[str], None], width: int = 120, color: bool | None = None
+    reports: Sequence[StackReport],
+    *,
+    write_line: Callable[[str], None],
+    width: int | None = None,
+    color: bool | None = None,
 ) -> None:
     """Print the scorecards, line by line.
 
     Args:
         reports: the stacks.
         write_line: prints one line.
-        width: columns.
+        width: columns; None takes those of the terminal.
         color: whether to use colour; None asks the terminal.
     """
     buffer = io.StringIO()
-    console = Console(file=buffer, width=width, force_terminal=_color() if color is None else color, highlight=False)
+    columns = width or max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns)
+    console = Console(file=buffer, width=columns, force_terminal=_color() if color is None else color, highlight=False)
     for report in reports:
         console.print()
         console.print(scorecard(report))

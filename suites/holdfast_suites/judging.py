@@ -87,6 +87,12 @@ def notes(*evidences: Evidence) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def recovered(history: History, effect: str) -> tuple[str, ...]:
+    """How many commands took effect although nobody was told so; allowed, and worth knowing."""
+    count = len(persistence.recovered(history, effect))
+    return (f"{count} commands without an answer took effect",) if count else ()
+
+
 def conclude_on(
     findings: Iterable[Finding],
     *evidences: Evidence,
@@ -113,6 +119,7 @@ def none_lost(campaign: Campaign, evidence: Evidence, *, holds: str) -> Holds:
         persistence.acknowledged_and_lost(evidence.history, effect=effect),
         evidence,
         undecided=persistence.undecided(evidence.history, effect=effect),
+        evidence=recovered(evidence.history, effect),
         holds=holds.format(count=acknowledged(evidence.history)),
     )
 
@@ -125,6 +132,7 @@ def exactly_once(campaign: Campaign, *evidences: Evidence) -> Holds:
         idempotency.exactly_once(history, effect=effect),
         *evidences,
         undecided=idempotency.undecided(history, effect=effect),
+        evidence=recovered(history, effect),
         holds=f"each of {acknowledged(history)} requests submitted or delivered more than once took effect once",
     )
 

@@ -8,15 +8,23 @@ from __future__ import annotations
 from typing import Literal
 
 from holdfast.checkers import persistence
-from holdfast.checkers.records import Compare, Record, answered_seconds, finding, ranked, records, shown, submitted
+from holdfast.checkers.records import (
+    MAY_APPLY,
+    Compare,
+    Record,
+    answered_seconds,
+    finding,
+    ranked,
+    records,
+    shown,
+    submitted,
+)
 from holdfast.history.model import History, Observation, Operation, Outcome
 from holdfast.verdict.describe import moment, shorten, times
 from holdfast.verdict.model import Finding
 
 Conflict = Literal["refused", "first-wins", "either"]
 """What a later submission with the same key and another payload must get."""
-
-_MAY_APPLY = (Outcome.OK, Outcome.UNKNOWN)
 
 
 def duplicated(history: History, *, effect: str) -> tuple[Finding, ...]:
@@ -75,7 +83,7 @@ def mixture(
     found = []
     for record in records(history, effect):
         by_payload = _by_payload(record, compare)
-        carried = [submitted(operation, compare) for operation in record.of(*_MAY_APPLY)]
+        carried = [submitted(operation, compare) for operation in record.of(*MAY_APPLY)]
         if len(by_payload) < 2 or None in carried:
             continue
         found.extend(
@@ -150,10 +158,10 @@ def _refused_stands(record: Record, by_payload: dict[str, list[Operation]], comp
     if read is None or len(standing) != 1:
         return []
     carriers = by_payload[standing[0]]
-    if any(operation.outcome in _MAY_APPLY for operation in carriers):
+    if any(operation.outcome in MAY_APPLY for operation in carriers):
         return []
     refused = min(carriers, key=answered_seconds)
-    earlier = [o for o in record.of(*_MAY_APPLY) if o.invoked_seconds <= answered_seconds(refused)]
+    earlier = [o for o in record.of(*MAY_APPLY) if o.invoked_seconds <= answered_seconds(refused)]
     if not earlier:
         return []
     return [
@@ -180,7 +188,7 @@ def _may_be_first(record: Record, by_payload: dict[str, list[Operation]], compar
         payload
         for payload, operations in by_payload.items()
         if any(
-            operation.outcome in _MAY_APPLY and _sent_after(operation, record, payload, compare) is None
+            operation.outcome in MAY_APPLY and _sent_after(operation, record, payload, compare) is None
             for operation in operations
         )
     ]
@@ -190,7 +198,7 @@ def _not_first(record: Record, by_payload: dict[str, list[Operation]], compare: 
     read, standing = _standing(record, compare)
     if read is None or len(standing) != 1 or standing[0] in _may_be_first(record, by_payload, compare):
         return []
-    stands = next((o for o in by_payload[standing[0]] if o.outcome in _MAY_APPLY), by_payload[standing[0]][0])
+    stands = next((o for o in by_payload[standing[0]] if o.outcome in MAY_APPLY), by_payload[standing[0]][0])
     first = _sent_after(stands, record, standing[0], compare)
     if first is None:
         return []

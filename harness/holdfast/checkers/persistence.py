@@ -9,12 +9,20 @@ from __future__ import annotations
 
 from holdfast.checkers.differences import closest, difference
 from holdfast.checkers.durations import Distribution
-from holdfast.checkers.records import Compare, Record, answered_seconds, finding, ranked, records, shown, submitted
+from holdfast.checkers.records import (
+    MAY_APPLY,
+    Compare,
+    Record,
+    answered_seconds,
+    finding,
+    ranked,
+    records,
+    shown,
+    submitted,
+)
 from holdfast.history.model import History, Observation, Operation, Outcome
 from holdfast.verdict.describe import moment, times
 from holdfast.verdict.model import Finding
-
-_MAY_APPLY = (Outcome.OK, Outcome.UNKNOWN)
 
 
 def acknowledged_and_lost(history: History, *, effect: str) -> tuple[Finding, ...]:
@@ -56,7 +64,7 @@ def phantoms(history: History, *, effect: str) -> tuple[Finding, ...]:
     found = []
     for record in records(history, effect):
         read = record.final
-        if record.of(*_MAY_APPLY) or read is None or read.count == 0:
+        if record.of(*MAY_APPLY) or read is None or read.count == 0:
             continue
         refused = record.operations[0]
         others = "" if len(record.operations) == 1 else f" (all {len(record.operations)} submissions were)"
@@ -89,7 +97,7 @@ def altered(history: History, *, effect: str, compare: Compare = "value") -> tup
         read = record.final
         if read is None or not _comparable(record, compare):
             continue
-        allowed = [submitted(operation, compare) for operation in record.of(*_MAY_APPLY)]
+        allowed = [submitted(operation, compare) for operation in record.of(*MAY_APPLY)]
         seen = next((payload for payload in shown(read, compare) if payload not in allowed), None)
         if seen is not None:
             found.append(_altered(record, read, seen, compare))
@@ -105,7 +113,7 @@ def _altered(record: Record, read: Observation, seen: str, compare: Compare) -> 
             f" {moment(answered_seconds(operation))}, expected 0 effects of it."
         )
     else:
-        candidates = record.of(*_MAY_APPLY) or record.operations
+        candidates = record.of(*MAY_APPLY) or record.operations
         expected = closest([submitted(o, compare) or "" for o in candidates], seen)
         operation = next(o for o in candidates if submitted(o, compare) == expected)
         sentence = f"{where} a {compare} that was never submitted: {difference(expected, seen)}."
@@ -220,7 +228,7 @@ def _open(record: Record) -> bool:
 
 
 def _comparable(record: Record, compare: Compare) -> bool:
-    operations = record.of(*_MAY_APPLY) or record.operations
+    operations = record.of(*MAY_APPLY) or record.operations
     return all(submitted(operation, compare) is not None for operation in operations)
 
 

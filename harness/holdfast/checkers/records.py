@@ -23,6 +23,9 @@ from holdfast.verdict.model import Finding
 Compare = Literal["value", "body"]
 """What is compared: the unique value of the command, or the exact payload that was submitted."""
 
+MAY_APPLY = (Outcome.OK, Outcome.UNKNOWN)
+"""Outcomes of submissions that may have an effect."""
+
 
 def answered_seconds(operation: Operation) -> float:
     """When the answer was in, or when the operation was sent if none came."""

@@ -28,6 +28,7 @@ def report_to_json(report: StackReport) -> dict[str, Any]:
         "target": report.target,
         "seed": report.seed,
         "seconds": report.seconds,
+        "complete": report.complete,
         "counts": counts,
         "measures": report.measures,
         "clauses": [verdict_to_json(clause) for clause in report.clauses],
@@ -100,4 +101,5 @@ def report_from_json(document: Mapping[str, Any]) -> StackReport:
         seed=document["seed"],
         seconds=document["seconds"],
         measures=dict(document["measures"]),
+        complete=document["complete"],
     )

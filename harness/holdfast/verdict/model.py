@@ -98,6 +98,7 @@ class StackReport:
         seed: seed of the generated values.
         seconds: wall time of the whole verification.
         measures: figures for the scorecard by name; the name carries the unit.
+        complete: whether every clause that was asked for has its verdict; not so when the run was interrupted.
     """
 
     stack: str
@@ -107,3 +108,4 @@ class StackReport:
     seed: int
     seconds: float
     measures: dict[str, float]
+    complete: bool = True

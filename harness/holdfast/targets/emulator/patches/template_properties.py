@@ -1,10 +1,10 @@
-"""Templates' reserved concurrency, dead-letter configuration and request validators are not dropped.
+"""Templates' reserved concurrency, dead-letter configuration and request validators are not dropped; nor are workers.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-function.html
 (``ReservedConcurrentExecutions``, ``DeadLetterConfig``) and
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigateway-method.html
 (``RequestValidatorId``). MiniStack's provisioners pass none of the three on, so a limit that a stack sets would look
-absent.
+absent. And when it deletes a stack it forgets the functions but lets their processes run on.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ministack.core import lambda_runtime
+from ministack.core.responses import get_account_id, get_region
 from ministack.services import apigateway_v1, lambda_svc
 from ministack.services.cloudformation import provisioners
 
@@ -28,11 +30,17 @@ def apply() -> None:
     """
     handlers = provisioners._RESOURCE_HANDLERS
     function, method = handlers["AWS::Lambda::Function"], handlers["AWS::ApiGateway::Method"]
-    known = (provisioners._lambda_create, provisioners._lambda_update, provisioners._apigw_method_create)
-    if (function["create"], function["update"], method["create"]) != known:
+    known = (
+        provisioners._lambda_create,
+        provisioners._lambda_update,
+        provisioners._lambda_delete,
+        provisioners._apigw_method_create,
+    )
+    if (function["create"], function["update"], function["delete"], method["create"]) != known:
         raise TargetError("the emulator provisions functions and methods in a way that the patch does not know")
     function["create"] = _then(provisioners._lambda_create, 1, _complete_function)
     function["update"] = _then(provisioners._lambda_update, 2, _complete_function)
+    function["delete"] = _delete_function
     method["create"] = _then(provisioners._apigw_method_create, 1, _complete_method)
     method["update"] = _then(provisioners._apigw_method_update, 2, _complete_method)
 
@@ -58,6 +66,11 @@ def _complete_function(name: str, properties: Properties) -> None:
         function["config"]["DeadLetterConfig"] = dict(properties["DeadLetterConfig"])
     else:
         function["config"].pop("DeadLetterConfig", None)
+
+
+def _delete_function(name: str, properties: Properties) -> None:
+    provisioners._lambda_delete(name, properties)
+    lambda_runtime.invalidate_worker(name, account=get_account_id(), region=get_region())
 
 
 def _complete_method(_: str, properties: Properties) -> None:

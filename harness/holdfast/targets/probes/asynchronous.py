@@ -7,7 +7,7 @@ import json
 from holdfast.targets.base import Target
 from holdfast.targets.probes.bench import Bench, bench, check, wait_for
 
-_SECONDS = 15.0
+_SECONDS = 30.0
 
 
 def _requests(on: Bench, table: str, key: str) -> set[str]:

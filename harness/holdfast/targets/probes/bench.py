@@ -83,7 +83,7 @@ def check(holds: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as the s
         raise ProbeFailedError(otherwise)
 
 
-def wait_for(probe: Callable[[], T], otherwise: str, *, seconds: float = 10.0) -> T:
+def wait_for(probe: Callable[[], T], otherwise: str, *, seconds: float = 30.0) -> T:
     """The first true answer of a probe.
 
     Raises:

@@ -211,7 +211,7 @@ def redelivered_after_effect(target: Target) -> None:
         with _rules(target, Rule(id=key, action="fail", when="after", key=key, function=function, times=1)):
             on.mapping(function, queue.arn)
             on.send(queue, {"put": key})
-            wait_for(lambda: on.puts(table, key) == 2, "it was not delivered again", seconds=4)
+            wait_for(lambda: on.puts(table, key) == 2, "it was not delivered again")
             wait_for(lambda: not on.bodies(queue), "the message stayed")
 
 
@@ -225,7 +225,7 @@ def aimed_alone(target: Target) -> None:
         with _rules(target, Rule(id=key, action="fail", key=keys[2], function=function, times=2)) as interceptor:
             on.send_all(queue, [{"put": one} for one in keys])
             on.mapping(function, queue.arn, BatchSize=10)
-            wait_for(lambda: on.puts(table, keys[2]) == 1, "the aimed message did not recover", seconds=6)
+            wait_for(lambda: on.puts(table, keys[2]) == 1, "the aimed message did not recover")
             check([on.puts(table, one) for one in keys] == [1] * 5, "a neighbour came twice or never")
             batches = [len(json.loads(one.event)["Records"]) for one in interceptor.invocations(function)]
             check(sorted(batches) == [1, 1, 1, 4], f"the batches had {batches} messages")
@@ -247,7 +247,7 @@ def aimed_alone_in_order(target: Target) -> None:
             for at in range(5):
                 on.send(queue, {"log": f"{key}-{at}"}, MessageGroupId="one")
             on.mapping(function, queue.arn, BatchSize=10)
-            wait_for(lambda: not on.bodies(queue), "not all were delivered", seconds=6)
+            wait_for(lambda: not on.bodies(queue), "not all were delivered")
             done = [one for one in interceptor.invocations(function) if not one.failed]
             order = [json.loads(record["body"])["log"] for one in done for record in json.loads(one.event)["Records"]]
             check(order == [f"{key}-{at}" for at in range(5)], f"the order was {order}")
@@ -268,7 +268,7 @@ def aimed_alone_in_stream(target: Target) -> None:
                     TableName=source, Item={"pk": {"S": str(at)}, "sk": {"S": "0"}, "order": order}
                 )
             on.mapping(function, stream, StartingPosition="TRIM_HORIZON", BatchSize=10)
-            wait_for(lambda: on.puts(effects, f"{key}-4") == 1, "the shard stood still", seconds=6)
+            wait_for(lambda: on.puts(effects, f"{key}-4") == 1, "the shard stood still")
             check([on.puts(effects, f"{key}-{at}") for at in range(5)] == [1] * 5, "a record came twice or never")
             failed = [len(json.loads(one.event)["Records"]) for one in interceptor.invocations(function) if one.failed]
             check(failed == [1, 1], f"the failed batches had {failed} records")

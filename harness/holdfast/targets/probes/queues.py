@@ -47,7 +47,7 @@ def redelivery(target: Target) -> None:
         started = time.monotonic()
         on.send(queue, body)
         found = wait_for(
-            lambda: on.bodies(dead), "the message was not dead-lettered", seconds=visibility * receives + 3
+            lambda: on.bodies(dead), "the message was not dead-lettered", seconds=visibility * receives + 10
         )
         late = time.monotonic() - started - visibility * receives
         check([json.loads(text) for text in found] == [body], f"the dead letter is {found}")
@@ -66,7 +66,7 @@ def throttled_mapping(target: Target) -> None:
             lambda: any(not message.visible and message.receive_count for message in target.peek_messages(queue.url)),
             "the throttled message was not received",
         )
-        wait_for(lambda: on.bodies(dead), "the message was not dead-lettered", seconds=6)
+        wait_for(lambda: on.bodies(dead), "the message was not dead-lettered")
 
 
 def throttle_released(target: Target) -> None:
@@ -83,7 +83,7 @@ def throttle_released(target: Target) -> None:
             lambda: any(message.receive_count for message in target.peek_messages(queue.url)), "nothing was received"
         )
         functions.delete_function_concurrency(FunctionName=function)
-        wait_for(lambda: on.puts(table, "key") == 1, "the released batch did not run", seconds=5)
+        wait_for(lambda: on.puts(table, "key") == 1, "the released batch did not run")
 
 
 def partial_batch(target: Target) -> None:
@@ -97,7 +97,7 @@ def partial_batch(target: Target) -> None:
         )
         on.send_all(queue, [{"put": "one"}, {"report": True}, {"put": "two"}])
         target.client("lambda").update_event_source_mapping(UUID=uuid, Enabled=True)
-        found = wait_for(lambda: on.bodies(dead), "the failed message was not dead-lettered", seconds=6)
+        found = wait_for(lambda: on.bodies(dead), "the failed message was not dead-lettered")
         check([json.loads(text) for text in found] == [{"report": True}], f"dead letters are {found}")
         counts = [on.puts(table, key) for key in ("one", "two")]
         check(counts == [1, 1], f"the neighbours took effect {counts} times")
@@ -111,7 +111,7 @@ def bad_identifier(target: Target) -> None:
         function = on.function(table=table)
         on.mapping(function, queue.arn, FunctionResponseTypes=["ReportBatchItemFailures"])
         on.send(queue, {"report": "no-such-message"})
-        wait_for(lambda: on.bodies(dead), "the batch counted as done", seconds=5)
+        wait_for(lambda: on.bodies(dead), "the batch counted as done")
 
 
 def redrive(target: Target) -> None:
@@ -145,7 +145,7 @@ def fifo_order(target: Target) -> None:
         on.mapping(function, queue.arn, BatchSize=3)
         for number in range(6):
             on.send(queue, {"n": number, "fail": number == 2}, MessageGroupId="one")
-        wait_for(lambda: on.puts(table, "order") == 6, "not all arrived", seconds=8)
+        wait_for(lambda: on.puts(table, "order") == 6, "not all arrived")
         found = target.client("dynamodb").query(
             TableName=table,
             KeyConditionExpression="pk = :key",
@@ -188,10 +188,10 @@ def batching_window(target: Target) -> None:
         on.mapping(function, queue.arn, BatchSize=3, MaximumBatchingWindowInSeconds=1)
         for _ in range(2):
             on.send(queue, {})
-        wait_for(lambda: on.puts(table, "2") == 1, "the two messages were not one batch", seconds=4)
+        wait_for(lambda: on.puts(table, "2") == 1, "the two messages were not one batch")
         started = time.monotonic()
         on.send_all(queue, [{}] * 3)
-        wait_for(lambda: on.puts(table, "3") == 1, "the three messages were not one batch", seconds=4)
+        wait_for(lambda: on.puts(table, "3") == 1, "the three messages were not one batch")
         check(time.monotonic() - started < 0.9, "a full batch waited for the window")
 
 

@@ -31,7 +31,7 @@ def retries_bounded(target: Target) -> None:
             DestinationConfig={"OnFailure": {"Destination": failures.arn}},
         )
         _write(on, source, [{"put": "poison", "raise": "poison"}, {"put": "healthy"}])
-        wait_for(lambda: on.puts(effects, "healthy") == 1, "the shard did not go on", seconds=8)
+        wait_for(lambda: on.puts(effects, "healthy") == 1, "the shard did not go on")
         check(on.puts(effects, "poison") == 2, f"{on.puts(effects, 'poison')} attempts instead of 2")
         record = json.loads(wait_for(lambda: on.bodies(failures), "the destination got nothing")[0])
         condition = record["requestContext"]["condition"]
@@ -54,7 +54,7 @@ def bisected(target: Target) -> None:
             MaximumRetryAttempts=0,
             BisectBatchOnFunctionError=True,
         )
-        wait_for(lambda: on.puts(effects, "three") == 1, "the record behind the bad one had no effect", seconds=8)
+        wait_for(lambda: on.puts(effects, "three") == 1, "the record behind the bad one had no effect")
         check(on.puts(effects, "one") >= 1, "a record before the bad one had no effect")
 
 
@@ -73,7 +73,7 @@ def partial_batch(target: Target) -> None:
             MaximumRetryAttempts=1,
             FunctionResponseTypes=["ReportBatchItemFailures"],
         )
-        wait_for(lambda: on.puts(effects, "two") >= 2, "the batch was not delivered again", seconds=8)
+        wait_for(lambda: on.puts(effects, "two") >= 2, "the batch was not delivered again")
         check(
             on.puts(effects, "one") == 1, f"a record before the failed one took effect {on.puts(effects, 'one')} times"
         )

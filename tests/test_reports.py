@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from holdfast.history import Operation, Outcome
@@ -98,3 +99,20 @@ def test_the_picture_shows_the_scorecard(tmp_path: Path) -> None:
     assert "SF-2" in draw([report()])
     assert "url(" not in draw([report()]).replace("url(#", "")
     assert main([]) == 2
+
+
+def test_a_line_of_kilobytes_is_cut_on_the_screen_only() -> None:
+    """A payload to replay that fills screens is shown cut, and says where it is whole."""
+    long, short = "replay: " + "x" * 5000, "replay: small"
+    text = explain(replace(report().clauses[1], evidence=(long, short)), "nothing is lost")
+    assert long not in text
+    assert "(5008 characters, whole in verdict.json)" in text
+    assert short in text
+
+
+def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
+    """The scorecard and the file of an interrupted run do not look like those of a finished one."""
+    lines: list[str] = []
+    show([replace(report(), complete=False)], write_line=lines.append, width=120, color=False)
+    assert "not finished" in "\n".join(lines)
+    assert not read(write(replace(report(), complete=False), tmp_path)).complete

@@ -18,10 +18,9 @@ class QueueDeny(PolicyDenial):
     """A Deny in a queue's policy; by default nobody of the stack can send to it.
 
     A change "can take up to 60 seconds ... to propagate". There is no compare-and-set, so the policy is read again
-    right before each edit; where there was none, healing sends the empty one back, which removes it. Receiving cannot be
-    denied while a mapping polls the queue: a role that may not receive can leave the mapping disabled for good
-    (LEVERS.md), and ``mapping-disable`` does the same safely. The canary is DeleteMessage with a handle that no message
-    has.
+    right before each edit; where there was none, healing sends an empty one, which removes it. Receiving cannot be
+    denied while a mapping polls the queue: a role that may not receive can leave the mapping disabled for good, and
+    ``mapping-disable`` does the same safely. The canary is DeleteMessage with a handle that no message has.
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
     """

@@ -17,8 +17,9 @@ NO_POLICY = "NO_POLICY"
 class TableDeny(PolicyDenial):
     """A Deny in a DynamoDB table's resource-based policy; by default the stack can neither read nor write its items.
 
-    Every edit is a compare-and-set on the policy's revision. It is applied eventually, after a few seconds; 60 s is a bound to give up at. For 15 s after an edit the next one is blocked, so healing may take that long. The
-    canary is DescribeTimeToLive.
+    Every edit is a compare-and-set on the policy's revision. It is applied eventually, after a few seconds; 60 s is a
+    bound to give up at. For 15 s after an edit the next one is blocked, so healing may take that long. The canary is
+    DescribeTimeToLive.
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutResourcePolicy.html
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/rbac-considerations.html
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/rbac-iam-actions.html

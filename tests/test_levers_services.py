@@ -134,12 +134,11 @@ def test_what_somebody_else_changed_meanwhile_is_left_alone(believing: Services,
         assert said(case.read(believing)) == case.kept(before)
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_a_fault_that_is_there_already_is_refused(believing: Services, case: Case) -> None:
-    """What somebody else, or a lost run, has put there is no state to restore to; a replay is never the same twice."""
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"archive-replay", "subscription-filter"}))
+def test_a_fault_that_is_there_already_is_refused(believing: Services, name: str) -> None:
+    """What somebody else, or a lost run, has put there is no state to restore to; a name drawn anew never meets one."""
+    case = CASES[name]
     first = case.lever(believing)
-    if first.name in ("archive-replay", "subscription-filter"):
-        pytest.skip("what it puts there has a fresh name each time, so two never meet")
     snapshot = first.snapshot()
     first.inject(snapshot)
     with pytest.raises(InjectionError, match="already"):
@@ -472,3 +471,15 @@ def test_a_queue_of_another_stack_is_refused(services: Services, journal: Journa
     other = stack_of(services.stack.target, services.stack.resource("role"), decoy)
     for lever in (QueueDeny.on(other, "queue"), QueueDelay.on(other, "queue", seconds=1)):
         _refused(services, journal, lever, "not part of component 'queue'")
+
+
+def test_a_url_that_is_not_the_queues_is_refused(services: Services) -> None:
+    """The guard rail goes by the ARN, so the URL that the calls name must be that ARN's."""
+    decoy = services.url("dead")
+    levers: list[Lever] = [
+        replace(QueueDeny.on(services.stack, "queue"), address=decoy),
+        replace(QueueDelay.on(services.stack, "queue", seconds=1), url=decoy),
+    ]
+    for lever in levers:
+        with pytest.raises(GuardRailError, match="which is not"):
+            lever.snapshot()

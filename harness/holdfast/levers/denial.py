@@ -17,6 +17,7 @@ from holdfast.history.model import ErrorClass
 from holdfast.levers import policies
 from holdfast.levers.base import Snapshot
 from holdfast.levers.calls import denied, persistently
+from holdfast.levers.guard import check_address
 from holdfast.levers.policies import SID_PREFIX, Caller, Statement
 from holdfast.levers.settling import stale_seconds
 from holdfast.targets.base import Capability, Target
@@ -150,6 +151,7 @@ class PolicyDenial(ABC):
         support = self.target.supports(self.capability)
         if not support.supported:
             raise Inconclusive(f"nobody can be denied {self.component} by its policy here: {support.reason}")
+        check_address(self.name, self.resource, self.address)
         caller = self._caller()
         self._check(caller)
         found = self._read().text

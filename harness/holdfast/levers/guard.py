@@ -58,6 +58,25 @@ def allow(lever: Lever, stack: Stack, journal: Journal) -> None:
     _same_place(lever, pinned)
 
 
+def check_address(lever: str, resource: str, address: str) -> None:
+    """Refuse a lever whose calls would name another resource than the ARN that the guard rail goes by.
+
+    Args:
+        lever: name of the lever.
+        resource: the ARN.
+        address: what its API calls it by: a name, or a URL that ends in it.
+
+    Raises:
+        GuardRailError: the ARN does not end in that name.
+    """
+    name = address.rpartition("/")[2]
+    if not name or not resource.endswith((f":{name}", f"/{name}")):
+        raise GuardRailError(
+            f"{lever} would change {address or 'nothing'}, which is not {resource}; nothing was changed",
+            remedy="make the lever with its on(), which takes both from the component",
+        )
+
+
 def _within(lever: Lever, stack: Stack) -> bool:
     """Whether a lever changes its component, or what derives from it: its role, its mappings, its subscriptions."""
     try:

@@ -11,6 +11,7 @@ from holdfast.errors import Inconclusive, InjectionError
 from holdfast.history.model import ErrorClass
 from holdfast.levers.base import Snapshot
 from holdfast.levers.calls import cli, persistently
+from holdfast.levers.guard import check_address
 from holdfast.levers.settling import Settling
 from holdfast.targets.base import Capability, Target
 
@@ -75,6 +76,7 @@ class QueueAttribute(ABC):
         support = self.target.supports(Capability.QUEUE_ATTRIBUTES)
         if not support.supported:
             raise Inconclusive(f"{self.attribute} of {self.component} cannot be changed here: {support.reason}")
+        check_address(self.name, self.resource, self.url)
         found = self._read()
         self._placed = self._wanted(found)
         if _same(found, self._placed):

@@ -50,6 +50,7 @@ def persistently(
     call: Callable[[], T],
     *,
     deadline_seconds: float,
+    passing: frozenset[str] = frozenset(),
     pause: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> T:
@@ -58,6 +59,7 @@ def persistently(
     Args:
         call: the call; must be harmless when repeated.
         deadline_seconds: after this long the next error is final.
+        passing: further error codes after which this call may succeed.
         pause: sleeps for so many seconds.
         clock: monotonic clock, seconds.
     """
@@ -67,7 +69,8 @@ def persistently(
         try:
             return call()
         except CallError as error:
-            if not transient(error) or clock() >= end:
+            again = transient(error) or (isinstance(error, ClientError) and error_code(error) in passing)
+            if not again or clock() >= end:
                 raise
         pause(wait_seconds)
         wait_seconds = min(wait_seconds * 1.5, 5.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from holdfast.errors import GuardRailError, ResourceError
@@ -41,6 +42,13 @@ def allow(lever: Lever, stack: Stack, journal: Journal) -> None:
             f"account {target.account} and region {target.region} are not pinned in the descriptor of {pinned.stack}",
             remedy=f'add [target.aws] with account = "{target.account}" and region = "{target.region}"',
         )
+    outside = sorted(set(getattr(lever, "reaches", ())) - {each.arn for each in stack.resources.values()})
+    if outside:
+        raise GuardRailError(
+            f"{lever.name} would also act on {outside[0]}, which is no component of {stack.descriptor.name}; "
+            "nothing was changed",
+            remedy="name the resource as a component of the descriptor if it may be broken",
+        )
     if not _within(lever, stack):
         raise GuardRailError(
             f"{lever.name} would change {lever.resource}, which is not part of component {lever.component!r} "
@@ -50,8 +58,27 @@ def allow(lever: Lever, stack: Stack, journal: Journal) -> None:
     _same_place(lever, pinned)
 
 
+def check_address(lever: str, resource: str, address: str) -> None:
+    """Refuse a lever whose calls would name another resource than the ARN that the guard rail goes by.
+
+    Args:
+        lever: name of the lever.
+        resource: the ARN.
+        address: what its API calls it by: a name, or a URL that ends in it.
+
+    Raises:
+        GuardRailError: the ARN does not end in that name.
+    """
+    name = address.rpartition("/")[2]
+    if not name or not resource.endswith((f":{name}", f"/{name}")):
+        raise GuardRailError(
+            f"{lever} would change {address or 'nothing'}, which is not {resource}; nothing was changed",
+            remedy="make the lever with its on(), which takes both from the component",
+        )
+
+
 def _within(lever: Lever, stack: Stack) -> bool:
-    """Whether a lever changes its component, or what derives from it: its execution role, its mappings."""
+    """Whether a lever changes its component, or what derives from it: its role, its mappings, its subscriptions."""
     try:
         resource = stack.resource(lever.component)
     except ResourceError as error:
@@ -60,6 +87,9 @@ def _within(lever: Lever, stack: Stack) -> bool:
         ) from error
     if lever.resource in {resource.arn, resource.role} - {""}:
         return True
+    if resource.type == "topic":
+        # the ARN of a subscription is its topic's, and an id
+        return re.fullmatch(re.escape(resource.arn) + r":[0-9a-f-]+", lever.resource) is not None
     if resource.type != "function" or lever.resource.startswith("arn:"):
         return False
     return any(mapping.uuid == lever.resource for mapping in stack.mappings(lever.component))

@@ -7,15 +7,38 @@ from types import MappingProxyType
 
 from holdfast.errors import HealError
 from holdfast.levers.base import Lever, Snapshot
+from holdfast.levers.bucket_policy import BucketDeny
 from holdfast.levers.function import FunctionThrottle
 from holdfast.levers.invocation import InvocationFault
 from holdfast.levers.mapping import MappingDisable
+from holdfast.levers.queue_attributes import QueueDelay, QueueRedrive, QueueVisibility
+from holdfast.levers.queue_policy import QueueDeny
+from holdfast.levers.replay import ArchiveReplay
 from holdfast.levers.role import RoleDeny
+from holdfast.levers.rule import RuleDisable
+from holdfast.levers.subscription import SubscriptionFilter
+from holdfast.levers.table_policy import TableDeny
+from holdfast.levers.table_throughput import TableCap, TableCapacity
 from holdfast.targets.base import Target
 
-LEVERS: Mapping[str, type[Lever]] = MappingProxyType(
-    {lever.name: lever for lever in (FunctionThrottle, MappingDisable, RoleDeny, InvocationFault)}
+_ALL: tuple[type[Lever], ...] = (
+    FunctionThrottle,
+    MappingDisable,
+    RoleDeny,
+    InvocationFault,
+    QueueDeny,
+    QueueVisibility,
+    QueueDelay,
+    QueueRedrive,
+    SubscriptionFilter,
+    RuleDisable,
+    ArchiveReplay,
+    TableCap,
+    TableCapacity,
+    TableDeny,
+    BucketDeny,
 )
+LEVERS: Mapping[str, type[Lever]] = MappingProxyType({lever.name: lever for lever in _ALL})
 
 
 def restoring(target: Target, snapshot: Snapshot, levers: Mapping[str, type[Lever]] = LEVERS) -> Lever:

@@ -44,6 +44,14 @@ class Capability(StrEnum):
     STREAM_RETRIES = "stream mappings bound their retries and send failures on"
     RULE_DEAD_LETTERS = "a rule's target has retries and a dead-letter queue"
     DIRECT_INTEGRATION = "API Gateway stores without compute"
+    QUEUE_ATTRIBUTES = "a queue's timeout, delay and redrive policy take effect when they are changed"
+    QUEUE_POLICY = "a denial in a queue's policy takes effect"
+    BUCKET_POLICY = "a denial in a bucket's policy takes effect"
+    TABLE_POLICY = "a denial in a table's policy takes effect"
+    TABLE_THROTTLE = "a table throttles what is beyond its capacity"
+    SUBSCRIPTION_FILTER = "a filter policy keeps messages from a subscription"
+    RULE_DISABLE = "a disabled rule delivers nothing"
+    ARCHIVE_REPLAY = "the events of an archive can be sent once more"
     BODY_UNCHANGED = "a direct integration passes the body byte for byte"
 
 

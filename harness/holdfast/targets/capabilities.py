@@ -21,6 +21,13 @@ EMBEDDED: Mapping[Capability, Support] = {
     Capability.ASYNC_RETRIES: Support(supported=True, reason="the waits between attempts are seconds, not minutes"),
     Capability.CALL_FAULTS: Support(supported=True, reason="calls that the emulator makes itself pass no interceptor"),
     Capability.RULE_DEAD_LETTERS: _missing("the emulator ignores RetryPolicy and DeadLetterConfig of a rule's target"),
+    Capability.QUEUE_POLICY: Support(
+        supported=True, reason="events that a rule delivers to the queue pass all the same"
+    ),
+    Capability.BUCKET_POLICY: Support(supported=True, reason="the account's root user is bound by no bucket policy"),
+    Capability.TABLE_POLICY: _missing("the emulator keeps a table's policy and does not apply it"),
+    Capability.TABLE_THROTTLE: _missing("the emulator keeps a table's capacity and throttles nothing"),
+    Capability.ARCHIVE_REPLAY: Support(supported=True, reason="every rule of the bus gets the events, named or not"),
 }
 
 LOCALSTACK: Mapping[Capability, Support] = {
@@ -39,6 +46,14 @@ LOCALSTACK: Mapping[Capability, Support] = {
     Capability.STREAM_RETRIES: Support(supported=True, reason="BisectBatchOnFunctionError is ignored"),
     Capability.RULE_DEAD_LETTERS: _missing("the dead-letter queue of a rule's target stays empty"),
     Capability.DIRECT_INTEGRATION: _PROVEN,
+    Capability.QUEUE_ATTRIBUTES: _DOCUMENTED,
+    Capability.QUEUE_POLICY: _missing("the community edition does not enforce queue policies"),
+    Capability.BUCKET_POLICY: _missing("the community edition does not enforce bucket policies"),
+    Capability.TABLE_POLICY: _missing("the community edition does not enforce a table's policy"),
+    Capability.TABLE_THROTTLE: _missing("the community edition throttles no table by its capacity"),
+    Capability.SUBSCRIPTION_FILTER: _DOCUMENTED,
+    Capability.RULE_DISABLE: _missing("a disabled rule still delivers"),
+    Capability.ARCHIVE_REPLAY: _missing("StartReplay answers 500"),
     Capability.BODY_UNCHANGED: _missing("a REST API's integration rewrites JSON in $input.body"),
 }
 

@@ -11,7 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from holdfast.targets.base import Capability, Target
-from holdfast.targets.probes import asynchronous, functions, gateway, interception, queues, streams, templates
+from holdfast.targets.probes import (
+    asynchronous,
+    functions,
+    gateway,
+    interception,
+    queues,
+    settings,
+    streams,
+    templates,
+)
 from holdfast.targets.probes.bench import ProbeFailedError
 
 __all__ = ["PROBES", "Probe", "ProbeFailedError"]
@@ -75,6 +84,14 @@ PROBES: tuple[Probe, ...] = (
     Probe(gateway.failures_hidden),
     Probe(templates.properties_kept, Capability.TEMPLATE_LIMITS),
     Probe(gateway.function_url),
+    Probe(settings.visibility, Capability.QUEUE_ATTRIBUTES),
+    Probe(settings.delay, Capability.QUEUE_ATTRIBUTES),
+    Probe(settings.early_dead_letters, Capability.QUEUE_ATTRIBUTES),
+    Probe(settings.queue_policy, Capability.QUEUE_POLICY),
+    Probe(settings.bucket_policy, Capability.BUCKET_POLICY),
+    Probe(settings.filtered_subscription, Capability.SUBSCRIPTION_FILTER),
+    Probe(settings.disabled_rule, Capability.RULE_DISABLE),
+    Probe(settings.replayed_archive, Capability.ARCHIVE_REPLAY),
     Probe(interception.killed_before_call, Capability.CALL_FAULTS),
     Probe(interception.killed_after_call, Capability.CALL_FAULTS),
     Probe(interception.dropped_answer, Capability.CALL_FAULTS),

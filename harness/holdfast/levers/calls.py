@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -50,7 +50,7 @@ def persistently(
     call: Callable[[], T],
     *,
     deadline_seconds: float,
-    passing: frozenset[str] = frozenset(),
+    passing: Collection[str] = (),
     pause: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> T:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from holdfast.errors import GuardRailError, ResourceError
 from holdfast.levers.base import Lever
 from holdfast.levers.journal import Journal, Pin
+from holdfast.levers.process_match import ProcessDescription
 
 if TYPE_CHECKING:
     from holdfast.stack.resolve import Stack
@@ -78,7 +79,11 @@ def check_address(lever: str, resource: str, address: str) -> None:
 
 
 def _within(lever: Lever, stack: Stack) -> bool:
-    """Whether a lever changes its component, or what derives from it: its role, its mappings, its subscriptions."""
+    """Whether a lever changes its component, or what derives from it.
+
+    That is its execution role, its mappings, its subscriptions, the stage of an API, an execution of a state machine (which one, the lever
+    decides by the run's prefix), and the one process that fits its description now.
+    """
     try:
         resource = stack.resource(lever.component)
     except ResourceError as error:
@@ -87,12 +92,22 @@ def _within(lever: Lever, stack: Stack) -> bool:
         ) from error
     if lever.resource in {resource.arn, resource.role} - {""}:
         return True
-    if resource.type == "topic":
-        # the ARN of a subscription is its topic's, and an id
-        return re.fullmatch(re.escape(resource.arn) + r":[0-9a-f-]+", lever.resource) is not None
-    if resource.type != "function" or lever.resource.startswith("arn:"):
-        return False
-    return any(mapping.uuid == lever.resource for mapping in stack.mappings(lever.component))
+    match resource.type:
+        case "function" if not lever.resource.startswith("arn:"):
+            return any(mapping.uuid == lever.resource for mapping in stack.mappings(lever.component))
+        case "topic":
+            # the ARN of a subscription is its topic's, and an id
+            return re.fullmatch(re.escape(resource.arn) + r":[0-9a-f-]+", lever.resource) is not None
+        case "api":
+            return bool(resource.arn and resource.stage) and lever.resource == f"{resource.arn}/stages/{resource.stage}"
+        case "state_machine":
+            executions = resource.arn.replace(":stateMachine:", ":execution:", 1)
+            machine, _, name = lever.resource.rpartition(":")
+            return bool(name) and machine == executions != resource.arn
+        case "process":
+            return lever.resource == ProcessDescription.of(stack, lever.component).find().resource
+        case _:
+            return False
 
 
 def _same_place(lever: Lever, pinned: Pin) -> None:

@@ -8,12 +8,20 @@ from types import MappingProxyType
 from holdfast.errors import HealError
 from holdfast.levers.base import Lever, Snapshot
 from holdfast.levers.bucket_policy import BucketDeny
+from holdfast.levers.execution import ExecutionAbort
+from holdfast.levers.experiment import FunctionExperiment
 from holdfast.levers.function import FunctionThrottle
+from holdfast.levers.function_limits import FunctionMemory, FunctionTimeout
+from holdfast.levers.function_variable import FunctionVariable
+from holdfast.levers.http_api import HttpApiThrottle
 from holdfast.levers.invocation import InvocationFault
+from holdfast.levers.invoke_permission import PermissionCut
 from holdfast.levers.mapping import MappingDisable
+from holdfast.levers.process_signal import ProcessKill, ProcessStop
 from holdfast.levers.queue_attributes import QueueDelay, QueueRedrive, QueueVisibility
 from holdfast.levers.queue_policy import QueueDeny
 from holdfast.levers.replay import ArchiveReplay
+from holdfast.levers.rest_api import RestApiThrottle
 from holdfast.levers.role import RoleDeny
 from holdfast.levers.rule import RuleDisable
 from holdfast.levers.subscription import SubscriptionFilter
@@ -22,23 +30,36 @@ from holdfast.levers.table_throughput import TableCap, TableCapacity
 from holdfast.targets.base import Target
 
 _ALL: tuple[type[Lever], ...] = (
-    FunctionThrottle,
-    MappingDisable,
-    RoleDeny,
-    InvocationFault,
-    QueueDeny,
-    QueueVisibility,
-    QueueDelay,
-    QueueRedrive,
-    SubscriptionFilter,
-    RuleDisable,
     ArchiveReplay,
+    BucketDeny,
+    ExecutionAbort,
+    FunctionExperiment,
+    FunctionMemory,
+    FunctionThrottle,
+    FunctionTimeout,
+    FunctionVariable,
+    HttpApiThrottle,
+    InvocationFault,
+    MappingDisable,
+    PermissionCut,
+    ProcessKill,
+    ProcessStop,
+    QueueDelay,
+    QueueDeny,
+    QueueRedrive,
+    QueueVisibility,
+    RestApiThrottle,
+    RoleDeny,
+    RuleDisable,
+    SubscriptionFilter,
     TableCap,
     TableCapacity,
     TableDeny,
-    BucketDeny,
 )
 LEVERS: Mapping[str, type[Lever]] = MappingProxyType({lever.name: lever for lever in _ALL})
+
+OUTLIVE_TARGET = frozenset({ProcessKill.name, ProcessStop.name})
+"""Levers whose fault is on this machine, not on the target: it is not gone when an embedded target has ended."""
 
 
 def restoring(target: Target, snapshot: Snapshot, levers: Mapping[str, type[Lever]] = LEVERS) -> Lever:

@@ -22,6 +22,7 @@ from holdfast.provocations.model import Provocation
 from holdfast.provocations.steady import STEADY
 from holdfast.provocations.windows import BURST
 from holdfast.stack.descriptor import Descriptor, PatternName
+from holdfast.stack.guarded import guarded
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.resolve import Stack, resolve
 from holdfast.stack.seeding import seed as put_seed
@@ -234,7 +235,8 @@ def opened(
                     progress=told,
                 )
             )
-        stack = resolve(descriptor, path, target, cloudformation=cloudformation)
+        stack = guarded(resolve(descriptor, path, target, cloudformation=cloudformation))
+        exits.callback(stack.target.close)
         recorder = Recorder()
         ports = Ports(stack, recorder)
         exits.callback(ports.close)
@@ -275,7 +277,7 @@ def verify(
 
 def _needed(clauses: Sequence[Clause], descriptor: Descriptor) -> tuple[Provocation, ...]:
     asked = [clause for clause in clauses if clause.id not in descriptor.waive]
-    return tuple(dict.fromkeys(provocation for clause in asked for provocation in clause.needs))
+    return tuple(dict.fromkeys(provocation for clause in asked for provocation in (*clause.needs, *clause.also)))
 
 
 __all__ = ["DEFAULT_FOLDER", "Options", "Verification", "choose", "opened", "silent", "verify"]

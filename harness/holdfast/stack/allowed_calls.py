@@ -105,6 +105,7 @@ _FUNCTION = {"FunctionName": "function"}
 _QUEUE = {"QueueUrl": "queue"}
 _TABLE = {"TableName": "table"}
 _BUCKET = {"Bucket": "bucket"}
+_RULE_PARAMETERS = ("Name", "EventBusName", "ScheduleExpression", "EventPattern", "Description", "RoleArn", "State")
 _RULE = {"[EventBusName || 'default', Name] | join('/', @)": "rule"}
 
 CALLS: Mapping[str, Mapping[str, Call]] = {
@@ -133,8 +134,10 @@ CALLS: Mapping[str, Mapping[str, Call]] = {
     },
     "events": {
         **_calls("EnableRule DisableRule", _RULE),
+        "PutRule": Call(_RULE, only=frozenset(_RULE_PARAMETERS)),
         "PutEvents": Call({"Entries[].[EventBusName || 'default'][]": "bus"}),
         "StartReplay": Call({"EventSourceArn": "archive", "Destination.Arn": "bus"}),
+        "CancelReplay": Call({"ReplayName": "replay"}),
     },
     "stepfunctions": {
         **_calls("StartExecution StartSyncExecution", {"stateMachineArn": "state_machine"}),

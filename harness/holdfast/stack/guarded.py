@@ -192,6 +192,11 @@ class Scope:
         """An archive by ARN."""
         return self._named("archive", "events", "archive/", arn)
 
+    def has_replay(self, name: str) -> bool:
+        """A replay by name: its archive is of the stack."""
+        found = self._stack.target.client("events").describe_replay(ReplayName=name)
+        return self.has_archive(str(found.get("EventSourceArn", "")))
+
     def has_state_machine(self, arn: str) -> bool:
         """A state machine by ARN, with or without a version."""
         return self._named("state_machine", "states", "stateMachine:", ":".join(arn.split(":")[:7]))

@@ -25,7 +25,7 @@ LAYERS = [
     {"ports", "checkers", "levers"},
     {"provocations"},
     {"campaign", "clause", "suites"},
-    {"verification", "progress", "background", "reporting"},
+    {"opening", "permissions", "simulation", "plan", "doctor", "verification", "progress", "background", "reporting"},
     {"session", "clause_items"},
     {"pytest_plugin", "distribution", "cli"},
 ]

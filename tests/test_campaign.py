@@ -20,7 +20,7 @@ from holdfast.history import ErrorClass, FaultWindow, Observation, Operation, Ou
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal
 from holdfast.ports.ports import Ports
-from holdfast.provocations import quiescence
+from holdfast.provocations import faults, quiescence
 from holdfast.provocations.bench import Bench
 from holdfast.provocations.model import Moment, Provocation, Window
 from holdfast.stack.configuration import Configuration, FunctionConfiguration, QueueConfiguration
@@ -28,6 +28,7 @@ from holdfast.stack.deliveries import not_waited_for, patience_seconds
 from holdfast.stack.descriptor import Bounds
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.resolve import Mapping, Stack
+from holdfast.targets.capabilities import EMBEDDED
 
 LOOK_SECONDS = 0.3
 
@@ -77,9 +78,9 @@ class World:
             update={"bounds": descriptor.bounds.model_copy(update={"recovery_seconds": recovery_seconds})}
         )
         interceptor = SimpleNamespace(running=lambda: int(self.busy), invocations=lambda key: ())
-        stack = SimpleNamespace(
-            descriptor=descriptor, path=path, target=SimpleNamespace(kind="embedded", interceptor=interceptor)
-        )
+        target = SimpleNamespace(kind="embedded", interceptor=interceptor, supports=EMBEDDED.__getitem__)
+        queue = SimpleNamespace(type="queue", arn="arn:aws:sqs:eu-west-1:123456789012:queue")
+        stack = SimpleNamespace(descriptor=descriptor, path=path, target=target, resource=lambda component: queue)
         return Campaign(
             stack=cast("Stack", stack),
             pattern="storage-first",
@@ -159,8 +160,8 @@ class World:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(tmp_path)
     monkeypatch.setattr(campaigns, "pulled", made.pulled)
-    monkeypatch.setattr(campaigns, "MappingDisable", SimpleNamespace(on=lambda stack, worker: [f"detach {worker}"]))
-    monkeypatch.setattr(campaigns, "FunctionThrottle", SimpleNamespace(on=lambda stack, worker: f"throttle {worker}"))
+    monkeypatch.setattr(faults, "MappingDisable", SimpleNamespace(on=lambda stack, worker: [f"detach {worker}"]))
+    monkeypatch.setattr(faults, "FunctionThrottle", SimpleNamespace(on=lambda stack, worker: f"throttle {worker}"))
     monkeypatch.setattr(campaigns, "read_configuration", lambda stack: made.configuration)
     monkeypatch.setattr(quiescence, "queue_depth", made.look)
     monkeypatch.setitem(quiescence.QUIET_SECONDS, "embedded", 2.5 * LOOK_SECONDS)

@@ -27,29 +27,18 @@ from holdfast.errors import (
 )
 from holdfast.history.model import Observation
 from holdfast.history.recorder import Recorder
-from holdfast.levers.base import Lever
-from holdfast.levers.function import FunctionThrottle
 from holdfast.levers.journal import Journal
-from holdfast.levers.mapping import MappingDisable
 from holdfast.levers.pull import pulled
-from holdfast.levers.role import RoleDeny
 from holdfast.ports.ports import Ports
 from holdfast.provocations.bench import Bench, side_by_side
+from holdfast.provocations.faults import levers_of, requirements_of
 from holdfast.provocations.model import Evidence, Moment, Provocation, Window
 from holdfast.provocations.quiescence import await_silence
+from holdfast.provocations.requirements import Situation, unmet
 from holdfast.stack.configuration import Configuration, read_configuration
 from holdfast.stack.descriptor import Bounds, Pattern, PatternName
 from holdfast.stack.generate import Submission
 from holdfast.stack.resolve import Stack
-
-STORING_ACTIONS = {
-    "queue": ("sqs:SendMessage",),
-    "table": ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:BatchWriteItem", "dynamodb:TransactWriteItems"),
-    "bucket": ("s3:PutObject",),
-    "bus": ("events:PutEvents",),
-    "topic": ("sns:Publish",),
-}
-"""What is denied, by type of the store, to provoke ES-11 and SF-2."""
 
 COMMANDS_AT_ONCE = 8
 """Commands of one stack that are under way at once, those apart that have to meet at one moment."""
@@ -153,6 +142,11 @@ class Campaign:
         """
         return read_configuration(self.stack)
 
+    @cached_property
+    def situation(self) -> Situation:
+        """What requirements are asked about."""
+        return Situation(stack=self.stack, pattern=self.pattern, configuration=self.configuration)
+
     def dead_letter_keys(self) -> frozenset[str]:
         """The keys that were among the pattern's dead letters at the last looks."""
         return frozenset(self._surfaced)
@@ -170,9 +164,8 @@ class Campaign:
     # -- phases --------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        for provocation in self._needed:
-            self._benches[provocation.name] = self._bench(provocation)
-        moments = {moment: [p for p in self._needed if p.moment is moment] for moment in Moment}
+        possible = [provocation for provocation in self._needed if self._prepare(provocation)]
+        moments = {moment: [p for p in possible if p.moment is moment] for moment in Moment}
         self._say("undisturbed commands")
         self._all([partial(self._provoke, p) for p in moments[Moment.FIRST]])
         waiting: list[tuple[Provocation, Any]] = []
@@ -191,13 +184,23 @@ class Campaign:
         history = self.recorder.history()
         self._evidence = {name: bench.evidence(history) for name, bench in self._benches.items()}
 
+    def _prepare(self, provocation: Provocation) -> bool:
+        """Make the bench of a provocation; whether it can be run here at all."""
+        bench = self._benches[provocation.name] = self._bench(provocation)
+        missing = unmet(requirements_of(provocation), self.situation)
+        if missing:
+            self._refused[provocation.name] = "; ".join(missing)
+        for gap in unmet(provocation.leaves_open, self.situation):
+            bench.undecided(gap)
+        return not missing
+
     def _inside(self, window: Window, provocations: Sequence[Provocation]) -> list[tuple[Provocation, Any]]:
         if not provocations:
             return []
         self._say(f"fault window: {window.value}")
         try:
             with pulled(
-                self._levers(window),
+                levers_of(window, self.situation, self._prefix),
                 stack=self.stack,
                 journal=self._journal,
                 recorder=self.recorder,
@@ -213,40 +216,6 @@ class Campaign:
             for one in opened:
                 self.recorder.add(replace(one, provocation=provocation.name))
         return [(p, what) for p, what in zip(provocations, sent, strict=True) if p.name not in self._refused]
-
-    def _levers(self, window: Window) -> list[Lever]:
-        if window is Window.COMPUTE_DEAD:
-            if not self.pattern.workers:
-                raise Inconclusive("the descriptor names no workers for this pattern")
-            self._refuse_asynchronous_workers()
-            levers: list[Lever] = []
-            # Mappings first: behind a throttled function the pollers of an enabled one still receive, which uses up
-            # the receive count and moves healthy requests to the dead letters (LEVERS.md).
-            for worker in self.pattern.workers:
-                levers += MappingDisable.on(self.stack, worker)
-            levers += [FunctionThrottle.on(self.stack, worker) for worker in self.pattern.workers]
-            return levers
-        store = self.pattern.store
-        if store is None or not self.pattern.storage_roles:
-            raise Inconclusive("the descriptor does not say which role stores requests where (store, storage_roles)")
-        resource = self.stack.resource(store)
-        actions = STORING_ACTIONS.get(resource.type)
-        if actions is None:
-            raise Inconclusive(f"nothing is known about denying writes to a {resource.type}")
-        arns = (resource.arn, f"{resource.arn}/*") if resource.type == "bucket" else (resource.arn,)
-        return [
-            RoleDeny.on(self.stack, role, actions=actions, resources=arns, run=self._prefix)
-            for role in self.pattern.storage_roles
-        ]
-
-    def _refuse_asynchronous_workers(self) -> None:
-        for worker in self.pattern.workers:
-            function = self.configuration.function(worker)
-            if function is not None and function.asynchronous_callers and not function.mappings:
-                raise Inconclusive(
-                    f"{worker} is invoked asynchronously by {', '.join(function.asynchronous_callers)}, and at"
-                    " reserved concurrency 0 Lambda gives such events up at once instead of keeping them"
-                )
 
     def _provoke(self, provocation: Provocation) -> Any:
         return self._attempt(provocation, provocation.provoke)

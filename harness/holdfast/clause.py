@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from holdfast.errors import HoldfastError, Inconclusive
 from holdfast.history.model import FaultWindow
 from holdfast.provocations.model import Provocation
+from holdfast.provocations.requirements import Requirement, unmet
 from holdfast.stack.descriptor import MetBy
 from holdfast.verdict.model import ClauseVerdict, Family, Finding, Verdict
 
@@ -62,7 +63,10 @@ class Clause:
         id: e.g. ``SF-1``.
         family: what kind of promise it makes.
         text: the normative sentence.
-        needs: the provocations whose evidence it judges.
+        needs: the provocations whose evidence it cannot be decided without.
+        also: further provocations whose evidence it judges where they can be run.
+        requires: what must be so for it to be decided at all, beside what its provocations require.
+        leaves_open: what must be so for it to hold; without it, nothing is decided but violations.
         function: the check.
     """
 
@@ -71,15 +75,33 @@ class Clause:
     text: str
     needs: tuple[Provocation, ...]
     function: ClauseFunction
+    also: tuple[Provocation, ...] = ()
+    requires: tuple[Requirement, ...] = ()
+    leaves_open: tuple[Requirement, ...] = ()
 
 
-def clause(id: str, family: Family, *, needs: Sequence[Provocation] = ()) -> Callable[[ClauseFunction], ClauseFunction]:  # noqa: A002 - a clause's id is called id everywhere
+def clause(
+    id: str,  # noqa: A002 - a clause's id is called id everywhere
+    family: Family,
+    *,
+    needs: Sequence[Provocation] = (),
+    also: Sequence[Provocation] = (),
+    requires: Sequence[Requirement] = (),
+    leaves_open: Sequence[Requirement] = (),
+) -> Callable[[ClauseFunction], ClauseFunction]:
     """Declare a test function as the check of one clause; its docstring is the clause."""
 
     def declare(function: ClauseFunction) -> ClauseFunction:
         text = " ".join((function.__doc__ or "").split())
         function.__dict__["holdfast_clause"] = Clause(
-            id=id, family=family, text=text, needs=tuple(needs), function=function
+            id=id,
+            family=family,
+            text=text,
+            needs=tuple(needs),
+            function=function,
+            also=tuple(also),
+            requires=tuple(requires),
+            leaves_open=tuple(leaves_open),
         )
         return function
 
@@ -163,7 +185,7 @@ def decide(clause: Clause, campaign: Campaign, clock: Callable[[], float] = time
     declared = () if met_by is None else (f"declared limit, met by {met_by.how}: {met_by.reason}",)
     found: Holds | Inconclusive
     try:
-        found = clause.function(campaign)
+        found = _checked(clause, campaign)
     except Violated as violated:
         fed = _fed(_unmet(violated.findings, campaign, met_by), campaign)
         if fed:
@@ -179,6 +201,16 @@ def decide(clause: Clause, campaign: Campaign, clock: Callable[[], float] = time
     if isinstance(found, Holds):
         return verdict(Verdict.HOLDS, found.reason, (*declared, *found.evidence), ())
     return verdict(Verdict.INCONCLUSIVE, str(found), (*declared, *getattr(found, "evidence", ())), ())
+
+
+def _checked(clause: Clause, campaign: Campaign) -> Holds:
+    """Run the check where what it requires is met, and let it hold only where nothing is left open."""
+    if clause.requires and (missing := unmet(clause.requires, campaign.situation)):
+        raise Inconclusive("; ".join(missing))
+    found = clause.function(campaign)
+    if clause.leaves_open and (gaps := unmet(clause.leaves_open, campaign.situation)):
+        raise Undecided(_gap(gaps, None), found.evidence)
+    return found
 
 
 _SURFACED = ("acknowledged and lost", "late")

@@ -14,6 +14,7 @@ from holdfast.background import Background
 from holdfast.clause import Clause
 from holdfast.errors import DescriptorError, ExitCode, HoldfastError
 from holdfast.levers.signals import Interrupted, interruptible
+from holdfast.plan import described, planned
 from holdfast.session import PROPERTY, need_folder, options_of, session_of, text_of
 from holdfast.stack.descriptor import PatternName
 from holdfast.stack.loading import load_descriptor
@@ -139,17 +140,35 @@ def background_of(session: pytest.Session) -> Background:
     """The verification of all stacks whose clauses were selected, made at the first call."""
     state = session_of(session.config)
     if state.background is None:
-        wanted: dict[Path, list[str]] = {}
-        for item in session.items:
-            if isinstance(item, ClauseItem):
-                wanted.setdefault(item.path, []).append(item.clause.id)
         state.background = Background(
-            wanted,
+            _wanted(session),
             options=options_of(session.config),
             side_by_side=session.config.getoption("--side-by-side"),
             write_line=_writer(session.config),
         )
     return state.background
+
+
+def _wanted(session: pytest.Session) -> dict[Path, list[str]]:
+    """The ids of the selected clauses, by path of the descriptor."""
+    wanted: dict[Path, list[str]] = {}
+    for item in session.items:
+        if isinstance(item, ClauseItem):
+            wanted.setdefault(item.path, []).append(item.clause.id)
+    return wanted
+
+
+def show_plans(session: pytest.Session) -> None:
+    """Print what a run of the selected clauses would do, one plan for each stack; none of it is done."""
+    state, write_line = session_of(session.config), _writer(session.config)
+    for path, ids in _wanted(session).items():
+        try:
+            plan = planned(path, options=options_of(session.config), ids=ids, say=_silent)
+        except HoldfastError as error:
+            state.failures[str(path)] = error
+            continue
+        for line in described(plan):
+            write_line(line)
 
 
 @contextmanager

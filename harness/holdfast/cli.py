@@ -1,4 +1,4 @@
-"""The command line: ``holdfast verify``, ``heal``, ``schema``, and the commands that installed packages bring."""
+"""The command line: ``holdfast verify``, ``doctor``, ``heal``, ``schema``, and those of installed packages."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ Deploys each stack, breaks it while it works, heals every fault, and judges the 
 NAME.stack.toml::SF-1 verifies one clause.
 
   --strict                exit 3 when a clause is inconclusive
+  --dry-run               print what would be sent and broken, and do neither
   --target KIND           embedded, localstack or aws, instead of the descriptor's default
   --deploy, --no-deploy   deploy the template first and remove it afterwards (default on the embedded target only)
   --cloudformation NAME   the deployed CloudFormation stack to use
@@ -114,10 +115,9 @@ def verify_command(arguments: Sequence[str]) -> int:
     """Deploy, break and judge a stack: ``holdfast verify NAME.stack.toml``."""
     import pytest
 
-    from holdfast.pytest_plugin import SUFFIX
-
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--strict", action="store_true")
+    parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--stack", action="append", default=[])
     parser.add_argument("-h", "--help", action="store_true")
     own, rest = parser.parse_known_args(list(arguments))
@@ -125,11 +125,23 @@ def verify_command(arguments: Sequence[str]) -> int:
         sys.stdout.write(VERIFY_HELP)
         return ExitCode.HELD
     rest += own.stack
-    stacks = [argument for argument in rest if argument.split("::")[0].endswith(SUFFIX)]
+    _need_stacks(rest, "verify")
+    if own.dry_run:
+        rest.append("--holdfast-dry-run")
+    seen = _Watcher()
+    code = pytest.main([*PYTEST_OPTIONS, *rest], plugins=[seen])
+    return _exit_code(int(code), seen, strict=own.strict)
+
+
+def _need_stacks(arguments: Sequence[str], command: str) -> None:
+    """Refuse arguments that name no descriptor, or one that does not exist."""
+    from holdfast.pytest_plugin import SUFFIX
+
+    stacks = [argument for argument in arguments if argument.split("::")[0].endswith(SUFFIX)]
     if not stacks:
         raise HoldfastError(
             "No stack descriptor was named.",
-            remedy=f"holdfast verify NAME{SUFFIX} [options]; holdfast verify --help lists the options",
+            remedy=f"holdfast {command} NAME{SUFFIX} [options]; holdfast {command} --help lists the options",
         )
     missing = [stack for stack in stacks if not Path(stack.split("::")[0]).is_file()]
     if missing:
@@ -138,9 +150,6 @@ def verify_command(arguments: Sequence[str]) -> int:
             cause=f"it was looked for from {Path.cwd()}",
             remedy=f"name an existing stack descriptor, NAME{SUFFIX}",
         )
-    seen = _Watcher()
-    code = pytest.main([*PYTEST_OPTIONS, *rest], plugins=[seen])
-    return _exit_code(int(code), seen, strict=own.strict)
 
 
 def _exit_code(pytest_code: int, seen: _Watcher, *, strict: bool) -> int:
@@ -183,6 +192,49 @@ class _Watcher:
         """Pytest's hook; also told of what pytest itself ends early, which is no signal."""
         if excinfo.type is KeyboardInterrupt:
             self.interrupted = "SIGINT"
+
+
+def doctor_command(arguments: Sequence[str]) -> int:
+    """Say which clauses can be decided here, and why not the rest: ``holdfast doctor NAME.stack.toml``."""
+    from holdfast.doctor import described, diagnose, least_policy
+    from holdfast.opening import Options
+    from holdfast.pytest_plugin import SUFFIX
+
+    parser = argparse.ArgumentParser(
+        prog="holdfast doctor",
+        description="Say clause by clause what can be decided here and why not the rest; no command is sent and "
+        "nothing is broken. On the embedded target the template is deployed to an emulator of its own.",
+        epilog="exit codes: 0 everything can be decided, 2 usage, descriptor, target or port, 3 not everything, with "
+        "--strict",
+    )
+    parser.add_argument("stack", metavar=f"NAME{SUFFIX}", nargs="?", default="", help=f"NAME{SUFFIX}::SF-1: one clause")
+    parser.add_argument("--iam", action="store_true", help="print the least-privilege IAM policy for the plan, as JSON")
+    parser.add_argument("--strict", action="store_true", help="exit 3 when a clause cannot be decided")
+    parser.add_argument(
+        "--target", choices=("embedded", "localstack", "aws"), help="instead of the descriptor's default"
+    )
+    parser.add_argument(
+        "--deploy", action="store_true", default=None, help="deploy the template first, remove it after"
+    )
+    parser.add_argument("--no-deploy", dest="deploy", action="store_false", help="the stack is deployed already")
+    parser.add_argument("--cloudformation", metavar="NAME", help="the deployed CloudFormation stack to use")
+    parser.add_argument("--allow-aws", action="store_true", help="opt in to use real AWS")
+    own = parser.parse_args(list(arguments))
+    _need_stacks([own.stack], "doctor")
+    path, _, clause = own.stack.partition("::")
+    options = Options(target=own.target, deploy=own.deploy, allow_aws=own.allow_aws, cloudformation=own.cloudformation)
+    ids = (clause,) if clause else ()
+    if own.iam:
+        policy = least_policy(Path(path), options=options, ids=ids, say=_quietly)
+        sys.stdout.write(json.dumps(policy, indent=2) + "\n")
+        return ExitCode.HELD
+    diagnosis = diagnose(Path(path), options=options, ids=ids, say=_quietly)
+    sys.stdout.write("\n".join(described(diagnosis)) + "\n")
+    return ExitCode.HELD if diagnosis.complete or not own.strict else ExitCode.INCONCLUSIVE
+
+
+def _quietly(_: str) -> None:
+    """What goes on is over before a person wonders."""
 
 
 def heal_command(arguments: Sequence[str]) -> int:
@@ -237,7 +289,12 @@ def _help() -> str:
     return "\n".join([*lines, "", "holdfast COMMAND --help says more; holdfast --version prints the version", ""])
 
 
-OWN_COMMANDS: Mapping[str, Command] = {"verify": verify_command, "heal": heal_command, "schema": schema_command}
+OWN_COMMANDS: Mapping[str, Command] = {
+    "verify": verify_command,
+    "doctor": doctor_command,
+    "heal": heal_command,
+    "schema": schema_command,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

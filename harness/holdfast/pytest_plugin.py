@@ -40,6 +40,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--holdfast-seed", type=int, default=0, metavar="N", help="seed of the generated values")
     group.addoption("--holdfast-folder", default=".holdfast", metavar="DIR", help="journals and verdicts")
     group.addoption(
+        "--holdfast-dry-run", action="store_true", help="print what would be sent and broken, and do neither"
+    )
+    group.addoption(
         "--side-by-side",
         type=int,
         default=SIDE_BY_SIDE,
@@ -58,6 +61,9 @@ def pytest_configure(config: pytest.Config) -> None:
         own = [] if config.args_source is not pytest.Config.ArgsSource.ARGS else list(config.args)
         config.args[:] = [*own, *stacks]
     config.pluginmanager.register(_Failures(config), "holdfast-failures")
+    if config.getoption("--holdfast-dry-run"):
+        config.option.dist = "no"  # xdist, where it is installed, would collect nothing here
+        config.pluginmanager.register(_DryRun(), "holdfast-dry-run")
 
 
 class _Failures:
@@ -72,6 +78,20 @@ class _Failures:
             from holdfast.session import note_failure
 
             note_failure(report, self._config)
+
+
+class _DryRun:
+    """Prints the plan of every selected stack in place of running its clauses."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> object:
+        """Pytest's hook."""
+        if not _has_clauses(session):
+            return None
+        from holdfast.clause_items import show_plans
+
+        show_plans(session)
+        return True
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -98,7 +118,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     """Verify the stacks in the background while the loop asks for their verdicts; a signal heals every open window."""
-    if not _has_clauses(session) or session.config.option.collectonly:
+    if not _has_clauses(session) or session.config.option.collectonly or session.config.option.holdfast_dry_run:
         return (yield)
     from holdfast.clause_items import verifying
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from holdfast.campaign import Campaign, Progress, new_prefix
@@ -15,55 +13,19 @@ from holdfast.clause import Clause, decide
 from holdfast.errors import DescriptorError
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal, Pin
-from holdfast.levers.signals import Interrupted
 from holdfast.levers.watchdog import watched
+from holdfast.opening import DEFAULT_FOLDER, Options, resolved, silent
 from holdfast.ports.ports import Ports
 from holdfast.provocations.model import Provocation
 from holdfast.provocations.steady import STEADY
 from holdfast.provocations.windows import BURST
 from holdfast.stack.descriptor import Descriptor, PatternName
 from holdfast.stack.loading import load_descriptor
-from holdfast.stack.resolve import Stack, resolve
+from holdfast.stack.resolve import Stack
 from holdfast.stack.seeding import seed as put_seed
 from holdfast.suites import clauses_of
-from holdfast.targets.base import Target, TargetKind
-from holdfast.targets.deployment import deploy
-from holdfast.targets.open import open_target
+from holdfast.targets.base import Target
 from holdfast.verdict.model import ClauseVerdict, StackReport
-
-DEFAULT_FOLDER = Path(".holdfast")
-"""Where journals, verdicts and logs are kept, under the current directory."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How a stack is verified.
-
-    Attributes:
-        target: kind of the target; None takes the descriptor's default.
-        deploy: whether to deploy the template first and remove it afterwards; None means only on the embedded target.
-        allow_aws: the explicit opt-in without which nothing runs on AWS.
-        cloudformation: the deployed CloudFormation stack to use instead of the descriptor's.
-        seed: of the generated values.
-        folder: where journals and verdicts are kept.
-        environ: for ``${ENV}`` in the descriptor and the usual variables of the target.
-    """
-
-    target: TargetKind | None = None
-    deploy: bool | None = None
-    allow_aws: bool = False
-    cloudformation: str | None = None
-    seed: int = 0
-    folder: Path = DEFAULT_FOLDER
-    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
-
-    def journal_folder(self) -> Path:
-        """Where the undo records are."""
-        return self.folder / "journal"
-
-
-def silent(_: Progress) -> None:
-    """A listener that says nothing."""
 
 
 class Verification:
@@ -205,36 +167,8 @@ def opened(
     def say(message: str) -> None:
         listener(Progress(descriptor.name, message))
 
-    def told(line: str) -> None:
-        with suppress(Interrupted):  # removing what was deployed is a part of ending in order
-            say(line)
-
     with ExitStack() as exits:
-        kind = options.target or descriptor.target.default
-        if target is None:
-            say(f"opening the {kind} target")
-            target = open_target(
-                kind,
-                localstack_endpoint=descriptor.target.localstack_endpoint,
-                pin=descriptor.target.aws,
-                allow_aws=options.allow_aws,
-            )
-            exits.callback(target.close)
-        cloudformation = options.cloudformation
-        wanted = target.kind == "embedded" if options.deploy is None else options.deploy
-        if wanted and descriptor.deploy is not None and cloudformation is None:
-            cloudformation = f"{descriptor.name}-{new_prefix()}"
-            say("deploying")
-            exits.enter_context(
-                deploy(
-                    target,
-                    path.parent / descriptor.deploy.template,
-                    stack_name=cloudformation,
-                    parameters=descriptor.deploy.parameters,
-                    progress=told,
-                )
-            )
-        stack = resolve(descriptor, path, target, cloudformation=cloudformation)
+        stack = exits.enter_context(resolved(path, descriptor, options=options, target=target, say=say))
         recorder = Recorder()
         ports = Ports(stack, recorder)
         exits.callback(ports.close)
@@ -275,7 +209,7 @@ def verify(
 
 def _needed(clauses: Sequence[Clause], descriptor: Descriptor) -> tuple[Provocation, ...]:
     asked = [clause for clause in clauses if clause.id not in descriptor.waive]
-    return tuple(dict.fromkeys(provocation for clause in asked for provocation in clause.needs))
+    return tuple(dict.fromkeys(provocation for clause in asked for provocation in (*clause.needs, *clause.also)))
 
 
 __all__ = ["DEFAULT_FOLDER", "Options", "Verification", "choose", "opened", "silent", "verify"]

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from holdfast.campaign import Campaign
 from holdfast.checkers import Compare, idempotency, persistence, recovery
 from holdfast.clause import Holds, conclude
-from holdfast.errors import Inconclusive
 from holdfast.history import FaultWindow, History, Outcome
 from holdfast.provocations.model import Evidence
+from holdfast.provocations.requirements import Situation
 from holdfast.provocations.steady import STEADY
 from holdfast.provocations.windows import STORAGE_DENIED
 from holdfast.targets.base import Capability
@@ -31,45 +31,29 @@ def dead_lettered(evidence: Evidence, *roles: str) -> tuple[Finding, ...]:
     return recovery.dead_lettered(evidence.decided.role(*roles), letters=evidence.dead_letters)
 
 
-def original(campaign: Campaign) -> Compare:
+def original(of: Campaign | Situation) -> Compare:
     """What of a command the system must keep: the value or the exact body."""
-    return campaign.stack.descriptor.commands[campaign.pattern.command].original
+    return of.stack.descriptor.commands[of.pattern.command].original
 
 
-def shows(campaign: Campaign, effect: str) -> Compare | None:
+def shows(of: Campaign | Situation, effect: str) -> Compare | None:
     """What the effect port shows of the original: its body, its value, or nothing.
 
     A target that rewrites bodies on their way is asked for values only: its rewriting is no bug of the stack.
     """
-    sources = campaign.stack.descriptor.effects[effect].sources
-    wanted = original(campaign)
-    if not campaign.stack.target.supports(Capability.BODY_UNCHANGED).supported:
+    sources = of.stack.descriptor.effects[effect].sources
+    wanted = original(of)
+    if not of.stack.target.supports(Capability.BODY_UNCHANGED).supported:
         wanted = "value"
     if wanted == "body" and any(source.body is not None or source.kind.startswith("s3") for source in sources):
         return "body"
     return "value" if any(source.value is not None for source in sources) else None
 
 
-def need_unchanged_bodies(campaign: Campaign) -> None:
-    """Go on only where the target itself passes bodies on as they are.
-
-    Raises:
-        Inconclusive: it rewrites them.
-    """
-    support = campaign.stack.target.supports(Capability.BODY_UNCHANGED)
-    if not support.supported:
-        raise Inconclusive(f"the {campaign.stack.target.kind} target alters bodies itself: {support.reason}")
-
-
-def need_shown(campaign: Campaign, effect: str) -> Compare:
-    """What the effect port shows of the original.
-
-    Raises:
-        Inconclusive: it shows nothing to compare.
-    """
+def compared(campaign: Campaign, effect: str) -> Compare:
+    """What the effect port shows of the original, for clauses that require it to show something."""
     found = shows(campaign, effect)
-    if found is None:
-        raise Inconclusive(f"the effect {effect} shows neither value nor body, so nothing can be compared")
+    assert found is not None
     return found
 
 

@@ -9,15 +9,15 @@ from holdfast.clause import Holds, clause, conclude
 from holdfast.provocations.deliveries import FAILED_DELIVERIES
 from holdfast.provocations.steady import AFTERMATH, STEADY
 from holdfast.provocations.windows import COMPUTE_DEAD
-from holdfast.targets.base import Capability
 from holdfast.verdict import Family
 from holdfast_suites.judging import vacuous
+from holdfast_suites.requirements import LIMIT_DEPLOYED, function_named
 
 LATENCY_RATIO = 3.0
 """How many times the median acknowledgement latency of before still counts as the same."""
 
 
-@clause("XX-1", Family.RECOVERY, needs=[STEADY, COMPUTE_DEAD, FAILED_DELIVERIES, AFTERMATH])
+@clause("XX-1", Family.RECOVERY, needs=[STEADY, COMPUTE_DEAD, AFTERMATH], also=[FAILED_DELIVERIES])
 def test_xx_1(campaign: Campaign) -> Holds:
     """After every fault is healed, the stack returns to its steady state within its bound."""
     before, dead, after = (campaign.evidence(one) for one in (STEADY, COMPUTE_DEAD, AFTERMATH))
@@ -44,26 +44,17 @@ def test_xx_1(campaign: Campaign) -> Holds:
     )
 
 
-@clause("XX-2", Family.STATIC)
+@clause("XX-2", Family.STATIC, requires=[function_named], leaves_open=[LIMIT_DEPLOYED])
 def test_xx_2(campaign: Campaign) -> Holds:
     """Functions have timeouts, failure destinations on asynchronous paths, and a bound where a limit is declared."""
     configuration = campaign.configuration
     limit = campaign.bounds.worker_concurrency
-    limits = campaign.stack.target.supports(Capability.TEMPLATE_LIMITS)
     findings = functions_bounded(
         configuration,
         workers=campaign.pattern.workers,
-        worker_concurrency=limit if limits.supported else None,
+        worker_concurrency=None if LIMIT_DEPLOYED(campaign.situation) else limit,
     )
     return conclude(
         findings,
         holds=f"the configuration of {len(configuration.functions)} functions says so",
-        undecided=(
-            *(
-                ()
-                if configuration.functions
-                else ("the descriptor names no function whose configuration could be read",)
-            ),
-            *(() if limit is None or limits.supported else (f"the declared limit: {limits.reason}",)),
-        ),
     )

@@ -18,15 +18,16 @@ from holdfast.provocations.duplicates import (
     DUPLICATE_SUBMISSION,
 )
 from holdfast.provocations.malformed import MALFORMED
+from holdfast.provocations.requirements import original_seen
 from holdfast.provocations.steady import READ_AFTER_ACK, STEADY
 from holdfast.provocations.windows import COMPUTE_DEAD, FULL_BATCH, STORAGE_DENIED
 from holdfast.verdict import Family
 from holdfast_suites.judging import (
     acknowledged,
+    compared,
     conclude_on,
     dead_lettered,
     exactly_once,
-    need_shown,
     none_lost,
     notes,
     original,
@@ -34,9 +35,15 @@ from holdfast_suites.judging import (
     told_when_storage_refuses,
     vacuous,
 )
+from holdfast_suites.requirements import (
+    effect_shown,
+    queue_polled,
+    status_named,
+    stored_object_named,
+    strong_reads_promised,
+)
 
-EVERYTHING_ASKED_FOR = (
-    STEADY,
+ASKED_FOR_TOO = (
     POISON,
     FAILED_DELIVERIES,
     DEAD_LETTERED,
@@ -44,7 +51,7 @@ EVERYTHING_ASKED_FOR = (
     DUPLICATE_DELIVERY,
     COMPUTE_DEAD,
 )
-"""The provocations after which ES-12 asks for the status."""
+"""The provocations after which ES-12 asks for the status, beside the undisturbed commands."""
 
 
 @clause("ES-1", Family.PERSISTENCE, needs=[COMPUTE_DEAD])
@@ -56,7 +63,7 @@ def test_es_1(campaign: Campaign) -> Holds:
     )
 
 
-@clause("ES-2", Family.RECOVERY, needs=[FAILED_DELIVERIES])
+@clause("ES-2", Family.RECOVERY, needs=[FAILED_DELIVERIES], requires=[original_seen])
 def test_es_2(campaign: Campaign) -> Holds:
     """While processing fails, the original request stays stored and unmodified."""
     evidence = campaign.evidence(FAILED_DELIVERIES)
@@ -123,12 +130,12 @@ def test_es_6(campaign: Campaign) -> Holds:
     return exactly_once(campaign, campaign.evidence(CONCURRENT_SUBMISSION), campaign.evidence(CONCURRENT_DELIVERY))
 
 
-@clause("ES-7", Family.IDEMPOTENCY, needs=[CONFLICTING_SUBMISSION])
+@clause("ES-7", Family.IDEMPOTENCY, needs=[CONFLICTING_SUBMISSION], requires=[effect_shown])
 def test_es_7(campaign: Campaign) -> Holds:
     """The same key with a different payload is refused, or the first payload stands; never a mixture."""
     evidence = campaign.evidence(CONFLICTING_SUBMISSION)
     effect = campaign.pattern.effect
-    compare = need_shown(campaign, effect)
+    compare = compared(campaign, effect)
     idempotent = campaign.stack.descriptor.commands[campaign.pattern.command].idempotency
     conflict = idempotent.conflict if idempotent is not None else "either"
     in_turn, at_once = evidence.history.role("first", "conflicting"), evidence.history.role("conflicting at once")
@@ -183,17 +190,17 @@ def test_es_9(campaign: Campaign) -> Holds:
     )
 
 
-@clause("ES-10", Family.EVENTUAL, needs=[READ_AFTER_ACK])
+@clause("ES-10", Family.EVENTUAL, needs=[READ_AFTER_ACK], requires=[strong_reads_promised])
 def test_es_10(campaign: Campaign) -> Holds:
     """Where the descriptor promises strong reads, a read that starts after the ack returns the write."""
-    if not campaign.pattern.strong_reads or campaign.pattern.read is None:
-        raise Inconclusive("the descriptor promises no strong reads (strong_reads, read); waive ES-10 with the reason")
+    port = campaign.pattern.read
+    assert port is not None
     evidence = campaign.evidence(READ_AFTER_ACK)
     return conclude_on(
-        reads.stale_reads(evidence.history, port=campaign.pattern.read),
+        reads.stale_reads(evidence.history, port=port),
         evidence,
         bite=False,
-        undecided=reads.unread(evidence.history, port=campaign.pattern.read),
+        undecided=reads.unread(evidence.history, port=port),
         holds=f"{acknowledged(evidence.history)} reads right after the acknowledgement returned the write",
     )
 
@@ -204,15 +211,14 @@ def test_es_11(campaign: Campaign) -> Holds:
     return told_when_storage_refuses(campaign)
 
 
-@clause("ES-12", Family.EVENTUAL, needs=EVERYTHING_ASKED_FOR)
+@clause("ES-12", Family.EVENTUAL, needs=[STEADY], also=ASKED_FOR_TOO, requires=[status_named])
 def test_es_12(campaign: Campaign) -> Holds:
     """A status that can be asked for reaches a terminal state that agrees with the effect."""
     name = campaign.pattern.status
-    if name is None:
-        raise Inconclusive("the descriptor names no status port; waive ES-12 if there is no status to ask for")
+    assert name is not None
     found = campaign.stack.descriptor.statuses[name]
     gathered, missing = [], []
-    for provocation in EVERYTHING_ASKED_FOR:
+    for provocation in (STEADY, *ASKED_FOR_TOO):
         try:
             evidence = campaign.evidence(provocation)
             if provocation is DEAD_LETTERED and "redriven" not in evidence.figures:
@@ -240,13 +246,11 @@ def test_es_12(campaign: Campaign) -> Holds:
     )
 
 
-@clause("ES-13", Family.PERSISTENCE, needs=[FAILED_DELIVERIES])
+@clause("ES-13", Family.PERSISTENCE, needs=[FAILED_DELIVERIES], requires=[stored_object_named])
 def test_es_13(campaign: Campaign) -> Holds:
     """A file uploaded by presigned URL restarts its processing from the stored object after any step fails."""
     port = campaign.pattern.stored
-    sources = campaign.stack.descriptor.effects[port].sources if port is not None else []
-    if port is None or not any(source.kind == "s3-object" for source in sources):
-        raise Inconclusive("the descriptor names no stored object (stored); waive ES-13 where no file is uploaded")
+    assert port is not None
     evidence = campaign.evidence(FAILED_DELIVERIES)
     effect = campaign.pattern.effect
     return conclude_on(
@@ -261,7 +265,7 @@ def test_es_13(campaign: Campaign) -> Holds:
     )
 
 
-@clause("ES-14", Family.STATIC)
+@clause("ES-14", Family.STATIC, requires=[queue_polled])
 def test_es_14(campaign: Campaign) -> Holds:
     """Redrive policy, DLQ retention ≥ source, visibility ≥ 6 function timeouts, ReportBatchItemFailures for batches."""
     configuration = campaign.configuration
@@ -275,7 +279,6 @@ def test_es_14(campaign: Campaign) -> Holds:
     return conclude(
         findings,
         holds=f"{len(configuration.queues)} queues and their mappings to {', '.join(polled)} are set so",
-        undecided=() if polled else ("no worker is fed by a queue, so there is no such configuration; waive ES-14",),
     )
 
 

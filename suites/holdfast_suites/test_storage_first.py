@@ -9,7 +9,6 @@ from holdfast.checkers.concurrency import over_limit
 from holdfast.checkers.configuration import dead_lettered_in_time, outlives_outage
 from holdfast.checkers.payloads import accepted_over_limit
 from holdfast.clause import Holds, clause, conclude
-from holdfast.errors import Inconclusive
 from holdfast.provocations.crashes import CRASH_SWEEP
 from holdfast.provocations.deliveries import DEAD_LETTERED, DUPLICATE_DELIVERY, POISON
 from holdfast.provocations.duplicates import CONCURRENT_DELIVERY, DUPLICATE_SUBMISSION
@@ -20,16 +19,16 @@ from holdfast.provocations.windows import BURST, COMPUTE_DEAD, STORAGE_DENIED
 from holdfast.verdict import Family
 from holdfast_suites.judging import (
     acknowledged,
+    compared,
     conclude_on,
     dead_lettered,
     exactly_once,
-    need_shown,
-    need_unchanged_bodies,
     none_lost,
     notes,
     told_when_storage_refuses,
     vacuous,
 )
+from holdfast_suites.requirements import UNCHANGED_BODIES, effect_shown, hop_named, limit_declared, outbox_named
 
 REPLAYS = (DUPLICATE_SUBMISSION, DUPLICATE_DELIVERY, CONCURRENT_DELIVERY, DEAD_LETTERED)
 """What SF-5 counts as a replay: sent again, delivered again, delivered at once, redriven."""
@@ -74,12 +73,11 @@ def test_sf_3(campaign: Campaign) -> Holds:
     )
 
 
-@clause("SF-4", Family.PERSISTENCE, needs=[GENERATED_PAYLOADS])
+@clause("SF-4", Family.PERSISTENCE, needs=[GENERATED_PAYLOADS], requires=[UNCHANGED_BODIES, effect_shown])
 def test_sf_4(campaign: Campaign) -> Holds:
     """What is stored equals what was sent, byte for byte, for every payload the API admits."""
-    need_unchanged_bodies(campaign)
     effect = campaign.pattern.effect
-    compare = need_shown(campaign, effect)
+    compare = compared(campaign, effect)
     evidence = campaign.evidence(GENERATED_PAYLOADS)
     admitted = evidence.history
     stored = campaign.pattern.stored or f"store:{campaign.pattern.store}"
@@ -112,12 +110,12 @@ def test_sf_5(campaign: Campaign) -> Holds:
     return exactly_once(campaign, *(campaign.evidence(replay) for replay in REPLAYS))
 
 
-@clause("SF-6", Family.PERSISTENCE, needs=[CRASH_SWEEP])
+@clause("SF-6", Family.PERSISTENCE, needs=[CRASH_SWEEP], requires=[outbox_named])
 def test_sf_6(campaign: Campaign) -> Holds:
     """Outbox: business row and outgoing message exist both or neither, and the message is delivered at least once."""
     row, message = campaign.pattern.row, campaign.pattern.message
-    if row is None or message is None:
-        raise Inconclusive("the descriptor names no outbox (row, message); waive SF-6 where there is none")
+    assert row is not None
+    assert message is not None
     evidence = campaign.evidence(CRASH_SWEEP)
     return conclude_on(
         [
@@ -148,12 +146,11 @@ def test_sf_7(campaign: Campaign) -> Holds:
     )
 
 
-@clause("SF-8", Family.RECOVERY, needs=[BURST])
+@clause("SF-8", Family.RECOVERY, needs=[BURST], requires=[limit_declared])
 def test_sf_8(campaign: Campaign) -> Holds:
     """A burst is levelled: downstream concurrency stays within its limit, the backlog drains, nothing is lost."""
     limit = campaign.bounds.worker_concurrency
-    if limit is None:
-        raise Inconclusive("the descriptor declares no bounds.worker_concurrency; waive SF-8 where there is none")
+    assert limit is not None
     evidence = campaign.evidence(BURST)
     effect = campaign.pattern.effect
     seen = {name: value for name, value in evidence.figures.items() if name.startswith("concurrency_")}
@@ -171,20 +168,18 @@ def test_sf_8(campaign: Campaign) -> Holds:
     )
 
 
-@clause("SF-9", Family.STATIC)
+@clause("SF-9", Family.STATIC, requires=[hop_named])
 def test_sf_9(campaign: Campaign) -> Holds:
     """Stored requests outlive the declared longest outage: retention, event age, archive, DLQ on every hop."""
     configuration = campaign.configuration
     outage = campaign.bounds.longest_outage_seconds
-    hops = len(configuration.queues) + len(configuration.functions) + len(configuration.relays)
     return conclude(
         outlives_outage(configuration, outage),
-        undecided=() if hops else ("the descriptor names no queue, function, rule or topic that could be read",),
         holds=f"every hop keeps requests longer than {outage:g} s and has somewhere to put what fails",
     )
 
 
-@clause("SF-10", Family.RECOVERY, needs=[DEAD_LETTERED, POISON])
+@clause("SF-10", Family.RECOVERY, needs=[DEAD_LETTERED], also=[POISON])
 def test_sf_10(campaign: Campaign) -> Holds:
     """Every hop that can drop has a dead-letter target, and what is dropped arrives there."""
     too_late = dead_lettered_in_time(campaign.configuration)

@@ -35,18 +35,21 @@ from holdfast.stack.generate import Submission, draw
 from holdfast.stack.readers import Located, read
 from holdfast.stack.resolve import Stack
 from holdfast.stack.templates import placeholders
+from holdfast.targets.base import Capability
 
 _COMPONENT_KEYS = ("api", "queue", "topic", "bus", "function", "state_machine", "bucket", "table")
 _BY_ARN = frozenset({"topic", "rule", "state_machine"})
 _NO_ANSWER_CAUSE = "the name does not exist, nothing listens there, or the network is closed"
 
 
-def check(stack: Stack, context_for: Callable[[Submission, float], PortContext]) -> None:
+def check(stack: Stack, context_for: Callable[[Submission, float], PortContext], *, receiving: bool = True) -> None:
     """Use every port once without changing anything.
 
     Args:
         stack: the resolved stack.
         context_for: makes the context of one read for a submission, with a timeout in seconds.
+        receiving: whether messages may be received and released where the target cannot peek, which their receive
+            counts show; where not, such a queue is only looked up.
 
     Raises:
         PortError: a port is wrong, answers garbage, or shows effects of a key that was never used.
@@ -61,10 +64,15 @@ def check(stack: Stack, context_for: Callable[[Submission, float], PortContext])
     unused = unused_submission(stack)
     for name, command in descriptor.commands.items():
         _check_command(f"command {name}", command, context_for(unused, command.timeout_seconds))
+    look = receiving or stack.target.supports(Capability.QUEUE_PEEK).supported
     for name, effect in descriptor.effects.items():
+        if not look and any(isinstance(source, SqsMessagesSource) for source in effect.sources):
+            continue
         port = f"effect {name}"
         _refuse_counted(port, read_effect(effect, context_for(unused, CONNECT_TIMEOUT_SECONDS), port).count, unused.key)
     for name, status in descriptor.statuses.items():
+        if not look and isinstance(status.source, SqsMessagesSource):
+            continue
         port = f"status {name}"
         _, state = read_status(status, context_for(unused, CONNECT_TIMEOUT_SECONDS), port)
         if state in status.done:
@@ -74,7 +82,8 @@ def check(stack: Stack, context_for: Callable[[Submission, float], PortContext])
                 remedy="put {key} into its source, so that each key has a status of its own",
             )
     for name, letters in descriptor.dead_letters.items():
-        read_dead_letters(letters, stack, name)
+        if look or letters.queue is None:
+            read_dead_letters(letters, stack, name)
 
 
 def unused_submission(stack: Stack) -> Submission:

@@ -145,8 +145,11 @@ class Ports:
         port = self._named(self._stack.descriptor.dead_letters, name, "dead_letters")
         return redrive(port, self._stack, name, keys)
 
-    def check(self) -> None:
+    def check(self, *, receiving: bool = True) -> None:
         """Use every port once by reads alone; to be called before anything is injected.
+
+        Args:
+            receiving: whether messages may be received and released where the target cannot peek.
 
         Raises:
             PortError: a port cannot be used, or answers what it must not.
@@ -154,7 +157,7 @@ class Ports:
             TargetError: the target does not answer.
             DescriptorError: a placeholder stands for nothing.
         """
-        check(self._stack, self._context)
+        check(self._stack, self._context, receiving=receiving)
 
     def close(self) -> None:
         """Close idle connections."""

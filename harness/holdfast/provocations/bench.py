@@ -22,6 +22,7 @@ from holdfast.levers.signals import interrupts
 from holdfast.ports.dead_letters import DeadLetter
 from holdfast.ports.ports import Ports
 from holdfast.provocations.model import Evidence, FaultPoint
+from holdfast.provocations.requirements import Situation, interceptor_there, redeliveries_in_time
 from holdfast.stack.base import Json
 from holdfast.stack.commands import Command
 from holdfast.stack.configuration import Configuration
@@ -103,12 +104,14 @@ class Bench:
         redelivered_seconds = patience_seconds(self.configuration, self.pattern.workers, self.bounds)
         return self.bounds.effect_seconds + redelivered_seconds
 
+    @property
+    def situation(self) -> Situation:
+        """What requirements are asked about."""
+        return Situation(stack=self.stack, pattern=self.pattern, configuration=self.configuration)
+
     def redeliveries_come(self) -> bool:
-        """Whether redeliveries are worth waiting for; where they take too long, that is kept as undecided."""
-        reason = not_waited_for(self.configuration, self.pattern.workers, self.bounds)
-        if reason:
-            self.undecided(reason)
-        return not reason
+        """Whether redeliveries are worth waiting for."""
+        return not redeliveries_in_time(self.situation)
 
     @property
     def command(self) -> Command:
@@ -123,9 +126,7 @@ class Bench:
             Inconclusive: the target has none.
         """
         if self.stack.target.interceptor is None:
-            raise Inconclusive(
-                f"the {self.stack.target.kind} target has no interceptor, so no fault can be aimed at one command"
-            )
+            raise Inconclusive(interceptor_there(self.situation))
         return self.stack.target.interceptor
 
     def function_name(self, component: str) -> str:
@@ -275,24 +276,19 @@ class Bench:
 
     def await_dead_letters(self, keys: Sequence[str], deadline_seconds: float | None = None) -> set[str]:
         """Wait until every key is among the dead letters; returns the keys that are not by the deadline."""
-        port = self.need_dead_letters()
         wanted = set(keys)
 
         def look() -> set[str]:
-            self.keep_dead_letters(self.ports.dead_letters(port))
+            self.keep_dead_letters(self.ports.dead_letters(self.dead_letter_port))
             return wanted - set(self._dead_letters)
 
         deadline = self.patience_seconds if deadline_seconds is None else deadline_seconds
         return self.until(f"{len(wanted)} dead letters", look, lambda left: not left, deadline).value
 
-    def need_dead_letters(self) -> str:
-        """The dead-letter port of the pattern.
-
-        Raises:
-            Inconclusive: the descriptor names none.
-        """
-        if self.pattern.dead_letters is None:
-            raise Inconclusive("the descriptor names no dead_letters port for this pattern")
+    @property
+    def dead_letter_port(self) -> str:
+        """The dead-letter port of the pattern, for provocations that require one."""
+        assert self.pattern.dead_letters is not None
         return self.pattern.dead_letters
 
     # -- what is left behind -------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from holdfast.errors import Inconclusive
 from holdfast.provocations.bench import Bench, side_by_side
 from holdfast.provocations.duplicates import submit_until_acknowledged
-from holdfast.provocations.model import FaultPoint, Provocation
+from holdfast.provocations.model import Aimed, FaultPoint, Provocation
+from holdfast.provocations.requirements import Situation, functions_named
 from holdfast.targets.base import Rule, TracedCall, TracedInvocation
 
 WIDTH = 4
@@ -76,9 +77,7 @@ def calls_of_one_handling(
 
 
 def _crash_everywhere(bench: Bench) -> None:
-    components = [*bench.pattern.ingest, *bench.pattern.workers]
-    if not components:
-        raise Inconclusive("the descriptor names no functions (ingest, workers) for this pattern")
+    components = _functions(bench.situation)
     functions = {bench.function_name(component): component for component in components}
     names = {component: function for function, component in functions.items()}
     traced = _trace(bench, functions)
@@ -116,4 +115,22 @@ def _crash_everywhere(bench: Bench) -> None:
             bench.undecided(f"fault point not reached: {point} ({submission.key})")
 
 
-CRASH_SWEEP = Provocation(name="crash-sweep", provoke=_crash_everywhere)
+def _functions(situation: Situation) -> list[str]:
+    return [*situation.pattern.ingest, *situation.pattern.workers]
+
+
+def _boundaries(situation: Situation) -> int:
+    """The traced command, one for each boundary of an invocation, and those of clients that give up."""
+    return 1 + 2 * len(_functions(situation)) + 2 * len(situation.pattern.ingest)
+
+
+CRASH_SWEEP = Provocation(
+    name="crash-sweep",
+    provoke=_crash_everywhere,
+    requires=(functions_named,),
+    aims=(
+        Aimed(action="kill before and after", at=_functions),
+        Aimed(action="kill at each", at=_functions, point="call"),
+    ),
+    commands=_boundaries,
+)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 from holdfast.errors import Inconclusive
 from holdfast.history.model import Observation
 from holdfast.provocations.bench import Bench
-from holdfast.provocations.model import Provocation
+from holdfast.provocations.model import Aimed, Provocation, Uses
+from holdfast.provocations.requirements import (
+    REDELIVERY,
+    Situation,
+    dead_letters_named,
+    dead_letters_redrivable,
+    impossible_named,
+    original_seen,
+    redeliveries_in_time,
+    workers_named,
+)
 from holdfast.stack.deliveries import delivery_limit
 from holdfast.stack.generate import Submission
 from holdfast.targets.base import Rule
@@ -21,21 +30,22 @@ MOST_FAILURES = 2
 
 def store_port(bench: Bench) -> str:
     """Name under which observations of the stored original are recorded."""
-    if bench.pattern.stored is not None:
-        return bench.pattern.stored
-    if bench.pattern.store is None:
-        raise Inconclusive("the descriptor names neither the store nor a port that shows the stored original")
-    return f"store:{bench.pattern.store}"
+    return bench.pattern.stored or f"store:{bench.pattern.store}"
 
 
 def observe_store(bench: Bench, submission: Submission) -> Observation:
-    """Look for the stored original of a request, without taking it away; recorded."""
+    """Look for the stored original of a request, without taking it away; recorded.
+
+    Raises:
+        Inconclusive: it cannot be seen here.
+    """
+    unseen = original_seen(bench.situation)
+    if unseen:
+        raise Inconclusive(unseen)
     port = store_port(bench)
     if bench.pattern.stored is not None:
         return bench.ports.observe(port, submission, provocation=bench.name)
     resource = bench.stack.resource(bench.pattern.store or "")
-    if resource.type != "queue":
-        raise Inconclusive(f"name the port that shows the stored original (stored = ...): {port} is no queue")
     started = bench.recorder.now_seconds()
     bodies = [m.body for m in bench.stack.target.peek_messages(resource.url) if submission.key in m.body]
     observation = Observation(
@@ -51,19 +61,29 @@ def observe_store(bench: Bench, submission: Submission) -> Observation:
     return observation
 
 
-def _workers(bench: Bench) -> Sequence[str]:
-    if not bench.pattern.workers:
-        raise Inconclusive("the descriptor names no workers for this pattern")
-    return bench.pattern.workers
+def every_worker(situation: Situation) -> list[str]:
+    """The pattern's workers."""
+    return situation.pattern.workers
+
+
+def last_worker(situation: Situation) -> list[str]:
+    """The worker that makes the effect."""
+    return situation.pattern.workers[-1:]
+
+
+def _transient_failures(situation: Situation) -> str:
+    """Every worker must be given a request more than once."""
+    for worker in situation.pattern.workers:
+        if not transient_failures(delivery_limit(situation.configuration, worker)):
+            return f"{worker} gets each request once: the first failure is for good, none is transient"
+    return ""
 
 
 def _fail_first_deliveries(bench: Bench, _: object = None) -> None:
     faults: list[tuple[str, Rule]] = []
     submissions: list[Submission] = []
-    for worker in _workers(bench):
+    for worker in bench.pattern.workers:
         failures = transient_failures(delivery_limit(bench.configuration, worker))
-        if not failures:
-            raise Inconclusive(f"{worker} gets each request once: the first failure is for good, none is transient")
         for submission in bench.draw(COMMANDS_PER_WORKER):
             submissions.append(submission)
             rule = Rule(id="", action="fail", function=bench.function_name(worker), key=submission.key, times=failures)
@@ -96,7 +116,7 @@ def transient_failures(limit: int) -> int:
 
 
 def _redeliver_after_effect(bench: Bench) -> None:
-    worker = _workers(bench)[-1]
+    worker = bench.pattern.workers[-1]
     submissions = bench.draw(COMMANDS_PER_WORKER + 1)
     function = bench.function_name(worker)
     faults = [
@@ -106,7 +126,6 @@ def _redeliver_after_effect(bench: Bench) -> None:
     with bench.aimed(faults) as pull:
         bench.submit_all(submissions, role="redelivered")
         acknowledged = bench.acknowledged(submissions)
-        bench.redeliveries_come()
         once = bench.until(
             "second deliveries",
             lambda: [one.key for one in acknowledged if _handled(bench, function, one.key) < 2],
@@ -125,11 +144,8 @@ def _handled(bench: Bench, function: str, key: str) -> int:
 
 
 def _dead_letter_then_redrive(bench: Bench) -> None:
-    port = bench.need_dead_letters()
-    worker = _workers(bench)[-1]
+    worker = bench.pattern.workers[-1]
     limit = delivery_limit(bench.configuration, worker)
-    if not bench.redeliveries_come():
-        return
     submissions = bench.draw(COMMANDS_PER_WORKER)
     keys = [one.key for one in submissions]
     rules = [(worker, Rule(id="", action="fail", function=bench.function_name(worker), key=key)) for key in keys]
@@ -143,7 +159,7 @@ def _dead_letter_then_redrive(bench: Bench) -> None:
     if absent:
         bench.note(f"not among the dead letters within {bench.patience_seconds:g} s: {', '.join(sorted(absent))}")
         return
-    moved = bench.ports.redrive(port, keys)
+    moved = bench.ports.redrive(bench.dead_letter_port, keys)
     bench.figure("redriven", moved)
     if moved < len(acknowledged):
         bench.undecided(f"{moved} of {len(acknowledged)} dead letters were redriven")
@@ -153,26 +169,20 @@ def _dead_letter_then_redrive(bench: Bench) -> None:
 def impossible(bench: Bench, count: int) -> list[Submission]:
     """Requests that are accepted and can never succeed, as the descriptor says."""
     inputs = bench.stack.descriptor.impossible
-    if not inputs:
-        raise Inconclusive(
-            "the descriptor names no impossible input (a request that is accepted and can never succeed)"
-        )
     return [bench.draw(1, dict(inputs[at % len(inputs)].fields))[0] for at in range(count)]
 
 
 def _poison_among_healthy(bench: Bench) -> None:
-    bench.need_dead_letters()
     poison = impossible(bench, COMMANDS_PER_WORKER)
     healthy = bench.draw(HEALTHY_NEIGHBOURS)
     bench.submit_all(poison, role="poison")
     bench.submit_all(healthy)
     bench.await_effects(bench.acknowledged(healthy))
     acknowledged = bench.acknowledged(poison)
-    bench.redeliveries_come()
     if not acknowledged:
         bench.undecided("no impossible input was accepted, so nothing could be dead-lettered")
     absent = bench.await_dead_letters([one.key for one in acknowledged])
-    worker = _workers(bench)[-1]
+    worker = bench.pattern.workers[-1]
     limit = delivery_limit(bench.configuration, worker)
     if bench.stack.target.interceptor is None:
         bench.underway(absent)
@@ -180,7 +190,59 @@ def _poison_among_healthy(bench: Bench) -> None:
         bench.underway(key for key in absent if _handled(bench, bench.function_name(worker), key) < limit)
 
 
-FAILED_DELIVERIES = Provocation(name="failed-deliveries", provoke=_fail_first_deliveries)
-DUPLICATE_DELIVERY = Provocation(name="duplicate-delivery", provoke=_redeliver_after_effect)
-DEAD_LETTERED = Provocation(name="dead-lettered", provoke=_dead_letter_then_redrive)
-POISON = Provocation(name="poison", provoke=_poison_among_healthy)
+def _dead_letter_queues(situation: Situation) -> list[str]:
+    """The pattern's dead-letter queue and the queues that redrive to it."""
+    name = situation.pattern.dead_letters
+    queue = situation.stack.descriptor.dead_letters[name].queue if name is not None else None
+    if queue is None:
+        return []
+    arn = situation.stack.resource(queue).arn
+    return [arn, *(one.arn for one in situation.configuration.queues if one.dead_letter_arn == arn)]
+
+
+REDRIVING = Uses(
+    actions=(
+        "sqs:ListDeadLetterSourceQueues",
+        "sqs:StartMessageMoveTask",
+        "sqs:ListMessageMoveTasks",
+        "sqs:ReceiveMessage",
+        "sqs:ChangeMessageVisibility",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:SendMessage",
+    ),
+    on=_dead_letter_queues,
+)
+"""docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html"""
+
+FAILED_DELIVERIES = Provocation(
+    name="failed-deliveries",
+    provoke=_fail_first_deliveries,
+    requires=(workers_named, _transient_failures, *REDELIVERY),
+    leaves_open=(redeliveries_in_time,),
+    aims=(Aimed(action="fail", at=every_worker),),
+    commands=lambda situation: COMMANDS_PER_WORKER * len(situation.pattern.workers),
+)
+DUPLICATE_DELIVERY = Provocation(
+    name="duplicate-delivery",
+    provoke=_redeliver_after_effect,
+    requires=(workers_named, *REDELIVERY),
+    leaves_open=(redeliveries_in_time,),
+    aims=(Aimed(action="fail after its effect", at=last_worker),),
+    commands=lambda _: COMMANDS_PER_WORKER + 1,
+)
+DEAD_LETTERED = Provocation(
+    name="dead-lettered",
+    provoke=_dead_letter_then_redrive,
+    requires=(dead_letters_named, dead_letters_redrivable, workers_named, redeliveries_in_time, *REDELIVERY),
+    aims=(Aimed(action="fail for good", at=last_worker),),
+    uses=(REDRIVING,),
+    commands=lambda _: COMMANDS_PER_WORKER,
+)
+POISON = Provocation(
+    name="poison",
+    provoke=_poison_among_healthy,
+    requires=(dead_letters_named, impossible_named, workers_named, *REDELIVERY),
+    leaves_open=(redeliveries_in_time,),
+    commands=lambda _: COMMANDS_PER_WORKER + HEALTHY_NEIGHBOURS,
+)

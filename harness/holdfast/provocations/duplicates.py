@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 
-from holdfast.errors import Inconclusive
 from holdfast.history.model import Operation, Outcome
 from holdfast.provocations.bench import Bench, side_by_side
-from holdfast.provocations.model import Provocation
+from holdfast.provocations.deliveries import last_worker
+from holdfast.provocations.model import Aimed, Provocation, Uses
+from holdfast.provocations.requirements import key_placed, workers_named
 from holdfast.provocations.spans import most_at_once
 from holdfast.stack.generate import Submission
 from holdfast.targets.base import Rule
@@ -22,13 +23,7 @@ DELAYED_CALLS = 3
 """So many calls of each copy are held; a handler with many calls must not run into its timeout."""
 
 
-def _need_idempotency(bench: Bench) -> None:
-    if bench.command.idempotency is None:
-        raise Inconclusive("the descriptor does not say where the idempotency key travels (idempotency = ...)")
-
-
 def _submit_twice(bench: Bench) -> None:
-    _need_idempotency(bench)
     back_to_back, after_effect, lost = bench.draw(KEYS), bench.draw(KEYS), bench.draw(KEYS)
     bench.submit_all([*back_to_back, *after_effect], role="first")
     bench.submit_all(back_to_back, role="duplicate")
@@ -41,7 +36,6 @@ def _submit_twice(bench: Bench) -> None:
 
 
 def _submit_at_once(bench: Bench) -> None:
-    _need_idempotency(bench)
     submissions = bench.draw(KEYS)
     for submission in submissions:
         bench.at_once([submission] * COPIES)
@@ -50,9 +44,7 @@ def _submit_at_once(bench: Bench) -> None:
 
 def _deliver_at_once(bench: Bench) -> None:
     """Catch the delivery before it is handled, then hand the same event to the worker several times at one moment."""
-    worker = bench.pattern.workers[-1] if bench.pattern.workers else None
-    if worker is None:
-        raise Inconclusive("the descriptor names no workers for this pattern")
+    worker = bench.pattern.workers[-1]
     function = bench.function_name(worker)
     submissions = bench.draw(KEYS)
     interceptor = bench.interceptor
@@ -116,7 +108,6 @@ def _handled_at_once(bench: Bench, function: str, key: str) -> int:
 
 
 def _conflicting(bench: Bench) -> None:
-    _need_idempotency(bench)
     one_after_another, at_once = bench.draw(KEYS), bench.draw(KEYS)
     bench.submit_all(one_after_another, role="first")
     acknowledged = bench.acknowledged(one_after_another)
@@ -139,7 +130,25 @@ def submit_until_acknowledged(bench: Bench, submission: Submission, role: str, t
     return operation
 
 
-DUPLICATE_SUBMISSION = Provocation(name="duplicate-submission", provoke=_submit_twice)
-CONCURRENT_SUBMISSION = Provocation(name="concurrent-submission", provoke=_submit_at_once)
-CONCURRENT_DELIVERY = Provocation(name="concurrent-delivery", provoke=_deliver_at_once)
-CONFLICTING_SUBMISSION = Provocation(name="conflicting-submission", provoke=_conflicting)
+DUPLICATE_SUBMISSION = Provocation(
+    name="duplicate-submission", provoke=_submit_twice, requires=(key_placed,), commands=lambda _: 6 * KEYS
+)
+CONCURRENT_SUBMISSION = Provocation(
+    name="concurrent-submission", provoke=_submit_at_once, requires=(key_placed,), commands=lambda _: KEYS * COPIES
+)
+CONCURRENT_DELIVERY = Provocation(
+    name="concurrent-delivery",
+    provoke=_deliver_at_once,
+    requires=(workers_named,),
+    aims=(Aimed(action="fail once", at=last_worker), Aimed(action="delay", at=last_worker, point="call")),
+    uses=(
+        Uses(
+            actions=("lambda:InvokeFunction",),
+            on=lambda situation: [situation.stack.resource(worker).arn for worker in last_worker(situation)],
+        ),
+    ),
+    commands=lambda _: KEYS,
+)
+CONFLICTING_SUBMISSION = Provocation(
+    name="conflicting-submission", provoke=_conflicting, requires=(key_placed,), commands=lambda _: 4 * KEYS
+)

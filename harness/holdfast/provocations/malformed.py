@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.errors import Inconclusive
 from holdfast.provocations.bench import Bench
 from holdfast.provocations.deliveries import impossible
 from holdfast.provocations.model import Provocation
+from holdfast.provocations.requirements import Situation
 from holdfast.stack.commands import AnyCall, Command, HttpCall, SnsCall, SqsCall
-from holdfast.stack.generate import VALUE, Submission
+from holdfast.stack.generate import VALUE
 
 HEALTHY = 6
 GARBAGE = {
@@ -49,15 +49,13 @@ def _with_body(call: AnyCall, body: str) -> AnyCall | None:
 def _malformed_among_healthy(bench: Bench) -> None:
     variants = malformed_variants(bench.command)
     refused = bench.stack.descriptor.refused
-    if not variants and not refused:
-        raise Inconclusive("the command has no body to malform and the descriptor names no refused input")
     healthy = bench.draw(HEALTHY)
     bench.submit_all(healthy[: HEALTHY // 2], role="undisturbed")
     for wrong, variant in variants.items():
         bench.submit(bench.draw(1)[0], f"malformed: {wrong}", variant=variant)
     for special in refused:
         bench.submit(bench.draw(1, dict(special.fields))[0], "refused")
-    for submission in _failing(bench):
+    for submission in impossible(bench, _failing(bench.situation)):
         bench.submit(submission, "failing")
     oversized = bench.draw(1, {VALUE: "x" * (bench.bounds.max_body_bytes + 1)})
     bench.submit(oversized[0], "oversized")
@@ -65,11 +63,25 @@ def _malformed_among_healthy(bench: Bench) -> None:
     bench.await_effects(bench.acknowledged(healthy))
 
 
-def _failing(bench: Bench) -> list[Submission]:
-    try:
-        return impossible(bench, 2)
-    except Inconclusive:
-        return []
+def _failing(situation: Situation) -> int:
+    """How many requests are sent that fail later; none where the descriptor names no such input."""
+    return 2 if situation.stack.descriptor.impossible else 0
 
 
-MALFORMED = Provocation(name="malformed", provoke=_malformed_among_healthy)
+def _something_wrong(situation: Situation) -> str:
+    """There must be a body to malform, or an input that is refused."""
+    command = situation.stack.descriptor.commands[situation.pattern.command]
+    if malformed_variants(command) or situation.stack.descriptor.refused:
+        return ""
+    return "the command has no body to malform and the descriptor names no refused input"
+
+
+def _commands(situation: Situation) -> int:
+    descriptor = situation.stack.descriptor
+    variants = malformed_variants(descriptor.commands[situation.pattern.command])
+    return HEALTHY + len(variants) + len(descriptor.refused) + _failing(situation) + 1
+
+
+MALFORMED = Provocation(
+    name="malformed", provoke=_malformed_among_healthy, requires=(_something_wrong,), commands=_commands
+)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.checkers.recovery import Sample
 from holdfast.history.model import DeadLetterSeen, FaultWindow, History
+from holdfast.provocations.requirements import Requirement, Situation
 from holdfast.stack.generate import Submission
 
 if TYPE_CHECKING:
@@ -34,6 +35,38 @@ class Moment(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Aimed:
+    """Faults that a provocation aims at single keys.
+
+    Attributes:
+        action: what happens, for the plan, e.g. ``fail``.
+        at: the functions it happens to, by their names in the descriptor.
+        point: whether it happens to invocations or to AWS calls.
+    """
+
+    action: str
+    at: Callable[[Situation], Sequence[str]]
+    point: Literal["invocation", "call"] = "invocation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uses:
+    """AWS calls that a provocation makes itself, beside its levers and the ports.
+
+    Attributes:
+        actions: IAM actions.
+        on: ARNs of the resources.
+    """
+
+    actions: tuple[str, ...]
+    on: Callable[[Situation], Sequence[str]]
+
+
+def _no_commands(_: Situation) -> int:
+    return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provocation:
     """One way to try a stack.
 
@@ -44,6 +77,11 @@ class Provocation:
         observe: waits for what must come of it, after the window is healed; side by side with all others.
         window: the fault on everything it needs, or None when its faults are aimed.
         moment: when it runs.
+        requires: what must be so for it to be run at all, beside what its window and its aimed faults need.
+        leaves_open: what must be so for it to see all there is to see; without it, nothing is decided but violations.
+        aims: its aimed faults.
+        uses: the AWS calls it makes itself.
+        commands: how many commands it sends when all goes well; repeats come on top.
     """
 
     name: str
@@ -51,6 +89,11 @@ class Provocation:
     observe: Callable[[Bench, Any], None] | None = None
     window: Window | None = None
     moment: Moment = Moment.MIDDLE
+    requires: tuple[Requirement, ...] = ()
+    leaves_open: tuple[Requirement, ...] = ()
+    aims: tuple[Aimed, ...] = ()
+    uses: tuple[Uses, ...] = ()
+    commands: Callable[[Situation], int] = _no_commands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from holdfast.errors import Inconclusive
 from holdfast.provocations.bench import Bench, side_by_side
-from holdfast.provocations.model import Provocation
+from holdfast.provocations.deliveries import every_worker
+from holdfast.provocations.model import Aimed, Provocation
+from holdfast.provocations.requirements import ORDER_KEPT, REDELIVERY, order_promised
 from holdfast.stack.generate import Submission
 from holdfast.targets.base import Rule
 
@@ -14,8 +15,7 @@ COMMANDS_PER_GROUP = 5
 
 def _groups_in_order(bench: Bench) -> None:
     ordering = bench.pattern.order
-    if ordering is None:
-        raise Inconclusive("the descriptor promises no order (order = { group = ... })")
+    assert ordering is not None
     groups = {
         f"{bench.prefix}-g{at}": bench.draw(COMMANDS_PER_GROUP, {ordering.group: f"{bench.prefix}-g{at}"})
         for at in range(GROUPS)
@@ -36,4 +36,10 @@ def _groups_in_order(bench: Bench) -> None:
         bench.await_effects(bench.acknowledged(bench.submissions()))
 
 
-ORDERED_GROUPS = Provocation(name="ordered-groups", provoke=_groups_in_order)
+ORDERED_GROUPS = Provocation(
+    name="ordered-groups",
+    provoke=_groups_in_order,
+    requires=(order_promised, ORDER_KEPT, *REDELIVERY),
+    aims=(Aimed(action="fail once", at=every_worker),),
+    commands=lambda _: GROUPS * COMMANDS_PER_GROUP,
+)

@@ -18,6 +18,7 @@ from holdfast.history.model import Observation, Operation, Outcome
 from holdfast.provocations.bench import Bench
 from holdfast.provocations.deliveries import observe_store
 from holdfast.provocations.model import Provocation
+from holdfast.provocations.requirements import Situation
 from holdfast.stack.base import Json
 from holdfast.stack.commands import HttpCall
 from holdfast.stack.generate import VALUE, Submission, strategies
@@ -73,8 +74,6 @@ def draw_payloads(bench: Bench) -> list[Payload]:
             drawn.setdefault(_identity(payload), payload)
 
     collect()
-    if not drawn:
-        raise Inconclusive("the command carries neither {value} nor a free field in its body, so no payload can vary")
     return list(drawn.values())
 
 
@@ -213,4 +212,16 @@ def shell_quoted(text: str) -> str:
     return f"$'{escaped}'"
 
 
-GENERATED_PAYLOADS = Provocation(name="generated-payloads", provoke=_generated)
+def _payload_varies(situation: Situation) -> str:
+    """The command must carry something that can be drawn at random."""
+    # Hypothesis, which this imports, is slow to import
+    from holdfast.stack.payloads import varying
+
+    if varying(situation.stack.descriptor.commands[situation.pattern.command]):
+        return ""
+    return "the command carries neither {value} nor a free field in its body, so no payload can vary"
+
+
+GENERATED_PAYLOADS = Provocation(
+    name="generated-payloads", provoke=_generated, requires=(_payload_varies,), commands=lambda _: PAYLOADS + 3
+)

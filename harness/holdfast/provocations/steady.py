@@ -64,6 +64,12 @@ def _settle(bench: Bench, submissions: list[Submission]) -> None:
     bench.await_effects(bench.acknowledged(submissions))
 
 
-STEADY = Provocation(name="steady", provoke=_submit_and_settle, moment=Moment.FIRST)
-READ_AFTER_ACK = Provocation(name="read-after-ack", provoke=_read_back, observe=_settle)
-AFTERMATH = Provocation(name="aftermath", provoke=_submit_and_settle, moment=Moment.LAST)
+STEADY = Provocation(
+    name="steady", provoke=_submit_and_settle, moment=Moment.FIRST, commands=lambda _: BASELINE_COMMANDS
+)
+READ_AFTER_ACK = Provocation(
+    name="read-after-ack", provoke=_read_back, observe=_settle, commands=lambda _: READ_BACK_COMMANDS
+)
+AFTERMATH = Provocation(
+    name="aftermath", provoke=_submit_and_settle, moment=Moment.LAST, commands=lambda _: BASELINE_COMMANDS
+)

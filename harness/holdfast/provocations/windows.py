@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from holdfast.errors import Inconclusive
 from holdfast.provocations.bench import Bench
 from holdfast.provocations.deliveries import impossible
 from holdfast.provocations.model import Provocation, Window
+from holdfast.provocations.requirements import REDELIVERY, Situation, impossible_named, interceptor_there
 from holdfast.provocations.spans import most_at_once
 from holdfast.stack.generate import Submission
 
@@ -53,10 +53,14 @@ def _await_batch(bench: Bench, sent: tuple[list[Submission], list[Submission]]) 
     bench.await_effects(bench.acknowledged(healthy))
     if bench.pattern.dead_letters is not None:
         bench.await_dead_letters([one.key for one in bench.acknowledged(poison)])
-    if bench.stack.target.interceptor is None:
-        bench.undecided("nobody saw which requests came in one batch: the target has no interceptor")
-    elif not _batched(bench, healthy, poison):
+    if not _batch_unseen(bench.situation) and not _batched(bench, healthy, poison):
         bench.undecided("the failing record never came in one batch with a healthy one")
+
+
+def _batch_unseen(situation: Situation) -> str:
+    """Somebody must see which requests come in one batch."""
+    missing = interceptor_there(situation)
+    return f"nobody sees which requests come in one batch: {missing}" if missing else ""
 
 
 def _batched(bench: Bench, healthy: list[Submission], poison: list[Submission]) -> bool:
@@ -85,15 +89,12 @@ def _await_drain(bench: Bench, sent: tuple[list[Submission], float]) -> None:
     left = bench.await_effects(bench.acknowledged(submissions), deadline_seconds=longest_seconds)
     if not left:
         bench.figure("drain_seconds", round(time.monotonic() - started, 3))
-    try:
-        interceptor = bench.interceptor
-    except Inconclusive as reason:
-        bench.undecided(f"the workers' concurrency: {reason}")
+    if _concurrency_unseen(bench.situation):
         return
     for worker in bench.pattern.workers:
         spans = [
             (one.started_seconds, one.ended_seconds)
-            for one in interceptor.invocations(bench.function_name(worker), key=f"{bench.prefix}-{bench.name}")
+            for one in bench.interceptor.invocations(bench.function_name(worker), key=f"{bench.prefix}-{bench.name}")
             if one.started_seconds >= healed_epoch_seconds and one.ended_seconds and not one.throttled
         ]
         if not spans:
@@ -101,11 +102,40 @@ def _await_drain(bench: Bench, sent: tuple[list[Submission], float]) -> None:
         bench.figure(f"concurrency_{worker}", most_at_once(spans))
 
 
+def _concurrency_unseen(situation: Situation) -> str:
+    """Somebody must see how many invocations run at once."""
+    missing = interceptor_there(situation)
+    return f"nobody sees how many workers run at once: {missing}" if missing else ""
+
+
 COMPUTE_DEAD = Provocation(
-    name="compute-dead", provoke=_submit_while_dead, observe=_await_acknowledged, window=Window.COMPUTE_DEAD
+    name="compute-dead",
+    provoke=_submit_while_dead,
+    observe=_await_acknowledged,
+    window=Window.COMPUTE_DEAD,
+    commands=lambda _: COMMANDS,
 )
-FULL_BATCH = Provocation(name="full-batch", provoke=_fill_batch, observe=_await_batch, window=Window.COMPUTE_DEAD)
-BURST = Provocation(name="burst", provoke=_burst, observe=_await_drain, window=Window.COMPUTE_DEAD)
+FULL_BATCH = Provocation(
+    name="full-batch",
+    provoke=_fill_batch,
+    observe=_await_batch,
+    window=Window.COMPUTE_DEAD,
+    requires=(impossible_named, *REDELIVERY),
+    leaves_open=(_batch_unseen,),
+    commands=lambda _: BATCH_NEIGHBOURS + 1,
+)
+BURST = Provocation(
+    name="burst",
+    provoke=_burst,
+    observe=_await_drain,
+    window=Window.COMPUTE_DEAD,
+    leaves_open=(_concurrency_unseen,),
+    commands=lambda situation: situation.stack.descriptor.bounds.burst,
+)
 STORAGE_DENIED = Provocation(
-    name="storage-denied", provoke=_submit_some, observe=_await_acknowledged, window=Window.STORAGE_DENIED
+    name="storage-denied",
+    provoke=_submit_some,
+    observe=_await_acknowledged,
+    window=Window.STORAGE_DENIED,
+    commands=lambda _: COMMANDS,
 )

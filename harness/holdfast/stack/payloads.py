@@ -50,6 +50,14 @@ _NO_MESSAGE = "".join(chr(code) for code in range(0x20) if chr(code) not in "\t\
 _MOST_EXACT_INTEGER = 2**53 - 1  # parsers that read doubles keep these
 
 
+def varying(command: Command) -> tuple[str, ...]:
+    """What of a command may be drawn at random: the unique value and the free fields that travel in bodies only."""
+    outside = frozenset().union(*(placeholders(_outside_body(call)) for call in command.calls))
+    inside = frozenset().union(*(placeholders(_body(call)) for call in command.calls))
+    free = [name for name, kind in command.fields.items() if isinstance(kind, TextField | JsonField)]
+    return tuple(name for name in (VALUE, *free) if name in inside - outside)
+
+
 def overrides(command: Command, *, most_characters: int) -> SearchStrategy[dict[str, Json]]:
     """Overrides for `holdfast.stack.generate.draw`: free text, JSON fields and the unique value, filled at random.
 
@@ -57,17 +65,14 @@ def overrides(command: Command, *, most_characters: int) -> SearchStrategy[dict[
         command: the command to submit.
         most_characters: the longest text, in characters.
     """
-    outside = frozenset().union(*(placeholders(_outside_body(call)) for call in command.calls))
-    inside = frozenset().union(*(placeholders(_body(call)) for call in command.calls))
     raw = frozenset().union(*(placeholders(_raw_message(call)) for call in command.calls))
     filled: dict[str, SearchStrategy[Json]] = {}
-    if VALUE in inside - outside:
-        filled[VALUE] = _text(1, most_characters, _NO_MESSAGE if VALUE in raw else "")
-    for name, kind in command.fields.items():
-        if name in outside or name not in inside:
-            continue
+    for name in varying(command):
+        kind = command.fields.get(name)
         excluded = _NO_MESSAGE if name in raw else ""
-        if isinstance(kind, TextField):
+        if name == VALUE:
+            filled[VALUE] = _text(1, most_characters, excluded)
+        elif isinstance(kind, TextField):
             longest = min(kind.max_length, max(most_characters, kind.min_length))
             filled[name] = (
                 st.text(kind.alphabet, min_size=kind.min_length, max_size=longest)

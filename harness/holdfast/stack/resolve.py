@@ -33,12 +33,14 @@ class Stack:
         path: its file; Python callables and templates are beside it.
         target: where the stack is deployed.
         resources: the components by name.
+        cloudformation: the CloudFormation stack in which they were found, where there is one.
     """
 
     descriptor: Descriptor
     path: Path
     target: Target
     resources: MappingOf[str, Resource]
+    cloudformation: str | None = None
 
     def resource(self, component: str) -> Resource:
         """A component by its name in the descriptor.
@@ -139,7 +141,7 @@ def resolve(descriptor: Descriptor, path: Path, target: Target, *, cloudformatio
             problems.append(problem)
     if problems:
         raise _all_of(descriptor.name, problems)
-    return Stack(descriptor, path, target, MappingProxyType(resources))
+    return Stack(descriptor, path, target, MappingProxyType(resources), stack_name)
 
 
 def _all_of(stack: str, problems: list[ResourceError]) -> ResourceError:

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from holdfast.errors import Inconclusive, TargetError
 from holdfast.targets import capabilities
 from holdfast.targets.base import Capability, Interceptor, PeekedMessage, Support
-from holdfast.targets.clients import Clients, Credentials, isolated_session
+from holdfast.targets.clients import Clients, Credentials, Hook, isolated_session
 
 _BY_KIND: Mapping[str, Mapping[Capability, Support]] = {
     "embedded": capabilities.EMBEDDED,
@@ -78,6 +78,10 @@ class AttachedTarget:
     def client(self, service: str) -> Any:
         """A boto3 client: bounded waits, no SDK retries."""
         return self._clients().get(service)
+
+    def clients(self, hook: Hook) -> Clients:
+        """Further clients that ask before every call."""
+        return self._clients().hooked(hook)
 
     def credentials(self) -> tuple[str, str, str | None]:
         """Access key, secret key and session token."""

@@ -9,7 +9,7 @@ from typing import Any
 from holdfast.errors import GuardRailError, Inconclusive, TargetError
 from holdfast.targets import capabilities
 from holdfast.targets.base import Capability, Interceptor, PeekedMessage, Pin, Support
-from holdfast.targets.clients import Clients
+from holdfast.targets.clients import Clients, Hook
 
 _OPT_IN = "add --allow-aws (or allow_aws=True) if you mean to break parts of this stack"
 
@@ -68,6 +68,10 @@ class AwsTarget:
     def client(self, service: str) -> Any:
         """A boto3 client of the pinned region; configured endpoint URLs are ignored."""
         return self._clients.get(service)
+
+    def clients(self, hook: Hook) -> Clients:
+        """Further clients that ask before every call."""
+        return self._clients.hooked(hook)
 
     def credentials(self) -> tuple[str, str, str | None]:
         """The session's keys as they are now: temporary ones change."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
+from holdfast.targets.clients import Clients, Hook
+
 TargetKind = Literal["embedded", "localstack", "aws"]
 
 
@@ -220,6 +222,9 @@ class Target(Protocol):
 
     def client(self, service: str) -> Any:
         """A boto3 client: connect and read timeouts set, SDK retries off; cached and thread-safe."""
+
+    def clients(self, hook: Hook) -> Clients:
+        """Further clients that ask before every call; the caller closes them."""
 
     def credentials(self) -> tuple[str, str, str | None]:
         """Access key, secret key and session token, for signing HTTP requests."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 CONNECT_SECONDS = 3
 READ_SECONDS = 30
 POOL_CONNECTIONS = 64
+
+Hook = Callable[[str, str, Mapping[str, Any]], None]
+"""Told service, operation and parameters of a call before it is made; raises to refuse it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +59,12 @@ class Clients:
     Attributes:
         session: the boto3 session that signs.
         endpoint_url: the endpoint of every service; None for AWS' own.
+        hook: asked before every call, presigned URLs included.
     """
 
     session: Any
     endpoint_url: str | None = None
+    hook: Hook | None = None
     _cache: dict[str, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -84,8 +90,14 @@ class Clients:
                     proxies={} if emulated else None,  # a proxy of the user's must not see loopback traffic
                 )
                 client = self.session.client(service, endpoint_url=self.endpoint_url, config=config)
+                if self.hook is not None:
+                    _ask_before(client, service, self.hook)
                 self._cache[service] = client
             return client
+
+    def hooked(self, hook: Hook) -> Clients:
+        """Clients of the same session and endpoint that ask before every call."""
+        return Clients(self.session, self.endpoint_url, hook, _lock=self._lock)
 
     def close(self) -> None:
         """Close every connection."""
@@ -93,3 +105,16 @@ class Clients:
             for client in self._cache.values():
                 client.close()
             self._cache.clear()
+
+
+def _ask_before(client: Any, service: str, hook: Hook) -> None:
+    """Register a hook on botocore's event before the parameters are put into a request.
+
+    It comes for presigned URLs too, and is the last at which the resource still has its name
+    (botocore.amazonaws.com/v1/documentation/api/latest/topics/events.html).
+    """
+
+    def ask(params: Mapping[str, Any], model: Any, **_: Any) -> None:
+        hook(service, model.name, params)
+
+    client.meta.events.register_last("before-parameter-build", ask)

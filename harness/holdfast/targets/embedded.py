@@ -26,7 +26,7 @@ import holdfast
 from holdfast.errors import TargetError
 from holdfast.targets import capabilities
 from holdfast.targets.base import Capability, Interceptor, PeekedMessage, Support
-from holdfast.targets.clients import Clients, Credentials, isolated_session
+from holdfast.targets.clients import Clients, Credentials, Hook, isolated_session
 from holdfast.targets.emulator.guard import clean
 from holdfast.targets.interceptor_client import InterceptorClient
 
@@ -107,6 +107,10 @@ class EmbeddedTarget:
     def client(self, service: str) -> Any:
         """A boto3 client of the account's root user."""
         return self._clients.get(service)
+
+    def clients(self, hook: Hook) -> Clients:
+        """Further clients that ask before every call."""
+        return self._clients.hooked(hook)
 
     def credentials(self) -> tuple[str, str, str | None]:
         """Access key, secret key and no session token."""

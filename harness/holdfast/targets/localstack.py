@@ -12,7 +12,7 @@ import urllib3
 from holdfast.errors import GuardRailError, TargetError
 from holdfast.targets import capabilities
 from holdfast.targets.base import Capability, Interceptor, PeekedMessage, Support
-from holdfast.targets.clients import Clients, Credentials, isolated_session
+from holdfast.targets.clients import Clients, Credentials, Hook, isolated_session
 
 ACCOUNT = "000000000000"
 DEFAULT_REGION = "us-east-1"
@@ -79,6 +79,10 @@ class LocalStackTarget:
     def client(self, service: str) -> Any:
         """A boto3 client at the endpoint."""
         return self._clients.get(service)
+
+    def clients(self, hook: Hook) -> Clients:
+        """Further clients that ask before every call."""
+        return self._clients.hooked(hook)
 
     def credentials(self) -> tuple[str, str, str | None]:
         """LocalStack's own credentials; those of AWS are never sent to it."""

@@ -1,0 +1,111 @@
+"""From a descriptor to a stack on a target: opened, deployed where that is asked for, resolved, guarded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from holdfast.campaign import Progress, new_prefix
+from holdfast.levers.signals import Interrupted
+from holdfast.stack.descriptor import Descriptor
+from holdfast.stack.guarded import guarded
+from holdfast.stack.resolve import Stack, resolve
+from holdfast.targets.base import Target, TargetKind
+from holdfast.targets.deployment import deploy
+from holdfast.targets.open import open_target
+
+DEFAULT_FOLDER = Path(".holdfast")
+"""Where journals, verdicts and logs are kept, under the current directory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a stack is verified.
+
+    Attributes:
+        target: kind of the target; None takes the descriptor's default.
+        deploy: whether to deploy the template first and remove it afterwards; None means only on the embedded target.
+        allow_aws: the explicit opt-in without which nothing runs on AWS.
+        cloudformation: the deployed CloudFormation stack to use instead of the descriptor's.
+        seed: of the generated values.
+        folder: where journals and verdicts are kept.
+        environ: for ``${ENV}`` in the descriptor and the usual variables of the target.
+    """
+
+    target: TargetKind | None = None
+    deploy: bool | None = None
+    allow_aws: bool = False
+    cloudformation: str | None = None
+    seed: int = 0
+    folder: Path = DEFAULT_FOLDER
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    def deploys(self, kind: str) -> bool:
+        """Whether the template is deployed first on a target of this kind."""
+        return kind == "embedded" if self.deploy is None else self.deploy
+
+    def journal_folder(self) -> Path:
+        """Where the undo records are."""
+        return self.folder / "journal"
+
+
+def silent(_: Progress) -> None:
+    """A listener that says nothing."""
+
+
+@contextmanager
+def resolved(
+    path: Path,
+    descriptor: Descriptor,
+    *,
+    options: Options,
+    target: Target | None = None,
+    say: Callable[[str], None],
+) -> Iterator[Stack]:
+    """A stack whose components are found, on a target that refuses calls which reach outside of them.
+
+    Args:
+        path: the descriptor's file.
+        descriptor: the descriptor.
+        options: how.
+        target: a target that somebody else started and ends; opened here when None.
+        say: told what goes on.
+
+    Raises:
+        HoldfastError: the target does not answer, the template cannot be deployed, or a resource is missing.
+    """
+
+    def told(line: str) -> None:
+        with suppress(Interrupted):  # removing what was deployed is a part of ending in order
+            say(line)
+
+    with ExitStack() as exits:
+        if target is None:
+            kind = options.target or descriptor.target.default
+            say(f"opening the {kind} target")
+            target = open_target(
+                kind,
+                localstack_endpoint=descriptor.target.localstack_endpoint,
+                pin=descriptor.target.aws,
+                allow_aws=options.allow_aws,
+            )
+            exits.callback(target.close)
+        cloudformation = options.cloudformation
+        if options.deploys(target.kind) and descriptor.deploy is not None and cloudformation is None:
+            cloudformation = f"{descriptor.name}-{new_prefix()}"
+            say("deploying")
+            exits.enter_context(
+                deploy(
+                    target,
+                    path.parent / descriptor.deploy.template,
+                    stack_name=cloudformation,
+                    parameters=descriptor.deploy.parameters,
+                    progress=told,
+                )
+            )
+        stack = guarded(resolve(descriptor, path, target, cloudformation=cloudformation))
+        exits.callback(stack.target.close)
+        yield stack

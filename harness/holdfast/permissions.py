@@ -1,0 +1,252 @@
+"""The IAM permissions that judging a stack takes: of its levers, its provocations, its ports, and of reading it.
+
+Actions and the resources they admit are those of the Service Authorization Reference
+(docs.aws.amazon.com/service-authorization/latest/reference).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.levers.base import Lever
+from holdfast.provocations.faults import levers_of, requirements_of
+from holdfast.provocations.model import Provocation
+from holdfast.provocations.requirements import Situation, unmet
+from holdfast.stack.commands import AnyCall, HttpCall
+from holdfast.stack.descriptor import Descriptor
+from holdfast.stack.effects import AnySource, DynamoQuerySource, HttpSource
+from holdfast.stack.resolve import Stack
+from holdfast.stack.resources import Arn, partition
+from holdfast.targets.deployment import artifacts_bucket_name
+
+_READING = {
+    "function": (
+        "lambda:GetFunctionConfiguration",
+        "lambda:GetFunctionConcurrency",
+        "lambda:GetFunctionEventInvokeConfig",
+        "lambda:GetFunctionUrlConfig",
+        "lambda:GetPolicy",
+    ),
+    "queue": ("sqs:GetQueueUrl", "sqs:GetQueueAttributes"),
+    "table": ("dynamodb:DescribeTable",),
+    "bucket": ("s3:ListBucket",),
+    "topic": ("sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic"),
+    "bus": ("events:DescribeEventBus",),
+    "rule": ("events:DescribeRule", "events:ListTargetsByRule"),
+    "archive": ("events:DescribeArchive",),
+    "api": ("apigateway:GET",),
+    "state_machine": ("states:DescribeStateMachine",),
+    "role": ("iam:GetRole",),
+    "process": (),
+}
+"""What reading a component and its configuration takes, by type."""
+
+_SENDING = {
+    "sqs": ("queue", "sqs:SendMessage"),
+    "sns": ("topic", "sns:Publish"),
+    "eventbridge": ("bus", "events:PutEvents"),
+    "lambda": ("function", "lambda:InvokeFunction"),
+    "execution": ("state_machine", "states:StartExecution"),
+    "s3": ("bucket", "s3:PutObject"),
+}
+"""The component and the action of a call, by its kind."""
+
+_WATCHING = {
+    "dynamodb-get": ("table", ("dynamodb:GetItem",)),
+    "dynamodb-query": ("table", ("dynamodb:Query",)),
+    "s3-object": ("bucket", ("s3:GetObject",)),
+    "s3-prefix": ("bucket", ("s3:GetObject",)),
+    "sqs-messages": ("queue", ("sqs:ReceiveMessage", "sqs:ChangeMessageVisibility")),
+}
+"""The component and the actions of a source, by its kind."""
+
+_SIGNED = {"execute-api": "execute-api:Invoke", "lambda": "lambda:InvokeFunctionUrl"}
+"""The action of a signed HTTP request, by the service it is signed for."""
+
+_UNSCOPED = frozenset({"lambda:ListEventSourceMappings", "sns:GetSubscriptionAttributes", "events:ListEventBuses"})
+"""Actions that admit no resource."""
+
+_OF_OBJECTS = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One action on one resource.
+
+    Attributes:
+        action: IAM action.
+        resource: ARN, or ``*`` where the action admits none.
+    """
+
+    action: str
+    resource: str
+
+
+def of_reading(situation: Situation) -> frozenset[Grant]:
+    """What resolving a stack, checking its ports and reading its configuration takes."""
+    return frozenset(_of_reading(situation))
+
+
+def of_ports(stack: Stack) -> frozenset[Grant]:
+    """What sending the commands, counting the effects and seeding take."""
+    return frozenset(_of_ports(stack))
+
+
+def of_provocation(provocation: Provocation, situation: Situation) -> frozenset[Grant]:
+    """What a provocation takes beside the ports: its levers, and the calls it makes itself.
+
+    Nothing where it cannot be run here.
+    """
+    if unmet(requirements_of(provocation), situation):
+        return frozenset()
+    levers = levers_of(provocation.window, situation, "plan") if provocation.window is not None else []
+    own = (Grant(action, arn) for use in provocation.uses for arn in use.on(situation) for action in use.actions)
+    return frozenset((*own, *(grant for lever in levers for grant in of_lever(lever, situation.stack))))
+
+
+def of_lever(lever: Lever, stack: Stack) -> Iterator[Grant]:
+    """What pulling a lever takes."""
+    resource = lever.resource
+    if not resource.startswith("arn:"):
+        # a mapping is known by its UUID alone
+        resource = _arn(stack, "lambda", f"event-source-mapping:{resource}")
+    found = Arn.parse(resource)
+    for action in lever.permissions:
+        service = action.partition(":")[0]
+        fitting = found is not None and found.service == service and action not in _UNSCOPED
+        yield Grant(action, resource if fitting else "*")
+
+
+def of_deployment(stack_name: str, stack: Stack) -> frozenset[Grant]:
+    """What deploying the template and removing it takes, beside the permissions for the resources in it."""
+    deployed = _arn(stack, "cloudformation", f"stack/{stack_name}/*")
+    bucket = f"arn:{partition(stack.target.region)}:s3:::{artifacts_bucket_name(stack.target, stack_name)}"
+    actions = (
+        "CreateStack CreateChangeSet DescribeChangeSet ExecuteChangeSet DescribeStacks DescribeStackEvents "
+        "ListStackResources DeleteStack"
+    )
+    return frozenset(
+        (
+            *(Grant(f"cloudformation:{action}", deployed) for action in actions.split()),
+            *(Grant(action, bucket) for action in ("s3:CreateBucket", "s3:ListBucketVersions", "s3:DeleteBucket")),
+            *(
+                Grant(action, f"{bucket}/*")
+                for action in ("s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:DeleteObjectVersion")
+            ),
+        )
+    )
+
+
+def policy(grants: Iterable[Grant]) -> dict[str, Any]:
+    """An IAM policy that allows exactly these: one statement for each set of resources."""
+    resources: dict[str, set[str]] = {}
+    for grant in grants:
+        resources.setdefault(grant.action, set()).add(grant.resource)
+    actions: dict[tuple[str, ...], list[str]] = {}
+    for action, arns in sorted(resources.items()):
+        actions.setdefault(("*",) if "*" in arns else tuple(sorted(arns)), []).append(action)
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": allowed, "Resource": list(arns)} for arns, allowed in actions.items()
+        ],
+    }
+
+
+def _of_reading(situation: Situation) -> Iterator[Grant]:
+    stack = situation.stack
+    for resource in stack.resources.values():
+        if not resource.arn:
+            continue
+        for action in _READING[resource.type]:
+            yield Grant(action, resource.arn)
+        if resource.type == "api":
+            yield Grant("apigateway:GET", f"{resource.arn}/stages*")
+        if resource.type == "function":
+            yield Grant("lambda:ListEventSourceMappings", "*")
+        if resource.type == "topic":
+            yield Grant("sns:GetSubscriptionAttributes", "*")
+    for queue in situation.configuration.queues:
+        for action in _READING["queue"]:
+            yield Grant(action, queue.arn)
+    name = stack.cloudformation
+    if name:
+        for action in ("DescribeStacks", "ListStackResources"):
+            yield Grant(f"cloudformation:{action}", _arn(stack, "cloudformation", f"stack/{name}/*"))
+
+
+def _of_ports(stack: Stack) -> Iterator[Grant]:
+    descriptor = stack.descriptor
+    for call in (call for command in descriptor.commands.values() for call in command.calls):
+        yield from _of_call(call, stack)
+    for source in _sources(descriptor):
+        yield from _of_source(source, stack)
+    for letters in descriptor.dead_letters.values():
+        if letters.queue is not None:
+            for action in _WATCHING["sqs-messages"][1]:
+                yield Grant(action, stack.resource(letters.queue).arn)
+        elif letters.bucket is not None:
+            yield Grant("s3:GetObject", f"{stack.resource(letters.bucket).arn}/*")
+    for item in descriptor.seed:
+        if item.table is not None:
+            yield Grant("dynamodb:PutItem", stack.resource(item.table).arn)
+        elif item.bucket is not None:
+            yield Grant("s3:PutObject", f"{stack.resource(item.bucket).arn}/*")
+
+
+def _sources(descriptor: Descriptor) -> Iterator[AnySource]:
+    for effect in descriptor.effects.values():
+        yield from effect.sources
+    for status in descriptor.statuses.values():
+        yield status.source
+
+
+def _of_call(call: AnyCall, stack: Stack) -> Iterator[Grant]:
+    if isinstance(call, HttpCall):
+        yield from _of_request(call, stack)
+        return
+    if call.kind not in _SENDING:
+        return
+    attribute, action = _SENDING[call.kind]
+    component = getattr(call, attribute)
+    if component is None:
+        yield Grant(action, _arn(stack, "events", "event-bus/default"))
+        return
+    yield Grant(action, _on(action, stack.resource(component).arn))
+
+
+def _of_source(source: AnySource, stack: Stack) -> Iterator[Grant]:
+    if isinstance(source, HttpSource):
+        yield from _of_request(source, stack)
+        return
+    if source.kind not in _WATCHING:
+        return
+    attribute, actions = _WATCHING[source.kind]
+    arn = stack.resource(getattr(source, attribute)).arn
+    for action in actions:
+        indexed = isinstance(source, DynamoQuerySource) and source.index is not None
+        yield Grant(action, f"{arn}/index/{source.index}" if indexed else _on(action, arn))  # type: ignore[union-attr]
+
+
+def _of_request(part: HttpCall | HttpSource, stack: Stack) -> Iterator[Grant]:
+    action = _SIGNED.get(part.sigv4 or "")
+    if action is None:
+        return
+    resource = stack.resource(part.api) if part.api is not None else None
+    if resource is None or not resource.arn:
+        yield Grant(action, "*")
+    elif resource.type == "api":
+        yield Grant(action, _arn(stack, "execute-api", f"{resource.name}/{resource.stage}/*"))
+    else:
+        yield Grant(action, resource.arn)
+
+
+def _on(action: str, arn: str) -> str:
+    return f"{arn}/*" if action in _OF_OBJECTS else arn
+
+
+def _arn(stack: Stack, service: str, resource: str) -> str:
+    target = stack.target
+    return f"arn:{partition(target.region)}:{service}:{target.region}:{target.account}:{resource}"

@@ -19,13 +19,16 @@ _NO_INTERCEPTOR = "no interceptor sits between the functions and this target"
 EMBEDDED: Mapping[Capability, Support] = {
     **dict.fromkeys(Capability, _PROVEN),
     Capability.ASYNC_RETRIES: Support(supported=True, reason="the waits between attempts are seconds, not minutes"),
-    Capability.CALL_FAULTS: Support(supported=True, reason="calls that the emulator makes itself pass no interceptor"),
-    Capability.RULE_DEAD_LETTERS: _missing("the emulator ignores RetryPolicy and DeadLetterConfig of a rule's target"),
+    Capability.RULE_DEAD_LETTERS: Support(supported=True, reason="the waits between attempts are seconds, not hours"),
+    Capability.SUBSCRIPTION_DEAD_LETTERS: Support(
+        supported=True, reason="a delivery is given up after fifteen attempts, in seconds"
+    ),
 }
 
 LOCALSTACK: Mapping[Capability, Support] = {
     Capability.INVOCATION_FAULTS: _missing(_NO_INTERCEPTOR),
     Capability.CALL_FAULTS: _missing(_NO_INTERCEPTOR),
+    Capability.SERVICE_CALL_FAULTS: _missing(_NO_INTERCEPTOR),
     Capability.FUNCTION_THROTTLE: _PROVEN,
     Capability.MAPPING_DISABLE: _PROVEN,
     Capability.STREAM_MAPPING_DISABLE: _missing("a mapping enabled again at LATEST skips what came meanwhile"),
@@ -38,7 +41,12 @@ LOCALSTACK: Mapping[Capability, Support] = {
     Capability.ASYNC_RETRIES: _PROVEN,
     Capability.STREAM_RETRIES: Support(supported=True, reason="BisectBatchOnFunctionError is ignored"),
     Capability.RULE_DEAD_LETTERS: _missing("the dead-letter queue of a rule's target stays empty"),
+    Capability.SUBSCRIPTION_DEAD_LETTERS: _PROVEN,
+    Capability.TASK_HEARTBEAT: _PROVEN,
+    Capability.EXECUTION_END: _PROVEN,
+    Capability.EXECUTION_REDRIVE: _missing("RedriveExecution is not implemented"),
     Capability.DIRECT_INTEGRATION: _PROVEN,
+    Capability.HTTP_API_INTEGRATION: _missing("the community edition has no HTTP APIs"),
     Capability.BODY_UNCHANGED: _missing("a REST API's integration rewrites JSON in $input.body"),
 }
 
@@ -46,5 +54,8 @@ AWS: Mapping[Capability, Support] = {
     **dict.fromkeys(Capability, _DOCUMENTED),
     Capability.INVOCATION_FAULTS: _missing(_NO_INTERCEPTOR, probed=False),
     Capability.CALL_FAULTS: _missing(_NO_INTERCEPTOR, probed=False),
+    Capability.SERVICE_CALL_FAULTS: _missing(
+        "calls between AWS' own services pass nothing that could break them for one key", probed=False
+    ),
     Capability.QUEUE_PEEK: _missing("SQS has no way to read a message without receiving it", probed=False),
 }

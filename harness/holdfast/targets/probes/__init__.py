@@ -11,7 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from holdfast.targets.base import Capability, Target
-from holdfast.targets.probes import asynchronous, functions, gateway, interception, queues, streams, templates
+from holdfast.targets.probes import (
+    asynchronous,
+    deliveries,
+    dispatch,
+    functions,
+    gateway,
+    http_apis,
+    interception,
+    machines,
+    queues,
+    streams,
+    templates,
+)
 from holdfast.targets.probes.bench import ProbeFailedError
 
 __all__ = ["PROBES", "Probe", "ProbeFailedError"]
@@ -62,6 +74,22 @@ PROBES: tuple[Probe, ...] = (
     Probe(asynchronous.retries, Capability.ASYNC_RETRIES),
     Probe(asynchronous.from_eventbridge, Capability.ASYNC_RETRIES),
     Probe(asynchronous.from_sns, Capability.ASYNC_RETRIES),
+    Probe(deliveries.rule_dead_letter, Capability.RULE_DEAD_LETTERS),
+    Probe(deliveries.subscription_dead_letter, Capability.SUBSCRIPTION_DEAD_LETTERS),
+    Probe(deliveries.topic_order),
+    Probe(machines.heartbeat, Capability.TASK_HEARTBEAT),
+    Probe(machines.activity_heartbeat, Capability.TASK_HEARTBEAT),
+    Probe(machines.callback_failed),
+    Probe(machines.throttled_function),
+    Probe(machines.timed_out, Capability.EXECUTION_END),
+    Probe(machines.stopped, Capability.EXECUTION_END),
+    Probe(machines.redriven, Capability.EXECUTION_REDRIVE),
+    Probe(machines.started_twice),
+    Probe(machines.history),
+    Probe(http_apis.to_queue, Capability.HTTP_API_INTEGRATION),
+    Probe(http_apis.to_queue_denied, Capability.IAM_ENFORCED),
+    Probe(http_apis.to_bus, Capability.HTTP_API_INTEGRATION),
+    Probe(http_apis.to_machine, Capability.HTTP_API_INTEGRATION),
     Probe(gateway.body_unchanged, Capability.BODY_UNCHANGED),
     Probe(gateway.refused_by_queue, Capability.DIRECT_INTEGRATION),
     Probe(gateway.too_large, Capability.DIRECT_INTEGRATION),
@@ -81,6 +109,15 @@ PROBES: tuple[Probe, ...] = (
     Probe(interception.refused_call, Capability.CALL_FAULTS),
     Probe(interception.nth_call, Capability.CALL_FAULTS),
     Probe(interception.other_client, Capability.CALL_FAULTS),
+    Probe(dispatch.rest_api_calls, Capability.SERVICE_CALL_FAULTS),
+    Probe(dispatch.http_api_calls, Capability.SERVICE_CALL_FAULTS),
+    Probe(dispatch.machine_to_function, Capability.SERVICE_CALL_FAULTS),
+    Probe(dispatch.machine_to_services, Capability.SERVICE_CALL_FAULTS),
+    Probe(dispatch.rule_to_targets, Capability.SERVICE_CALL_FAULTS),
+    Probe(dispatch.rule_gives_up, Capability.RULE_DEAD_LETTERS),
+    Probe(dispatch.topic_to_subscriptions, Capability.SERVICE_CALL_FAULTS),
+    Probe(dispatch.queue_mapping_calls, Capability.SERVICE_CALL_FAULTS),
+    Probe(dispatch.stream_mapping_calls, Capability.SERVICE_CALL_FAULTS),
     Probe(interception.invocation_faults, Capability.INVOCATION_FAULTS),
     Probe(interception.redelivered_after_effect, Capability.INVOCATION_FAULTS),
     Probe(interception.aimed_alone, Capability.INVOCATION_FAULTS),

@@ -30,22 +30,24 @@ NASTY = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Api:
+class RestApi:
     """A REST API whose POST /in is stored in a queue."""
 
+    id: str
     on: Bench
     url: str
     queue: Queue
     role: str
 
     def post(self, body: str | bytes, headers: Mapping[str, str] | None = None) -> urllib3.BaseHTTPResponse:
+        """Send a request."""
         content = body.encode() if isinstance(body, str) else body
         return _HTTP.request(
             "POST", self.url, body=content, headers={"content-type": "application/json", **(headers or {})}
         )
 
 
-def _api(on: Bench, template: str | None, parameters: Mapping[str, str] | None = None) -> _Api:
+def rest_api(on: Bench, template: str | None, parameters: Mapping[str, str] | None = None) -> RestApi:
     """A REST API with a direct integration, an answer 202 for 200 and 500 for everything else."""
     target = on.target
     api = target.client("apigateway")
@@ -79,13 +81,13 @@ def _api(on: Bench, template: str | None, parameters: Mapping[str, str] | None =
             **place, statusCode=status, selectionPattern=pattern, responseTemplates={"application/json": answer}
         )
     api.create_deployment(restApiId=api_id, stageName=_STAGE)
-    return _Api(on, f"{target.api_url(api_id, _STAGE)}/in", queue, role)
+    return RestApi(api_id, on, f"{target.api_url(api_id, _STAGE)}/in", queue, role)
 
 
 def body_unchanged(target: Target) -> None:
     """What a client sends is what the consumer reads, byte for byte."""
     with bench(target) as on:
-        api = _api(on, SEND_BODY)
+        api = rest_api(on, SEND_BODY)
         for body in NASTY:
             answer = api.post(body)
             check(answer.status == 202, f"{body[:40]!r} was answered {answer.status} {answer.data!r}")
@@ -96,7 +98,7 @@ def body_unchanged(target: Target) -> None:
 def refused_by_queue(target: Target) -> None:
     """What SQS refuses is refused by the API: forbidden characters, too much, an empty body."""
     with bench(target) as on:
-        api = _api(on, SEND_BODY)
+        api = rest_api(on, SEND_BODY)
         for body in ("a\x01b", "a\x00b", "\ufffe", "x" * 1_048_577, ""):
             answer = api.post(body)
             check(answer.status == 500, f"{body[:10]!r} was answered {answer.status}")
@@ -106,7 +108,7 @@ def refused_by_queue(target: Target) -> None:
 def too_large(target: Target) -> None:
     """A body over 10 MB is refused with 413."""
     with bench(target) as on:
-        api = _api(on, SEND_BODY)
+        api = rest_api(on, SEND_BODY)
         answer = api.post(b"x" * (10 * 1024 * 1024 + 1))
         check(answer.status == 413, f"the status is {answer.status}")
 
@@ -114,7 +116,7 @@ def too_large(target: Target) -> None:
 def request_id(target: Target) -> None:
     """``$context.requestId`` is one id in the stored message, the answer and the answer's header."""
     with bench(target) as on:
-        api = _api(on, "Action=SendMessage&MessageBody=$context.requestId%20$context.stage%20$context.httpMethod")
+        api = rest_api(on, "Action=SendMessage&MessageBody=$context.requestId%20$context.stage%20$context.httpMethod")
         answer = api.post("{}")
         told = answer.json()["request"]
         check(on.bodies(api.queue) == [f"{told} live POST"], f"stored {on.bodies(api.queue)}, answered {told}")
@@ -132,7 +134,7 @@ def template_functions(target: Target) -> None:
             "$util.urlEncode($util.escapeJavaScript($input.path('$.q')))|$util.urlEncode($util.base64Encode($input.body))|"
             "$input.params('X-Name')|$input.params('where')"
         )
-        api = _api(on, template)
+        api = rest_api(on, template)
         body = b'{"a": "x y", "q": "it\'s \\"so\\" \\u00e9/"}'
         answer = _HTTP.request(
             "POST",
@@ -158,7 +160,7 @@ def template_functions(target: Target) -> None:
 def request_parameters(target: Target) -> None:
     """An integration without a template takes its request from the request parameters."""
     with bench(target) as on:
-        api = _api(
+        api = rest_api(
             on,
             None,
             {
@@ -209,7 +211,7 @@ def imported(target: Target) -> None:
         api_id = resource["StackResourceDetail"]["PhysicalResourceId"]
         api = target.client("apigateway")
         api.create_deployment(restApiId=api_id, stageName=_STAGE)
-        told = _Api(on, f"{target.api_url(api_id, _STAGE)}/in", queue, role)
+        told = RestApi(on, f"{target.api_url(api_id, _STAGE)}/in", queue, role)
         stored = told.post("a & b")
         check((stored.status, stored.json()) == (202, {"stored": True}), f"answered {stored.status} {stored.data!r}")
         refused = told.post("a\x01b")
@@ -222,7 +224,7 @@ def imported(target: Target) -> None:
 def role_denied(target: Target) -> None:
     """A Deny on the integration's role, or in the queue's policy, refuses the request; without it, it is accepted."""
     with bench(target) as on:
-        api = _api(on, SEND_BODY)
+        api = rest_api(on, SEND_BODY)
         check(api.post("one").status == 202, "the allowed request was refused")
         iam, sqs = target.client("iam"), target.client("sqs")
         deny = {"Effect": "Deny", "Action": "sqs:SendMessage", "Resource": "*"}
@@ -248,7 +250,7 @@ def role_denied(target: Target) -> None:
 def denial_expires(target: Target) -> None:
     """A Deny with an end time ends by itself."""
     with bench(target) as on:
-        api = _api(on, SEND_BODY)
+        api = rest_api(on, SEND_BODY)
         end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
         deny = {
             "Effect": "Deny",

@@ -7,6 +7,8 @@
   ``contentHandling``).
 * ``path`` and ``action`` integrations of services with the Query or JSON protocol (SQS, SNS, DynamoDB, EventBridge,
   Step Functions).
+* The call is one of the API, under the interceptor's rules and in its record; what a rule refuses goes through the
+  integration responses as the service's own error, and an answer that is lost is a 504, as after any broken connection.
 * The request id in ``$context.requestId`` is the one in the answer's ``x-amzn-RequestId``.
 * A body over 10 MB is refused with 413: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html.
 * A body that is no JSON, in a template that asks for a part of it, is refused with 400.
@@ -40,6 +42,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from ministack.services import apigateway_v1, sts
 
+from holdfast.targets.emulator.dispatch import ApiRequest, CallFailedError, as_answer, call_of_api
 from holdfast.targets.emulator.known import require
 from holdfast.targets.emulator.patches.mapping_templates import (
     NotJsonError,
@@ -121,6 +124,11 @@ class _Call:
         for part in name.split("."):
             node = node.get(part, "") if isinstance(node, Mapping) else ""
         return str(node)
+
+    def request(self) -> ApiRequest:
+        """What the client asked, for the record."""
+        event = json.dumps({**self.parameters, "url": self.context["path"], "body": self.body}, ensure_ascii=False)
+        return ApiRequest(self.context["apiId"], self.context["requestId"], event)
 
     def rendered(self) -> str:
         """The request for the service: the template of the media type, or the body as it is."""
@@ -208,7 +216,7 @@ def _perform(call: _Call, account: str) -> tuple[int, str]:
             headers[name.lower()] = value
         elif place == "path":
             rest = rest.replace(f"{{{name}}}", urllib.parse.quote(value, safe=""))
-    model = _model(service)
+    model = service_model(service)
     path = "/"
     if model is not None and model.metadata.get("targetPrefix") and service != "sqs":
         headers["content-type"] = f"application/x-amz-json-{model.metadata['jsonVersion']}"
@@ -226,21 +234,57 @@ def _perform(call: _Call, account: str) -> tuple[int, str]:
         ).encode()
         headers["content-type"] = "application/x-www-form-urlencoded"
     method = str(call.integration.get("httpMethod") or "POST").upper()
-    answer = _send(method, path, headers, content, _Signing(region, service, call.integration.get("credentials") or ""))
-    text = answer.data.decode("utf-8", "replace")
-    return answer.status, _query_answer_as_json(text) if service == "sqs" else text
+    signing = Signing(region, service, call.integration.get("credentials") or "")
+    status, text = send(call.request(), Sent(method, path, headers, content), signing)
+    return status, _query_answer_as_json(text) if service == "sqs" else text
 
 
 @dataclass(frozen=True, slots=True)
-class _Signing:
+class Signing:
+    """Whose call it is, and to which service.
+
+    Attributes:
+        region: region of the service.
+        service: its signing name.
+        role: ARN of the role that makes it; empty for nobody's.
+    """
+
     region: str
     service: str
     role: str
 
 
-def _send(
-    method: str, path: str, headers: dict[str, str], content: bytes, signing: _Signing
-) -> urllib3.BaseHTTPResponse:
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A request for a service."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    content: bytes
+
+
+def send(request: ApiRequest, sent: Sent, signing: Signing) -> tuple[int, str]:
+    """Make an API's call to a service, with the faults that are aimed at it; its status and answer.
+
+    Raises:
+        urllib3.exceptions.HTTPError: no answer came.
+    """
+    operation = sent.headers.get("x-amz-target", "").rpartition(".")[2]
+    if not operation:
+        operation = urllib.parse.parse_qs(sent.content.decode("latin-1")).get("Action", [sent.method])[0]
+    try:
+        answer = call_of_api(request, signing.service, operation, lambda: _send(sent, signing))
+    except CallFailedError as failure:
+        if failure.lost:
+            raise urllib3.exceptions.ProtocolError(failure.message) from failure
+        told = as_answer(signing.service, failure.code, failure.message, sent.headers)
+        return told.status, told.body.decode()
+    return answer.status, answer.data.decode("utf-8", "replace")
+
+
+def _send(sent: Sent, signing: Signing) -> urllib3.BaseHTTPResponse:
+    method, path, headers, content = sent.method, sent.path, sent.headers, sent.content
     request = AWSRequest(
         method=method,
         url=f"http://127.0.0.1:{_POOL.port}{path}",
@@ -275,7 +319,8 @@ def _credentials(role: str) -> Credentials:
 
 
 @functools.cache
-def _model(service: str) -> Any:
+def service_model(service: str) -> Any:
+    """Botocore's model of a service, by its signing name; None when it knows none."""
     import botocore.session
     from botocore.exceptions import UnknownServiceError
 

@@ -211,7 +211,7 @@ def imported(target: Target) -> None:
         api_id = resource["StackResourceDetail"]["PhysicalResourceId"]
         api = target.client("apigateway")
         api.create_deployment(restApiId=api_id, stageName=_STAGE)
-        told = RestApi(on, f"{target.api_url(api_id, _STAGE)}/in", queue, role)
+        told = RestApi(api_id, on, f"{target.api_url(api_id, _STAGE)}/in", queue, role)
         stored = told.post("a & b")
         check((stored.status, stored.json()) == (202, {"stored": True}), f"answered {stored.status} {stored.data!r}")
         refused = told.post("a\x01b")

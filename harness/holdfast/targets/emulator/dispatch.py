@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from holdfast.targets.base import Rule
 from holdfast.targets.emulator.interception import RULES, TRACER
-from holdfast.targets.emulator.operations import ErrorAnswer, Request, error_answer
+from holdfast.targets.emulator.operations import ErrorAnswer, Request, error_answer, operation_of
 from holdfast.targets.emulator.tracing import Invocation
 
 T = TypeVar("T")
@@ -125,6 +125,20 @@ def call(caller: Invocation, service: str, operation: str, perform: Callable[[],
         return answer
     finally:
         TRACER.call(caller, service, operation, status)
+
+
+def operation_name(service: str, method: str, path: str, headers: Mapping[str, str], content: bytes) -> str:
+    """The operation that a request to a service is.
+
+    Args:
+        service: endpoint prefix of the service.
+        method: HTTP method.
+        path: the path, decoded, with its query.
+        headers: by lower-case name.
+        content: the body.
+    """
+    path, _, query = path.partition("?")
+    return operation_of(service, Request(method, path, query, headers, content))
 
 
 @dataclass(frozen=True, slots=True)

@@ -278,6 +278,26 @@ def topic_to_subscriptions(target: Target) -> None:
             _break(on, path, "drop", 2)
 
 
+def topic_gives_up(target: Target) -> None:
+    """A notification that is refused again and again goes to the subscription's dead-letter queue."""
+    with bench(target) as on:
+        queue, dead = on.queue(), on.queue()
+        for one in (queue, dead):
+            on.allow(one, "sns.amazonaws.com")
+        topic, key = on.topic(), on.name()
+        on.subscribe(topic, "sqs", queue.arn, RedrivePolicy=json.dumps({"deadLetterTargetArn": dead.arn}))
+        interceptor = target.interceptor
+        assert interceptor is not None
+        interceptor.add(Rule(id=key, action="throttle", point="call", function=topic.rpartition(":")[2], key=key))
+        try:
+            target.client("sns").publish(TopicArn=topic, Message=key)
+            found = wait_for(lambda: on.bodies(dead), "no dead letter came", seconds=_SECONDS)
+        finally:
+            interceptor.remove(key)
+        check(json.loads(found[0])["Message"] == key, f"the dead letter is {found}")
+        check(not on.bodies(queue), "a refused notification was delivered")
+
+
 def queue_mapping_calls(target: Target) -> None:
     """A queue's mapping: receive, invoke and delete are refused, doubled and lost; nothing is lost by it."""
     with bench(target) as on:

@@ -221,6 +221,45 @@ def imported(target: Target) -> None:
         check(on.bodies(queue) == ["a & b"], f"stored {on.bodies(queue)}")
 
 
+def to_bucket(target: Target) -> None:
+    """An API stores a body as an object of S3, byte for byte, under a key from the path, if its role may."""
+    with bench(target) as on:
+        s3 = target.client("s3")
+        bucket = on.name()
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": target.region})
+        on.later(s3.delete_bucket, Bucket=bucket)
+        on.later(s3.delete_object, Bucket=bucket, Key="a b")
+        role, role_arn = on.role(["s3:PutObject"])
+        api = target.client("apigateway")
+        api_id = api.create_rest_api(name=on.name())["id"]
+        on.later(api.delete_rest_api, restApiId=api_id)
+        root = api.get_resources(restApiId=api_id)["items"][0]["id"]
+        resource = api.create_resource(restApiId=api_id, parentId=root, pathPart="{item}")["id"]
+        place = {"restApiId": api_id, "resourceId": resource, "httpMethod": "PUT"}
+        api.put_method(**place, authorizationType="NONE", requestParameters={"method.request.path.item": True})
+        api.put_integration(
+            **place,
+            type="AWS",
+            integrationHttpMethod="PUT",
+            uri=f"arn:aws:apigateway:{target.region}:s3:path/{bucket}/{{key}}",
+            credentials=role_arn,
+            requestParameters={"integration.request.path.key": "method.request.path.item"},
+        )
+        for status, pattern in (("200", ""), ("403", "403")):
+            api.put_method_response(**place, statusCode=status)
+            api.put_integration_response(**place, statusCode=status, selectionPattern=pattern)
+        api.create_deployment(restApiId=api_id, stageName=_STAGE)
+        url = f"{target.api_url(api_id, _STAGE)}/a%20b"
+        body = NASTY[2]
+        answer = _HTTP.request("PUT", url, body=body.encode(), headers={"content-type": "text/plain"})
+        check(answer.status == 200, f"answered {answer.status} {answer.data!r}")
+        stored = s3.get_object(Bucket=bucket, Key="a b")["Body"].read().decode()
+        check(stored == body, f"stored {stored!r}")
+        target.client("iam").delete_role_policy(RoleName=role, PolicyName="probe")
+        answer = _HTTP.request("PUT", url, body=b"other", headers={"content-type": "text/plain"})
+        check(answer.status == 403, f"answered {answer.status} {answer.data!r}")
+
+
 def role_denied(target: Target) -> None:
     """A Deny on the integration's role, or in the queue's policy, refuses the request; without it, it is accepted."""
     with bench(target) as on:

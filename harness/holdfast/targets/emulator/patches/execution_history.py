@@ -14,7 +14,6 @@ from ministack.services import stepfunctions
 
 from holdfast.targets.emulator.known import require
 
-TIMEOUTS = frozenset({"States.Timeout", "States.HeartbeatTimeout"})
 _LOCK = threading.Lock()
 
 
@@ -41,7 +40,7 @@ def _named(kind: str, details: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     told = details.get(f"t{kind[1:]}EventDetails") or {}
     resource = str(told.get("resource", ""))
     what = kind.removeprefix("Task")
-    if what == "Failed" and told.get("error") in TIMEOUTS:
+    if what == "Failed" and told.get("error") == "States.Timeout":
         what = "TimedOut"
     subject = "Task"
     if ":lambda:" in resource and ":function:" in resource:

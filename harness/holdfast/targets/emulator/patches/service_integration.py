@@ -6,7 +6,8 @@
   https://docs.aws.amazon.com/apigateway/latest/api/API_Integration.html (``credentials``, ``requestParameters``,
   ``contentHandling``).
 * ``path`` and ``action`` integrations of services with the Query or JSON protocol (SQS, SNS, DynamoDB, EventBridge,
-  Step Functions).
+  Step Functions), and objects of S3:
+  https://docs.aws.amazon.com/apigateway/latest/developerguide/integrating-api-with-aws-services-s3.html.
 * The call is one of the API, under the interceptor's rules and in its record; what a rule refuses goes through the
   integration responses as the service's own error, and an answer that is lost is a 504, as after any broken connection.
 * The request id in ``$context.requestId`` is the one in the answer's ``x-amzn-RequestId``.
@@ -37,12 +38,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import urllib3
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from ministack.services import apigateway_v1, sts
 
-from holdfast.targets.emulator.dispatch import ApiRequest, CallFailedError, as_answer, call_of_api
+from holdfast.targets.emulator.dispatch import ApiRequest, CallFailedError, as_answer, call_of_api, operation_name
 from holdfast.targets.emulator.known import require
 from holdfast.targets.emulator.patches.mapping_templates import (
     NotJsonError,
@@ -124,6 +125,15 @@ class _Call:
         for part in name.split("."):
             node = node.get(part, "") if isinstance(node, Mapping) else ""
         return str(node)
+
+    @property
+    def method(self) -> str:
+        """The HTTP method of the service's request."""
+        return str(self.integration.get("httpMethod") or "POST").upper()
+
+    def signing(self, region: str, service: str) -> Signing:
+        """Whose call it is."""
+        return Signing(region, service, self.integration.get("credentials") or "")
 
     def request(self) -> ApiRequest:
         """What the client asked, for the record."""
@@ -218,6 +228,11 @@ def _perform(call: _Call, account: str) -> tuple[int, str]:
             rest = rest.replace(f"{{{name}}}", urllib.parse.quote(value, safe=""))
     model = service_model(service)
     path = "/"
+    if service == "s3":
+        path = f"/{rest.strip('/')}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
+        content = rendered.encode()
+        headers.setdefault("content-type", parameter(call.parameters, "content-type") or "application/json")
+        return send(call.request(), Sent(call.method, path, headers, content), call.signing(region, service))
     if model is not None and model.metadata.get("targetPrefix") and service != "sqs":
         headers["content-type"] = f"application/x-amz-json-{model.metadata['jsonVersion']}"
         headers["x-amz-target"] = f"{model.metadata['targetPrefix']}.{rest.strip('/')}"
@@ -233,9 +248,7 @@ def _perform(call: _Call, account: str) -> tuple[int, str]:
             part for part in (form, rendered if "Action=" in rendered or not form else "") if part
         ).encode()
         headers["content-type"] = "application/x-www-form-urlencoded"
-    method = str(call.integration.get("httpMethod") or "POST").upper()
-    signing = Signing(region, service, call.integration.get("credentials") or "")
-    status, text = send(call.request(), Sent(method, path, headers, content), signing)
+    status, text = send(call.request(), Sent(call.method, path, headers, content), call.signing(region, service))
     return status, _query_answer_as_json(text) if service == "sqs" else text
 
 
@@ -270,9 +283,8 @@ def send(request: ApiRequest, sent: Sent, signing: Signing) -> tuple[int, str]:
     Raises:
         urllib3.exceptions.HTTPError: no answer came.
     """
-    operation = sent.headers.get("x-amz-target", "").rpartition(".")[2]
-    if not operation:
-        operation = urllib.parse.parse_qs(sent.content.decode("latin-1")).get("Action", [sent.method])[0]
+    path = urllib.parse.unquote(sent.path)
+    operation = operation_name(signing.service, sent.method, path, sent.headers, sent.content)
     try:
         answer = call_of_api(request, signing.service, operation, lambda: _send(sent, signing))
     except CallFailedError as failure:
@@ -292,7 +304,8 @@ def _send(sent: Sent, signing: Signing) -> urllib3.BaseHTTPResponse:
         headers={**headers, "host": f"127.0.0.1:{_POOL.port}"},
     )
     if signing.role:
-        SigV4Auth(_credentials(signing.role), signing.service, signing.region).add_auth(request)
+        signer = S3SigV4Auth if signing.service == "s3" else SigV4Auth
+        signer(_credentials(signing.role), signing.service, signing.region).add_auth(request)
     return _POOL.request(
         method,
         path,

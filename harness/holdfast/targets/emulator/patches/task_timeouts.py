@@ -1,7 +1,7 @@
 """A task that waits for its worker ends in time: heartbeats, timeouts, and the failure of the call that it waits on.
 
 * ``HeartbeatSeconds`` of a task with a task token, and of an activity: without ``SendTaskHeartbeat`` for that long it
-  fails with ``States.HeartbeatTimeout``, which ``States.Timeout`` in a Retry or Catch names too:
+  fails with ``States.Timeout``, which ``States.HeartbeatTimeout`` in a Retry or Catch names too:
   https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html. Of an activity the time counts from
   when a worker has taken it: https://docs.aws.amazon.com/step-functions/latest/dg/state-task.html.
 * ``TimeoutSecondsPath`` and ``HeartbeatSecondsPath`` (same page).
@@ -25,13 +25,19 @@ from ministack.services import stepfunctions
 from holdfast.targets.emulator.known import require
 from holdfast.targets.emulator.patches.executions import EndedError, ended
 
-TIMEOUT = "States.Timeout"
-HEARTBEAT = "States.HeartbeatTimeout"
+_TIMEOUT = "States.Timeout"
+_HEARTBEAT = "States.HeartbeatTimeout"
 _LONGEST_SECONDS = 99_999_999.0  # the default TimeoutSeconds of a task
 _LOOK_SECONDS = 0.02
 _LONGEST_LOOK_SECONDS = 0.1
 _STATE: ContextVar[dict[str, Any]] = ContextVar("holdfast_task_state")
 Token = dict[str, Any]
+
+
+class _Silence(str):
+    """The name of a timeout for want of a heartbeat, which a Retry or Catch may call by its own name."""
+
+    __slots__ = ()
 
 
 def apply() -> None:
@@ -58,9 +64,7 @@ def apply() -> None:
             _STATE.reset(token)
 
     def error_matches(names: list[str], error: str) -> bool:
-        if error == HEARTBEAT and TIMEOUT in names:
-            return True
-        return bool(matches(names, error))
+        return bool(matches(names, error)) or (isinstance(error, _Silence) and _HEARTBEAT in names)
 
     def send_task_heartbeat(data: dict[str, Any]) -> Any:
         waiting = stepfunctions._task_tokens.get(data.get("taskToken"))
@@ -154,9 +158,11 @@ def _await(token: str, waiting: Token, state: dict[str, Any]) -> Any:
                 continue
             timed_out, silent = waiting["taken"] + timeout, waiting["beaten"] + silence
             if now >= timed_out:
-                raise stepfunctions._ExecutionError(TIMEOUT, f"Task timed out after {timeout:g} seconds")
+                raise stepfunctions._ExecutionError(_TIMEOUT, f"Task timed out after {timeout:g} seconds")
             if now >= silent:
-                raise stepfunctions._ExecutionError(HEARTBEAT, f"Task sent no heartbeat for {silence:g} seconds")
+                raise stepfunctions._ExecutionError(
+                    _Silence(_TIMEOUT), f"Task sent no heartbeat for {silence:g} seconds"
+                )
             waiting["event"].wait(min(timed_out - now, silent - now, _LONGEST_LOOK_SECONDS))
     finally:
         stepfunctions._task_tokens.pop(token, None)

@@ -50,6 +50,21 @@ LOCALSTACK: Mapping[Capability, Support] = {
     Capability.BODY_UNCHANGED: _missing("a REST API's integration rewrites JSON in $input.body"),
 }
 
+LOCALSTACK_DEVIATIONS: Mapping[str, str] = {
+    "asynchronous.retries": "the RequestID of a dead letter is not that of the attempts",
+    "functions.own_environment": "a function sees more than AWS gives it",
+    "gateway.failures_hidden": "the community edition has no HTTP APIs",
+    "gateway.http_api": "the community edition has no HTTP APIs",
+    "gateway.refused_by_queue": "an empty body is stored",
+    "gateway.template_functions": "$util.escapeJavaScript leaves slashes and non-ASCII characters as they are",
+    "gateway.too_large": "a body over 10 MB is answered 500",
+    "queues.batching_window": "a batching window is ignored",
+    "queues.redelivery": "a failed batch comes back seconds after its visibility timeout",
+    "queues.redrive": "a message that was moved back keeps its receive count",
+    "streams.bisected": "BisectBatchOnFunctionError is ignored",
+}
+"""What LocalStack does otherwise where it has the capability, or no clause names one; by the probe that shows it."""
+
 AWS: Mapping[Capability, Support] = {
     **dict.fromkeys(Capability, _DOCUMENTED),
     Capability.INVOCATION_FAULTS: _missing(_NO_INTERCEPTOR, probed=False),

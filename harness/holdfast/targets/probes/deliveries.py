@@ -12,21 +12,32 @@ _SNS = "sns.amazonaws.com"
 
 
 def rule_dead_letter(target: Target) -> None:
-    """An event whose target is gone, or may not be sent to, ends in the target's dead-letter queue, with the reason."""
+    """An event whose target is gone ends in the target's dead-letter queue as it was, with the reason."""
     with bench(target) as on:
-        gone, closed, dead = on.queue(), on.queue(), on.queue()
+        gone, dead = on.queue(), on.queue()
         on.allow(dead, _EVENTS)
         target.client("sqs").delete_queue(QueueUrl=gone.url)
-        for queue, code in ((gone, "NO_RESOURCE"), (closed, "NO_PERMISSIONS")):
-            source = on.name()
-            rule = on.rule(source, queue.arn, DeadLetterConfig={"Arn": dead.arn}, Input='{"changed": true}')
-            on.put_event(source, {"id": source})
-            message = _with(on, dead, source)
-            check(json.loads(message.body)["detail"] == {"id": source}, f"the dead letter is {message.body}")
-            check(message.attributes.get("ERROR_CODE") == code, f"the attributes are {message.attributes}")
-            check(message.attributes.get("TARGET_ARN") == queue.arn, f"the attributes are {message.attributes}")
-            check(message.attributes.get("RULE_ARN", "").endswith(rule), f"the attributes are {message.attributes}")
+        _rule_gives_up(on, gone, dead, "NO_RESOURCE")
+
+
+def rule_denied(target: Target) -> None:
+    """An event whose target's policy does not let the rule send ends in the target's dead-letter queue."""
+    with bench(target) as on:
+        closed, dead = on.queue(), on.queue()
+        on.allow(dead, _EVENTS)
+        _rule_gives_up(on, closed, dead, "NO_PERMISSIONS")
         check(not on.bodies(closed), "a queue whose policy allows nobody got the event")
+
+
+def _rule_gives_up(on: Bench, queue: Queue, dead: Queue, code: str) -> None:
+    source = on.name()
+    rule = on.rule(source, queue.arn, DeadLetterConfig={"Arn": dead.arn}, Input='{"changed": true}')
+    on.put_event(source, {"id": source})
+    message = _with(on, dead, source)
+    check(json.loads(message.body)["detail"] == {"id": source}, f"the dead letter is {message.body}")
+    check(message.attributes.get("ERROR_CODE") == code, f"the attributes are {message.attributes}")
+    check(message.attributes.get("TARGET_ARN") == queue.arn, f"the attributes are {message.attributes}")
+    check(message.attributes.get("RULE_ARN", "").endswith(rule), f"the attributes are {message.attributes}")
 
 
 def _with(on: Bench, queue: Queue, text: str) -> PeekedMessage:
@@ -39,27 +50,39 @@ def _with(on: Bench, queue: Queue, text: str) -> PeekedMessage:
 
 
 def subscription_dead_letter(target: Target) -> None:
-    """A notification whose endpoint is gone, or may not be sent to, ends in the subscription's dead-letter queue."""
+    """A notification whose endpoint is gone ends in the subscription's dead-letter queue as it would have come."""
     with bench(target) as on:
-        gone, closed, dead = on.queue(), on.queue(), on.queue()
-        on.allow(dead, _SNS)
-        topic = on.topic()
-        policy = json.dumps({"deadLetterTargetArn": dead.arn})
-        function = on.function()
-        for protocol, endpoint, raw in (
+        gone, raw, function = on.queue(), on.queue(), on.function()
+        endpoints = [
             ("sqs", gone.arn, "false"),
-            ("sqs", closed.arn, "true"),
+            ("sqs", raw.arn, "true"),
             ("lambda", on.function_arn(function), "false"),
-        ):
-            on.subscribe(topic, protocol, endpoint, RedrivePolicy=policy, RawMessageDelivery=raw)
-        target.client("sqs").delete_queue(QueueUrl=gone.url)
+        ]
+        topic = on.topic()
+        dead = [on.queue() for _ in endpoints]
+        for queue, (protocol, endpoint, is_raw) in zip(dead, endpoints, strict=True):
+            on.allow(queue, _SNS)
+            policy = json.dumps({"deadLetterTargetArn": queue.arn})
+            on.subscribe(topic, protocol, endpoint, RedrivePolicy=policy, RawMessageDelivery=is_raw)
+        for queue in (gone, raw):
+            target.client("sqs").delete_queue(QueueUrl=queue.url)
         target.client("lambda").delete_function(FunctionName=function)
         target.client("sns").publish(TopicArn=topic, Message="hello")
-        wait_for(lambda: len(on.bodies(dead)) == 3, "not all dead letters came")
-        raw_ones = [body for body in on.bodies(dead) if body == "hello"]
-        check(len(raw_ones) == 1, f"the dead letters are {on.bodies(dead)}")
-        told = [json.loads(body)["Message"] for body in on.bodies(dead) if body != "hello"]
-        check(told == ["hello"] * 2, f"the dead letters are {on.bodies(dead)}")
+        for queue, (_, endpoint, is_raw) in zip(dead, endpoints, strict=True):
+            body = _with(on, queue, "hello").body
+            told = body if is_raw == "true" else json.loads(body)["Message"]
+            check(told == "hello", f"the dead letter for {endpoint} is {body}")
+
+
+def subscription_denied(target: Target) -> None:
+    """A notification whose endpoint's policy does not let the topic send ends in the dead-letter queue."""
+    with bench(target) as on:
+        closed, dead, topic = on.queue(), on.queue(), on.topic()
+        on.allow(dead, _SNS)
+        on.subscribe(topic, "sqs", closed.arn, RedrivePolicy=json.dumps({"deadLetterTargetArn": dead.arn}))
+        target.client("sns").publish(TopicArn=topic, Message="hello")
+        _with(on, dead, "hello")
+        check(not on.bodies(closed), "a queue whose policy allows nobody got the notification")
 
 
 def topic_order(target: Target) -> None:

@@ -47,7 +47,9 @@ class RestApi:
         )
 
 
-def rest_api(on: Bench, template: str | None, parameters: Mapping[str, str] | None = None) -> RestApi:
+def rest_api(
+    on: Bench, template: str | None, parameters: Mapping[str, str] | None = None, *, passthrough: str = "NEVER"
+) -> RestApi:
     """A REST API with a direct integration, an answer 202 for 200 and 500 for everything else."""
     target = on.target
     api = target.client("apigateway")
@@ -65,7 +67,7 @@ def rest_api(on: Bench, template: str | None, parameters: Mapping[str, str] | No
         integrationHttpMethod="POST",
         uri=f"arn:aws:apigateway:{target.region}:sqs:path/{target.account}/{queue.name}",
         credentials=role_arn,
-        passthroughBehavior="NEVER",
+        passthroughBehavior=passthrough,
         requestParameters={
             "integration.request.header.Content-Type": "'application/x-www-form-urlencoded'",
             **(parameters or {}),
@@ -167,6 +169,7 @@ def request_parameters(target: Target) -> None:
                 "integration.request.querystring.Action": "'SendMessage'",
                 "integration.request.querystring.MessageBody": "method.request.body",
             },
+            passthrough="WHEN_NO_MATCH",
         )
         body = '{"text": "a & b + c % \\u00e9"}'
         answer = api.post(body)
@@ -221,43 +224,65 @@ def imported(target: Target) -> None:
         check(on.bodies(queue) == ["a & b"], f"stored {on.bodies(queue)}")
 
 
-def to_bucket(target: Target) -> None:
-    """An API stores a body as an object of S3, byte for byte, under a key from the path, if its role may."""
+def passthrough(target: Target) -> None:
+    """A media type that no template is for is refused with 415 where nothing may pass through."""
     with bench(target) as on:
-        s3 = target.client("s3")
-        bucket = on.name()
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": target.region})
-        on.later(s3.delete_bucket, Bucket=bucket)
-        on.later(s3.delete_object, Bucket=bucket, Key="a b")
-        role, role_arn = on.role(["s3:PutObject"])
-        api = target.client("apigateway")
-        api_id = api.create_rest_api(name=on.name())["id"]
-        on.later(api.delete_rest_api, restApiId=api_id)
-        root = api.get_resources(restApiId=api_id)["items"][0]["id"]
-        resource = api.create_resource(restApiId=api_id, parentId=root, pathPart="{item}")["id"]
-        place = {"restApiId": api_id, "resourceId": resource, "httpMethod": "PUT"}
-        api.put_method(**place, authorizationType="NONE", requestParameters={"method.request.path.item": True})
-        api.put_integration(
-            **place,
-            type="AWS",
-            integrationHttpMethod="PUT",
-            uri=f"arn:aws:apigateway:{target.region}:s3:path/{bucket}/{{key}}",
-            credentials=role_arn,
-            requestParameters={"integration.request.path.key": "method.request.path.item"},
-        )
-        for status, pattern in (("200", ""), ("403", "403")):
-            api.put_method_response(**place, statusCode=status)
-            api.put_integration_response(**place, statusCode=status, selectionPattern=pattern)
-        api.create_deployment(restApiId=api_id, stageName=_STAGE)
-        url = f"{target.api_url(api_id, _STAGE)}/a%20b"
+        for behavior, template in (("NEVER", None), ("NEVER", SEND_BODY), ("WHEN_NO_TEMPLATES", SEND_BODY)):
+            api = rest_api(on, template, passthrough=behavior)
+            answer = api.post("x", {"content-type": "text/plain"})
+            check(answer.status == 415, f"{behavior}: answered {answer.status} {answer.data!r}")
+            check(not on.bodies(api.queue), f"{behavior}: something was stored")
+
+
+def to_bucket(target: Target) -> None:
+    """An API stores a body as an object of S3, byte for byte, under a key from the path."""
+    with bench(target) as on:
+        url, bucket, _ = _bucket_api(on)
         body = NASTY[2]
         answer = _HTTP.request("PUT", url, body=body.encode(), headers={"content-type": "text/plain"})
         check(answer.status == 200, f"answered {answer.status} {answer.data!r}")
-        stored = s3.get_object(Bucket=bucket, Key="a b")["Body"].read().decode()
+        stored = target.client("s3").get_object(Bucket=bucket, Key="a b")["Body"].read().decode()
         check(stored == body, f"stored {stored!r}")
+
+
+def to_bucket_denied(target: Target) -> None:
+    """An API whose role may not put objects answers 403."""
+    with bench(target) as on:
+        url, _, role = _bucket_api(on)
         target.client("iam").delete_role_policy(RoleName=role, PolicyName="probe")
         answer = _HTTP.request("PUT", url, body=b"other", headers={"content-type": "text/plain"})
         check(answer.status == 403, f"answered {answer.status} {answer.data!r}")
+
+
+def _bucket_api(on: Bench) -> tuple[str, str, str]:
+    """A REST API that puts objects: where to put one, the bucket, and the role."""
+    target = on.target
+    s3, api = target.client("s3"), target.client("apigateway")
+    bucket = on.name()
+    place = {"CreateBucketConfiguration": {"LocationConstraint": target.region}}
+    s3.create_bucket(Bucket=bucket, **({} if target.region == "us-east-1" else place))
+    on.later(s3.delete_bucket, Bucket=bucket)
+    on.later(s3.delete_object, Bucket=bucket, Key="a b")
+    role, role_arn = on.role(["s3:PutObject"])
+    api_id = api.create_rest_api(name=on.name())["id"]
+    on.later(api.delete_rest_api, restApiId=api_id)
+    root = api.get_resources(restApiId=api_id)["items"][0]["id"]
+    resource = api.create_resource(restApiId=api_id, parentId=root, pathPart="{item}")["id"]
+    method = {"restApiId": api_id, "resourceId": resource, "httpMethod": "PUT"}
+    api.put_method(**method, authorizationType="NONE", requestParameters={"method.request.path.item": True})
+    api.put_integration(
+        **method,
+        type="AWS",
+        integrationHttpMethod="PUT",
+        uri=f"arn:aws:apigateway:{target.region}:s3:path/{bucket}/{{key}}",
+        credentials=role_arn,
+        requestParameters={"integration.request.path.key": "method.request.path.item"},
+    )
+    for status, pattern in (("200", ""), ("403", "403")):
+        api.put_method_response(**method, statusCode=status)
+        api.put_integration_response(**method, statusCode=status, selectionPattern=pattern)
+    api.create_deployment(restApiId=api_id, stageName=_STAGE)
+    return f"{target.api_url(api_id, _STAGE)}/a%20b", bucket, role
 
 
 def role_denied(target: Target) -> None:

@@ -12,6 +12,8 @@
   integration responses as the service's own error, and an answer that is lost is a 504, as after any broken connection.
 * The request id in ``$context.requestId`` is the one in the answer's ``x-amzn-RequestId``.
 * A body over 10 MB is refused with 413: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html.
+* A media type that no template is for is passed through or refused with 415, as the passthrough behaviour says:
+  https://docs.aws.amazon.com/apigateway/latest/developerguide/integration-passthrough-behaviors.html.
 * A body that is no JSON, in a template that asks for a part of it, is refused with 400.
 * Text that is no UTF-8 is replaced, as in API Gateway's text payloads, unless its media type is declared binary and
   converted to text: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings.html.
@@ -95,6 +97,10 @@ def apply() -> None:
     apigateway_v1._invoke_lambda_custom_v1 = custom
 
 
+class _UnmappedError(Exception):
+    """No template is for the media type, and the body may not pass through."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Call:
     """One request of a client on its way to a service."""
@@ -144,9 +150,13 @@ class _Call:
         """The request for the service: the template of the media type, or the body as it is."""
         told = parameter(self.parameters, "content-type") or "application/json"
         media = told.split(";", 1)[0].strip().lower()
-        for key, template in (self.integration.get("requestTemplates") or {}).items():
+        templates = self.integration.get("requestTemplates") or {}
+        for key, template in templates.items():
             if key.split(";", 1)[0].strip().lower() == media:
                 return render(template, self.body, self.parameters, self.context, self.stage)
+        behavior = str(self.integration.get("passthroughBehavior") or "WHEN_NO_MATCH").upper()
+        if behavior == "NEVER" or (behavior == "WHEN_NO_TEMPLATES" and templates):
+            raise _UnmappedError
         return self.body
 
 
@@ -201,6 +211,8 @@ async def invoke_service(  # noqa: PLR0917 - MiniStack's calling convention
     try:
         status, answer = await asyncio.to_thread(_perform, call, owner_account_id)
         return _respond(call, status, answer)
+    except _UnmappedError:
+        return apigateway_v1._gw_error("UNSUPPORTED_MEDIA_TYPE", "Unsupported Media Type")
     except NotJsonError as error:
         return apigateway_v1._gw_error("BAD_REQUEST_BODY", f"Could not parse request body into json: {error}")
     except UnknownDirectiveError as error:

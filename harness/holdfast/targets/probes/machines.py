@@ -283,3 +283,42 @@ def history(target: Target) -> None:
         found = failing.events(execution)
         check("LambdaFunctionFailed" in found, f"the history is {found}")
         check("TaskStateEntered" in found, f"the history is {found}")
+
+
+def missing_path(target: Target) -> None:
+    """A path that names nothing ends the execution with States.Runtime, caught by nothing; IsPresent may ask for it."""
+    with bench(target) as on:
+        prefix = "arn:aws:states:::"
+        calling = {
+            "Type": "Task",
+            "Resource": f"{prefix}aws-sdk:sqs:listQueues",
+            "Parameters": {"QueueNamePrefix.$": "$.name"},
+            "Catch": _caught("States.ALL"),
+        }
+        definition = states(("Call", calling))
+        definition["States"]["Caught"] = {"Type": "Pass", "Result": "caught", "End": True}
+        done = machine(on, definition).run({"other": None})
+        check((done["status"], done.get("error")) == ("FAILED", "States.Runtime"), f"it {_ending(done)}")
+        asking: dict[str, Any] = {
+            "StartAt": "Ask",
+            "States": {
+                "Ask": {
+                    "Type": "Choice",
+                    "Choices": [{"Variable": "$.name", "StringEquals": "x", "Next": "Yes"}],
+                    "Default": "No",
+                },
+                "Yes": {"Type": "Pass", "Result": "yes", "End": True},
+                "No": {"Type": "Pass", "Result": "no", "End": True},
+            },
+        }
+        done = machine(on, asking).run({})
+        check(done.get("error") == "States.Runtime", f"a choice on nothing {_ending(done)}")
+        asking["States"]["Ask"]["Choices"][0] = {"Variable": "$.name", "IsPresent": True, "Next": "Yes"}
+        present = machine(on, asking)
+        for given, expected in (({}, "no"), ({"name": None}, "yes")):
+            done = present.run(given)
+            check(done.get("output") == json.dumps(expected), f"IsPresent for {given} {_ending(done)}")
+
+
+def _ending(done: Mapping[str, Any]) -> str:
+    return f"{done['status']}: {done.get('error') or done.get('output')}"

@@ -58,6 +58,7 @@ LOCALSTACK_DEVIATIONS: Mapping[str, str] = {
     "gateway.refused_by_queue": "an empty body is stored",
     "gateway.template_functions": "$util.escapeJavaScript leaves slashes and non-ASCII characters as they are",
     "gateway.too_large": "a body over 10 MB is answered 500",
+    "machines.missing_path": "States.ALL catches States.Runtime",
     "queues.batching_window": "a batching window is ignored",
     "queues.redelivery": "a failed batch comes back seconds after its visibility timeout",
     "queues.redrive": "a message that was moved back keeps its receive count",

@@ -11,7 +11,7 @@ from holdfast.levers.journal import Journal, Pin
 from holdfast.levers.process_match import ProcessDescription
 
 if TYPE_CHECKING:
-    from holdfast.stack.resolve import Stack
+    from holdfast.stack.resolve import Resource, Stack
 
 
 def allow(lever: Lever, stack: Stack, journal: Journal) -> None:
@@ -81,8 +81,8 @@ def check_address(lever: str, resource: str, address: str) -> None:
 def _within(lever: Lever, stack: Stack) -> bool:
     """Whether a lever changes its component, or what derives from it.
 
-    That is its execution role, its mappings, its subscriptions, the stage of an API, an execution of a state machine (which one, the lever
-    decides by the run's prefix), and the one process that fits its description now.
+    That is its execution role, its mappings, its subscriptions, the stage of an API, an execution of a state machine
+    (which one, the lever decides by the run's prefix), and the one process that fits its description now.
     """
     try:
         resource = stack.resource(lever.component)
@@ -92,6 +92,10 @@ def _within(lever: Lever, stack: Stack) -> bool:
         ) from error
     if lever.resource in {resource.arn, resource.role} - {""}:
         return True
+    return _derived(lever, stack, resource)
+
+
+def _derived(lever: Lever, stack: Stack, resource: Resource) -> bool:
     match resource.type:
         case "function" if not lever.resource.startswith("arn:"):
             return any(mapping.uuid == lever.resource for mapping in stack.mappings(lever.component))

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from holdfast.targets.clients import Clients, Hook
 
 TargetKind = Literal["embedded", "localstack", "aws"]
+Action = Literal["fail", "throttle", "kill", "delay", "refuse", "drop", "cut", "fail-after", "duplicate"]
 
 
 class Pin(Protocol):
@@ -33,12 +34,12 @@ class Capability(StrEnum):
 
     INVOCATION_FAULTS = "a fault aimed at the invocations of one key"
     CALL_FAULTS = "a fault aimed at one AWS call of one key"
+    SERVICE_CALL_FAULTS = "a fault aimed at one call of one key that a service makes by itself"
     FUNCTION_THROTTLE = "reserved concurrency 0 stops a function"
     FUNCTION_CONFIGURATION = "a changed timeout, memory or environment reaches the next invocation"
     INVOKE_PERMISSIONS = "a function's resource policy decides who may invoke it"
     API_THROTTLE = "the limits of a REST API's stage refuse requests"
     HTTP_API_THROTTLE = "the limits of an HTTP API's stage refuse requests"
-    EXECUTION_REDRIVE = "an aborted execution can be redriven"
     TASK_ROLE_ENFORCED = "a state machine's role decides which functions its tasks may invoke"
     FAULT_INJECTION_SERVICE = "AWS Fault Injection Service acts on functions"
     MAPPING_DISABLE = "a disabled event source mapping of a queue keeps its place"
@@ -52,6 +53,10 @@ class Capability(StrEnum):
     ASYNC_RETRIES = "asynchronous invocations are retried and dead-lettered"
     STREAM_RETRIES = "stream mappings bound their retries and send failures on"
     RULE_DEAD_LETTERS = "a rule's target has retries and a dead-letter queue"
+    SUBSCRIPTION_DEAD_LETTERS = "a topic's subscription has retries and a dead-letter queue"
+    TASK_HEARTBEAT = "a task whose worker sends no heartbeat times out"
+    EXECUTION_END = "an execution that is stopped or timed out does no more"
+    EXECUTION_REDRIVE = "a failed execution goes on where it failed"
     DIRECT_INTEGRATION = "API Gateway stores without compute"
     QUEUE_ATTRIBUTES = "a queue's timeout, delay and redrive policy take effect when they are changed"
     QUEUE_POLICY = "a denial in a queue's policy takes effect"
@@ -61,6 +66,7 @@ class Capability(StrEnum):
     SUBSCRIPTION_FILTER = "a filter policy keeps messages from a subscription"
     RULE_DISABLE = "a disabled rule delivers nothing"
     ARCHIVE_REPLAY = "the events of an archive can be sent once more"
+    HTTP_API_INTEGRATION = "an HTTP API calls a service without compute"
     BODY_UNCHANGED = "a direct integration passes the body byte for byte"
 
 
@@ -86,7 +92,9 @@ class Rule:
     Attributes:
         id: unique; names the rule when hits are counted.
         action: ``fail`` (the invocation errs), ``throttle``, ``kill`` (SIGKILL the function's process), ``delay``,
-            ``refuse`` (the AWS call answers ``error`` and is not performed), ``drop`` (performed, the answer lost).
+            ``refuse`` (the AWS call answers ``error`` and is not performed), ``drop`` (performed, the answer lost),
+            ``cut`` (not performed, the connection cut), ``fail-after`` (performed, but it answers ``error``),
+            ``duplicate`` (performed twice, one after the other; the caller gets the first answer).
         point: ``invocation`` of a function, or one AWS ``call`` of a function while it handles the key.
         when: before or after the handler, or the call, has run.
         function: physical name of the function.
@@ -100,7 +108,7 @@ class Rule:
     """
 
     id: str
-    action: Literal["fail", "throttle", "kill", "delay", "refuse", "drop"]
+    action: Action
     point: Literal["invocation", "call"] = "invocation"
     when: Literal["before", "after"] = "before"
     function: str = ""

@@ -16,19 +16,15 @@ def _missing(reason: str, *, probed: bool = True) -> Support:
 
 _NO_PERMISSIONS = "the emulator invokes functions whatever their resource policy says"
 _NO_EXPERIMENTS = "the emulator has no AWS Fault Injection Service"
-_NO_REDRIVE = "the emulator has no RedriveExecution"
 _NO_INTERCEPTOR = "no interceptor sits between the functions and this target"
 
 EMBEDDED: Mapping[Capability, Support] = {
     **dict.fromkeys(Capability, _PROVEN),
     Capability.ASYNC_RETRIES: Support(supported=True, reason="the waits between attempts are seconds, not minutes"),
-    Capability.CALL_FAULTS: Support(supported=True, reason="calls that the emulator makes itself pass no interceptor"),
     Capability.INVOKE_PERMISSIONS: _missing(_NO_PERMISSIONS),
     Capability.HTTP_API_THROTTLE: _missing("the emulator keeps the limits of an HTTP API's stage and ignores them"),
-    Capability.EXECUTION_REDRIVE: _missing(_NO_REDRIVE),
     Capability.TASK_ROLE_ENFORCED: _missing("the emulator invokes a task's function whatever the role may do"),
     Capability.FAULT_INJECTION_SERVICE: _missing(_NO_EXPERIMENTS),
-    Capability.RULE_DEAD_LETTERS: _missing("the emulator ignores RetryPolicy and DeadLetterConfig of a rule's target"),
     Capability.QUEUE_POLICY: Support(
         supported=True, reason="events that a rule delivers to the queue pass all the same"
     ),
@@ -36,17 +32,21 @@ EMBEDDED: Mapping[Capability, Support] = {
     Capability.TABLE_POLICY: _missing("the emulator keeps a table's policy and does not apply it"),
     Capability.TABLE_THROTTLE: _missing("the emulator keeps a table's capacity and throttles nothing"),
     Capability.ARCHIVE_REPLAY: Support(supported=True, reason="every rule of the bus gets the events, named or not"),
+    Capability.RULE_DEAD_LETTERS: Support(supported=True, reason="the waits between attempts are seconds, not hours"),
+    Capability.SUBSCRIPTION_DEAD_LETTERS: Support(
+        supported=True, reason="a delivery is given up after fifteen attempts, in seconds"
+    ),
 }
 
 LOCALSTACK: Mapping[Capability, Support] = {
     Capability.INVOCATION_FAULTS: _missing(_NO_INTERCEPTOR),
     Capability.CALL_FAULTS: _missing(_NO_INTERCEPTOR),
+    Capability.SERVICE_CALL_FAULTS: _missing(_NO_INTERCEPTOR),
     Capability.FUNCTION_THROTTLE: _PROVEN,
     Capability.FUNCTION_CONFIGURATION: _DOCUMENTED,
     Capability.INVOKE_PERMISSIONS: _missing(_NO_PERMISSIONS),
     Capability.API_THROTTLE: _missing("the community edition does not throttle stages"),
     Capability.HTTP_API_THROTTLE: _missing("the community edition has no HTTP APIs"),
-    Capability.EXECUTION_REDRIVE: _missing(_NO_REDRIVE),
     Capability.TASK_ROLE_ENFORCED: _missing("the community edition does not enforce IAM"),
     Capability.FAULT_INJECTION_SERVICE: _missing("it is in the paid edition"),
     Capability.MAPPING_DISABLE: _PROVEN,
@@ -60,6 +60,10 @@ LOCALSTACK: Mapping[Capability, Support] = {
     Capability.ASYNC_RETRIES: _PROVEN,
     Capability.STREAM_RETRIES: Support(supported=True, reason="BisectBatchOnFunctionError is ignored"),
     Capability.RULE_DEAD_LETTERS: _missing("the dead-letter queue of a rule's target stays empty"),
+    Capability.SUBSCRIPTION_DEAD_LETTERS: _PROVEN,
+    Capability.TASK_HEARTBEAT: _PROVEN,
+    Capability.EXECUTION_END: _PROVEN,
+    Capability.EXECUTION_REDRIVE: _missing("RedriveExecution is not implemented"),
     Capability.DIRECT_INTEGRATION: _PROVEN,
     Capability.QUEUE_ATTRIBUTES: _DOCUMENTED,
     Capability.QUEUE_POLICY: _missing("the community edition does not enforce queue policies"),
@@ -69,12 +73,32 @@ LOCALSTACK: Mapping[Capability, Support] = {
     Capability.SUBSCRIPTION_FILTER: _DOCUMENTED,
     Capability.RULE_DISABLE: _missing("a disabled rule still delivers"),
     Capability.ARCHIVE_REPLAY: _missing("StartReplay answers 500"),
+    Capability.HTTP_API_INTEGRATION: _missing("the community edition has no HTTP APIs"),
     Capability.BODY_UNCHANGED: _missing("a REST API's integration rewrites JSON in $input.body"),
 }
+
+LOCALSTACK_DEVIATIONS: Mapping[str, str] = {
+    "asynchronous.retries": "the RequestID of a dead letter is not that of the attempts",
+    "functions.own_environment": "a function sees more than AWS gives it",
+    "gateway.failures_hidden": "the community edition has no HTTP APIs",
+    "gateway.http_api": "the community edition has no HTTP APIs",
+    "gateway.refused_by_queue": "an empty body is stored",
+    "gateway.template_functions": "$util.escapeJavaScript leaves slashes and non-ASCII characters as they are",
+    "gateway.too_large": "a body over 10 MB is answered 500",
+    "machines.missing_path": "States.ALL catches States.Runtime",
+    "queues.batching_window": "a batching window is ignored",
+    "queues.redelivery": "a failed batch comes back seconds after its visibility timeout",
+    "queues.redrive": "a message that was moved back keeps its receive count",
+    "streams.bisected": "BisectBatchOnFunctionError is ignored",
+}
+"""What LocalStack does otherwise where it has the capability, or no clause names one; by the probe that shows it."""
 
 AWS: Mapping[Capability, Support] = {
     **dict.fromkeys(Capability, _DOCUMENTED),
     Capability.INVOCATION_FAULTS: _missing(_NO_INTERCEPTOR, probed=False),
     Capability.CALL_FAULTS: _missing(_NO_INTERCEPTOR, probed=False),
+    Capability.SERVICE_CALL_FAULTS: _missing(
+        "calls between AWS' own services pass nothing that could break them for one key", probed=False
+    ),
     Capability.QUEUE_PEEK: _missing("SQS has no way to read a message without receiving it", probed=False),
 }

@@ -213,6 +213,52 @@ class Bench:
         self.later(functions.delete_event_source_mapping, UUID=uuid)
         return uuid
 
+    def allow(self, queue: Queue, service: str) -> None:
+        """Let an AWS service send to a queue."""
+        allowed = {
+            "Effect": "Allow",
+            "Principal": {"Service": service},
+            "Action": "sqs:SendMessage",
+            "Resource": queue.arn,
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        self.target.client("sqs").set_queue_attributes(QueueUrl=queue.url, Attributes={"Policy": policy})
+
+    def rule(self, source: str, arn: str, **settings: Any) -> str:
+        """A rule that sends the events of a source to a target; its name."""
+        events = self.target.client("events")
+        name = self.name()
+        events.put_rule(Name=name, EventPattern=json.dumps({"source": [source]}))
+        self.later(events.delete_rule, Name=name)
+        events.put_targets(Rule=name, Targets=[{"Id": "one", "Arn": arn, **settings}])
+        self.later(events.remove_targets, Rule=name, Ids=["one"])
+        return name
+
+    def put_event(self, source: str, detail: Mapping[str, Any]) -> None:
+        """Put an event on the default bus."""
+        entry = {"Source": source, "DetailType": "order", "Detail": json.dumps(detail)}
+        self.target.client("events").put_events(Entries=[entry])
+
+    def topic(self, **attributes: str) -> str:
+        """A topic; its ARN."""
+        sns = self.target.client("sns")
+        name = self.name() + (".fifo" if attributes.get("FifoTopic") == "true" else "")
+        arn: str = sns.create_topic(Name=name, Attributes=attributes)["TopicArn"]
+        self.later(sns.delete_topic, TopicArn=arn)
+        return arn
+
+    def subscribe(self, topic: str, protocol: str, endpoint: str, **attributes: str) -> str:
+        """A subscription of a topic; its ARN."""
+        subscribed = self.target.client("sns").subscribe(
+            TopicArn=topic, Protocol=protocol, Endpoint=endpoint, Attributes=attributes, ReturnSubscriptionArn=True
+        )
+        return str(subscribed["SubscriptionArn"])
+
+    def function_arn(self, function: str) -> str:
+        """The ARN of a function."""
+        told = self.target.client("lambda").get_function(FunctionName=function)
+        return str(told["Configuration"]["FunctionArn"])
+
     def table(self, *, stream: bool = False) -> tuple[str, str]:
         """A table with the keys pk and sk; its name and the ARN of its stream."""
         dynamodb = self.target.client("dynamodb")

@@ -30,22 +30,26 @@ NASTY = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Api:
+class RestApi:
     """A REST API whose POST /in is stored in a queue."""
 
+    id: str
     on: Bench
     url: str
     queue: Queue
     role: str
 
     def post(self, body: str | bytes, headers: Mapping[str, str] | None = None) -> urllib3.BaseHTTPResponse:
+        """Send a request."""
         content = body.encode() if isinstance(body, str) else body
         return _HTTP.request(
             "POST", self.url, body=content, headers={"content-type": "application/json", **(headers or {})}
         )
 
 
-def _api(on: Bench, template: str | None, parameters: Mapping[str, str] | None = None) -> _Api:
+def rest_api(
+    on: Bench, template: str | None, parameters: Mapping[str, str] | None = None, *, passthrough: str = "NEVER"
+) -> RestApi:
     """A REST API with a direct integration, an answer 202 for 200 and 500 for everything else."""
     target = on.target
     api = target.client("apigateway")
@@ -63,7 +67,7 @@ def _api(on: Bench, template: str | None, parameters: Mapping[str, str] | None =
         integrationHttpMethod="POST",
         uri=f"arn:aws:apigateway:{target.region}:sqs:path/{target.account}/{queue.name}",
         credentials=role_arn,
-        passthroughBehavior="NEVER",
+        passthroughBehavior=passthrough,
         requestParameters={
             "integration.request.header.Content-Type": "'application/x-www-form-urlencoded'",
             **(parameters or {}),
@@ -79,13 +83,13 @@ def _api(on: Bench, template: str | None, parameters: Mapping[str, str] | None =
             **place, statusCode=status, selectionPattern=pattern, responseTemplates={"application/json": answer}
         )
     api.create_deployment(restApiId=api_id, stageName=_STAGE)
-    return _Api(on, f"{target.api_url(api_id, _STAGE)}/in", queue, role)
+    return RestApi(api_id, on, f"{target.api_url(api_id, _STAGE)}/in", queue, role)
 
 
 def body_unchanged(target: Target) -> None:
     """What a client sends is what the consumer reads, byte for byte."""
     with bench(target) as on:
-        api = _api(on, SEND_BODY)
+        api = rest_api(on, SEND_BODY)
         for body in NASTY:
             answer = api.post(body)
             check(answer.status == 202, f"{body[:40]!r} was answered {answer.status} {answer.data!r}")
@@ -96,7 +100,7 @@ def body_unchanged(target: Target) -> None:
 def refused_by_queue(target: Target) -> None:
     """What SQS refuses is refused by the API: forbidden characters, too much, an empty body."""
     with bench(target) as on:
-        api = _api(on, SEND_BODY)
+        api = rest_api(on, SEND_BODY)
         for body in ("a\x01b", "a\x00b", "\ufffe", "x" * 1_048_577, ""):
             answer = api.post(body)
             check(answer.status == 500, f"{body[:10]!r} was answered {answer.status}")
@@ -106,7 +110,7 @@ def refused_by_queue(target: Target) -> None:
 def too_large(target: Target) -> None:
     """A body over 10 MB is refused with 413."""
     with bench(target) as on:
-        api = _api(on, SEND_BODY)
+        api = rest_api(on, SEND_BODY)
         answer = api.post(b"x" * (10 * 1024 * 1024 + 1))
         check(answer.status == 413, f"the status is {answer.status}")
 
@@ -114,7 +118,7 @@ def too_large(target: Target) -> None:
 def request_id(target: Target) -> None:
     """``$context.requestId`` is one id in the stored message, the answer and the answer's header."""
     with bench(target) as on:
-        api = _api(on, "Action=SendMessage&MessageBody=$context.requestId%20$context.stage%20$context.httpMethod")
+        api = rest_api(on, "Action=SendMessage&MessageBody=$context.requestId%20$context.stage%20$context.httpMethod")
         answer = api.post("{}")
         told = answer.json()["request"]
         check(on.bodies(api.queue) == [f"{told} live POST"], f"stored {on.bodies(api.queue)}, answered {told}")
@@ -132,7 +136,7 @@ def template_functions(target: Target) -> None:
             "$util.urlEncode($util.escapeJavaScript($input.path('$.q')))|$util.urlEncode($util.base64Encode($input.body))|"
             "$input.params('X-Name')|$input.params('where')"
         )
-        api = _api(on, template)
+        api = rest_api(on, template)
         body = b'{"a": "x y", "q": "it\'s \\"so\\" \\u00e9/"}'
         answer = _HTTP.request(
             "POST",
@@ -158,13 +162,14 @@ def template_functions(target: Target) -> None:
 def request_parameters(target: Target) -> None:
     """An integration without a template takes its request from the request parameters."""
     with bench(target) as on:
-        api = _api(
+        api = rest_api(
             on,
             None,
             {
                 "integration.request.querystring.Action": "'SendMessage'",
                 "integration.request.querystring.MessageBody": "method.request.body",
             },
+            passthrough="WHEN_NO_MATCH",
         )
         body = '{"text": "a & b + c % \\u00e9"}'
         answer = api.post(body)
@@ -209,7 +214,7 @@ def imported(target: Target) -> None:
         api_id = resource["StackResourceDetail"]["PhysicalResourceId"]
         api = target.client("apigateway")
         api.create_deployment(restApiId=api_id, stageName=_STAGE)
-        told = _Api(on, f"{target.api_url(api_id, _STAGE)}/in", queue, role)
+        told = RestApi(api_id, on, f"{target.api_url(api_id, _STAGE)}/in", queue, role)
         stored = told.post("a & b")
         check((stored.status, stored.json()) == (202, {"stored": True}), f"answered {stored.status} {stored.data!r}")
         refused = told.post("a\x01b")
@@ -219,10 +224,71 @@ def imported(target: Target) -> None:
         check(on.bodies(queue) == ["a & b"], f"stored {on.bodies(queue)}")
 
 
+def passthrough(target: Target) -> None:
+    """A media type that no template is for is refused with 415 where nothing may pass through."""
+    with bench(target) as on:
+        for behavior, template in (("NEVER", None), ("NEVER", SEND_BODY), ("WHEN_NO_TEMPLATES", SEND_BODY)):
+            api = rest_api(on, template, passthrough=behavior)
+            answer = api.post("x", {"content-type": "text/plain"})
+            check(answer.status == 415, f"{behavior}: answered {answer.status} {answer.data!r}")
+            check(not on.bodies(api.queue), f"{behavior}: something was stored")
+
+
+def to_bucket(target: Target) -> None:
+    """An API stores a body as an object of S3, byte for byte, under a key from the path."""
+    with bench(target) as on:
+        url, bucket, _ = _bucket_api(on)
+        body = NASTY[2]
+        answer = _HTTP.request("PUT", url, body=body.encode(), headers={"content-type": "text/plain"})
+        check(answer.status == 200, f"answered {answer.status} {answer.data!r}")
+        stored = target.client("s3").get_object(Bucket=bucket, Key="a b")["Body"].read().decode()
+        check(stored == body, f"stored {stored!r}")
+
+
+def to_bucket_denied(target: Target) -> None:
+    """An API whose role may not put objects answers 403."""
+    with bench(target) as on:
+        url, _, role = _bucket_api(on)
+        target.client("iam").delete_role_policy(RoleName=role, PolicyName="probe")
+        answer = _HTTP.request("PUT", url, body=b"other", headers={"content-type": "text/plain"})
+        check(answer.status == 403, f"answered {answer.status} {answer.data!r}")
+
+
+def _bucket_api(on: Bench) -> tuple[str, str, str]:
+    """A REST API that puts objects: where to put one, the bucket, and the role."""
+    target = on.target
+    s3, api = target.client("s3"), target.client("apigateway")
+    bucket = on.name()
+    place = {"CreateBucketConfiguration": {"LocationConstraint": target.region}}
+    s3.create_bucket(Bucket=bucket, **({} if target.region == "us-east-1" else place))
+    on.later(s3.delete_bucket, Bucket=bucket)
+    on.later(s3.delete_object, Bucket=bucket, Key="a b")
+    role, role_arn = on.role(["s3:PutObject"])
+    api_id = api.create_rest_api(name=on.name())["id"]
+    on.later(api.delete_rest_api, restApiId=api_id)
+    root = api.get_resources(restApiId=api_id)["items"][0]["id"]
+    resource = api.create_resource(restApiId=api_id, parentId=root, pathPart="{item}")["id"]
+    method = {"restApiId": api_id, "resourceId": resource, "httpMethod": "PUT"}
+    api.put_method(**method, authorizationType="NONE", requestParameters={"method.request.path.item": True})
+    api.put_integration(
+        **method,
+        type="AWS",
+        integrationHttpMethod="PUT",
+        uri=f"arn:aws:apigateway:{target.region}:s3:path/{bucket}/{{key}}",
+        credentials=role_arn,
+        requestParameters={"integration.request.path.key": "method.request.path.item"},
+    )
+    for status, pattern in (("200", ""), ("403", "403")):
+        api.put_method_response(**method, statusCode=status)
+        api.put_integration_response(**method, statusCode=status, selectionPattern=pattern)
+    api.create_deployment(restApiId=api_id, stageName=_STAGE)
+    return f"{target.api_url(api_id, _STAGE)}/a%20b", bucket, role
+
+
 def role_denied(target: Target) -> None:
     """A Deny on the integration's role, or in the queue's policy, refuses the request; without it, it is accepted."""
     with bench(target) as on:
-        api = _api(on, SEND_BODY)
+        api = rest_api(on, SEND_BODY)
         check(api.post("one").status == 202, "the allowed request was refused")
         iam, sqs = target.client("iam"), target.client("sqs")
         deny = {"Effect": "Deny", "Action": "sqs:SendMessage", "Resource": "*"}
@@ -248,7 +314,7 @@ def role_denied(target: Target) -> None:
 def denial_expires(target: Target) -> None:
     """A Deny with an end time ends by itself."""
     with bench(target) as on:
-        api = _api(on, SEND_BODY)
+        api = rest_api(on, SEND_BODY)
         end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
         deny = {
             "Effect": "Deny",

@@ -10,6 +10,10 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html (ba
 success and failure conditions), https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html (batch size
 and window) and https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html.
 
+The poller's own ReceiveMessage, Invoke and DeleteMessage are calls of the mapping, under the interceptor's rules and in
+its record: a refused receive gives the messages back, one whose answer is lost leaves them hidden, a refused or
+lost delete has them delivered again or not; an invocation that Lambda refuses is tried again as a throttled one is.
+
 Deliveries at which a fault is aimed travel alone, so that the fault harms no neighbour; AWS promises nothing about
 the composition of a batch, and the order of a message group stays as it is.
 """
@@ -18,17 +22,20 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 from ministack.services import lambda_svc, sqs
 
-from holdfast.targets.emulator.interception import RULES
+from holdfast.targets.emulator.dispatch import CallFailedError, aimed_keys, call, handling, invoke
 from holdfast.targets.emulator.known import require
 from holdfast.targets.emulator.patches import queue_store
 from holdfast.targets.emulator.patches.mappings import Mapping, mappings
+from holdfast.targets.emulator.tracing import Invocation
 
 _THROTTLE_PAUSE_SECONDS = 0.1
 _LONGEST_THROTTLE_PAUSE_SECONDS = 1.0
+_REFUSED_PAUSE_SECONDS = 0.2
 Message = dict[str, Any]
 
 
@@ -91,7 +98,7 @@ def _start_batch(mapping: Mapping, queue: dict[str, Any]) -> bool:
 
 def _receive(mapping: Mapping, queue: dict[str, Any]) -> list[Message]:
     """Receive a batch; what a rule is aimed at comes alone."""
-    keys = RULES.aimed_keys(mapping.function)
+    keys = aimed_keys(mapping.function, mapping.id)
     with queue_store.LOCK:
         sqs._expire_retained(queue)
         sqs._dlq_sweep(queue)
@@ -183,21 +190,49 @@ def _record(message: Message, source: str) -> dict[str, Any]:
 
 
 def _run_batch(mapping: Mapping, records: list[dict[str, Any]], batch: list[Message], queue_url: str) -> None:
+    with handling(mapping.id, json.dumps({"Records": records}, ensure_ascii=False)) as handled:
+        received: list[bool] = []
+        try:
+            call(handled, "sqs", "ReceiveMessage", lambda: received.append(True))
+        except CallFailedError as failure:
+            if not failure.lost:
+                time.sleep(_REFUSED_PAUSE_SECONDS)
+                _give_back(batch)
+            return
+        for _ in received:  # received twice, it is delivered twice
+            _deliver(handled, mapping, records, batch, queue_url)
+
+
+def _give_back(batch: list[Message]) -> None:
+    """What was not received is in the queue as it was."""
+    with queue_store.LOCK:
+        for message in batch:
+            message["visible_at"] = time.time()
+            message["receive_count"] -= 1
+    sqs.esm_wake.set()
+
+
+def _deliver(
+    handled: Invocation, mapping: Mapping, records: list[dict[str, Any]], batch: list[Message], queue_url: str
+) -> None:
     visible_at = min(message["visible_at"] for message in batch)
     pause = _THROTTLE_PAUSE_SECONDS
-    result = lambda_svc._execute_function(mapping.target, {"Records": records})
+    result = invoke(handled, mapping.target, {"Records": records})
     while result.get("throttle") and time.time() + pause < visible_at:
         time.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_THROTTLE_PAUSE_SECONDS)
-        result = lambda_svc._execute_function(mapping.target_now(), {"Records": records})
+        result = invoke(handled, mapping.target_now(), {"Records": records})
     if result.get("error"):
+        handled.failed = True
         mapping.record["LastProcessingResult"] = "FAILED"
         return
     failed = set()
     if "ReportBatchItemFailures" in (mapping.record.get("FunctionResponseTypes") or []):
         failed = failed_items(result.get("body"), {message["id"] for message in batch})
     done = {message["receipt_handle"] for message in batch if message["id"] not in failed}
-    queue_store.delete_received(queue_url, done)
+    if done:
+        with suppress(CallFailedError):  # what is not deleted comes back
+            call(handled, "sqs", "DeleteMessage", lambda: queue_store.delete_received(queue_url, done))
     mapping.record["LastProcessingResult"] = f"OK - {len(done)} records"
 
 

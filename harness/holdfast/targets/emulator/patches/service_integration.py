@@ -6,9 +6,14 @@
   https://docs.aws.amazon.com/apigateway/latest/api/API_Integration.html (``credentials``, ``requestParameters``,
   ``contentHandling``).
 * ``path`` and ``action`` integrations of services with the Query or JSON protocol (SQS, SNS, DynamoDB, EventBridge,
-  Step Functions).
+  Step Functions), and objects of S3:
+  https://docs.aws.amazon.com/apigateway/latest/developerguide/integrating-api-with-aws-services-s3.html.
+* The call is one of the API, under the interceptor's rules and in its record; what a rule refuses goes through the
+  integration responses as the service's own error, and an answer that is lost is a 504, as after any broken connection.
 * The request id in ``$context.requestId`` is the one in the answer's ``x-amzn-RequestId``.
 * A body over 10 MB is refused with 413: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html.
+* A media type that no template is for is passed through or refused with 415, as the passthrough behaviour says:
+  https://docs.aws.amazon.com/apigateway/latest/developerguide/integration-passthrough-behaviors.html.
 * A body that is no JSON, in a template that asks for a part of it, is refused with 400.
 * Text that is no UTF-8 is replaced, as in API Gateway's text payloads, unless its media type is declared binary and
   converted to text: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings.html.
@@ -35,11 +40,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import urllib3
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from ministack.services import apigateway_v1, sts
 
+from holdfast.targets.emulator.dispatch import ApiRequest, CallFailedError, as_answer, call_of_api, operation_name
 from holdfast.targets.emulator.known import require
 from holdfast.targets.emulator.patches.mapping_templates import (
     NotJsonError,
@@ -91,6 +97,10 @@ def apply() -> None:
     apigateway_v1._invoke_lambda_custom_v1 = custom
 
 
+class _UnmappedError(Exception):
+    """No template is for the media type, and the body may not pass through."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Call:
     """One request of a client on its way to a service."""
@@ -122,13 +132,31 @@ class _Call:
             node = node.get(part, "") if isinstance(node, Mapping) else ""
         return str(node)
 
+    @property
+    def method(self) -> str:
+        """The HTTP method of the service's request."""
+        return str(self.integration.get("httpMethod") or "POST").upper()
+
+    def signing(self, region: str, service: str) -> Signing:
+        """Whose call it is."""
+        return Signing(region, service, self.integration.get("credentials") or "")
+
+    def request(self) -> ApiRequest:
+        """What the client asked, for the record."""
+        event = json.dumps({**self.parameters, "url": self.context["path"], "body": self.body}, ensure_ascii=False)
+        return ApiRequest(self.context["apiId"], self.context["requestId"], event)
+
     def rendered(self) -> str:
         """The request for the service: the template of the media type, or the body as it is."""
         told = parameter(self.parameters, "content-type") or "application/json"
         media = told.split(";", 1)[0].strip().lower()
-        for key, template in (self.integration.get("requestTemplates") or {}).items():
+        templates = self.integration.get("requestTemplates") or {}
+        for key, template in templates.items():
             if key.split(";", 1)[0].strip().lower() == media:
                 return render(template, self.body, self.parameters, self.context, self.stage)
+        behavior = str(self.integration.get("passthroughBehavior") or "WHEN_NO_MATCH").upper()
+        if behavior == "NEVER" or (behavior == "WHEN_NO_TEMPLATES" and templates):
+            raise _UnmappedError
         return self.body
 
 
@@ -183,6 +211,8 @@ async def invoke_service(  # noqa: PLR0917 - MiniStack's calling convention
     try:
         status, answer = await asyncio.to_thread(_perform, call, owner_account_id)
         return _respond(call, status, answer)
+    except _UnmappedError:
+        return apigateway_v1._gw_error("UNSUPPORTED_MEDIA_TYPE", "Unsupported Media Type")
     except NotJsonError as error:
         return apigateway_v1._gw_error("BAD_REQUEST_BODY", f"Could not parse request body into json: {error}")
     except UnknownDirectiveError as error:
@@ -208,8 +238,13 @@ def _perform(call: _Call, account: str) -> tuple[int, str]:
             headers[name.lower()] = value
         elif place == "path":
             rest = rest.replace(f"{{{name}}}", urllib.parse.quote(value, safe=""))
-    model = _model(service)
+    model = service_model(service)
     path = "/"
+    if service == "s3":
+        path = f"/{rest.strip('/')}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
+        content = rendered.encode()
+        headers.setdefault("content-type", parameter(call.parameters, "content-type") or "application/json")
+        return send(call.request(), Sent(call.method, path, headers, content), call.signing(region, service))
     if model is not None and model.metadata.get("targetPrefix") and service != "sqs":
         headers["content-type"] = f"application/x-amz-json-{model.metadata['jsonVersion']}"
         headers["x-amz-target"] = f"{model.metadata['targetPrefix']}.{rest.strip('/')}"
@@ -225,22 +260,55 @@ def _perform(call: _Call, account: str) -> tuple[int, str]:
             part for part in (form, rendered if "Action=" in rendered or not form else "") if part
         ).encode()
         headers["content-type"] = "application/x-www-form-urlencoded"
-    method = str(call.integration.get("httpMethod") or "POST").upper()
-    answer = _send(method, path, headers, content, _Signing(region, service, call.integration.get("credentials") or ""))
-    text = answer.data.decode("utf-8", "replace")
-    return answer.status, _query_answer_as_json(text) if service == "sqs" else text
+    status, text = send(call.request(), Sent(call.method, path, headers, content), call.signing(region, service))
+    return status, _query_answer_as_json(text) if service == "sqs" else text
 
 
 @dataclass(frozen=True, slots=True)
-class _Signing:
+class Signing:
+    """Whose call it is, and to which service.
+
+    Attributes:
+        region: region of the service.
+        service: its signing name.
+        role: ARN of the role that makes it; empty for nobody's.
+    """
+
     region: str
     service: str
     role: str
 
 
-def _send(
-    method: str, path: str, headers: dict[str, str], content: bytes, signing: _Signing
-) -> urllib3.BaseHTTPResponse:
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A request for a service."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    content: bytes
+
+
+def send(request: ApiRequest, sent: Sent, signing: Signing) -> tuple[int, str]:
+    """Make an API's call to a service, with the faults that are aimed at it; its status and answer.
+
+    Raises:
+        urllib3.exceptions.HTTPError: no answer came.
+    """
+    path = urllib.parse.unquote(sent.path)
+    operation = operation_name(signing.service, sent.method, path, sent.headers, sent.content)
+    try:
+        answer = call_of_api(request, signing.service, operation, lambda: _send(sent, signing))
+    except CallFailedError as failure:
+        if failure.lost:
+            raise urllib3.exceptions.ProtocolError(failure.message) from failure
+        told = as_answer(signing.service, failure.code, failure.message, sent.headers)
+        return told.status, told.body.decode()
+    return answer.status, answer.data.decode("utf-8", "replace")
+
+
+def _send(sent: Sent, signing: Signing) -> urllib3.BaseHTTPResponse:
+    method, path, headers, content = sent.method, sent.path, sent.headers, sent.content
     request = AWSRequest(
         method=method,
         url=f"http://127.0.0.1:{_POOL.port}{path}",
@@ -248,7 +316,8 @@ def _send(
         headers={**headers, "host": f"127.0.0.1:{_POOL.port}"},
     )
     if signing.role:
-        SigV4Auth(_credentials(signing.role), signing.service, signing.region).add_auth(request)
+        signer = S3SigV4Auth if signing.service == "s3" else SigV4Auth
+        signer(_credentials(signing.role), signing.service, signing.region).add_auth(request)
     return _POOL.request(
         method,
         path,
@@ -275,7 +344,8 @@ def _credentials(role: str) -> Credentials:
 
 
 @functools.cache
-def _model(service: str) -> Any:
+def service_model(service: str) -> Any:
+    """Botocore's model of a service, by its signing name; None when it knows none."""
     import botocore.session
     from botocore.exceptions import UnknownServiceError
 

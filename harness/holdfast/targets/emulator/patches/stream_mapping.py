@@ -6,6 +6,10 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html and
 https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html. A throttle is no attempt. Each
 batch runs in a thread of its own: a slow handler must not stall other mappings, as MiniStack's poller thread does.
 
+GetRecords, Invoke and the sending on of failures are calls of the mapping, under the interceptor's rules and in its
+record; a read that fails is made again, and a failure that cannot be sent on is lost, as on AWS, which counts it
+(``DestinationDeliveryFailures``): https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html.
+
 A record at which a fault is aimed travels alone; the order of the shard stays as it is.
 """
 
@@ -13,15 +17,17 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ministack.core.arn import parse_arn
 from ministack.services import dynamodb, lambda_svc
 
-from holdfast.targets.emulator.interception import RULES
+from holdfast.targets.emulator.dispatch import CallFailedError, aimed_keys, call, handling, invoke
 from holdfast.targets.emulator.known import require
 from holdfast.targets.emulator.patches.mappings import Mapping, mappings
+from holdfast.targets.emulator.tracing import Invocation
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
@@ -118,7 +124,7 @@ def _advance(mapping: Mapping, position: int) -> None:
 
 def _up_to_aimed(mapping: Mapping, records: list[Record]) -> list[Record]:
     """The records before the first that a rule is aimed at, or that one alone."""
-    keys = RULES.aimed_keys(mapping.function)
+    keys = aimed_keys(mapping.function, mapping.id)
     if not keys:
         return records
     for at, record in enumerate(records):
@@ -129,32 +135,55 @@ def _up_to_aimed(mapping: Mapping, records: list[Record]) -> list[Record]:
 
 
 def _run_batch(mapping: Mapping, position: int, records: list[Record], wanted: list[Record]) -> None:
-    result = lambda_svc._execute_function(mapping.target_now(), {"Records": wanted})
+    with handling(mapping.id, json.dumps({"Records": wanted}, ensure_ascii=False)) as handled:
+        try:
+            call(handled, "dynamodb", "GetRecords", lambda: None)
+        except CallFailedError:
+            _wait(_retry(mapping, position, len(records)))
+            return
+        _deliver(handled, mapping, position, records, wanted)
+
+
+def _deliver(handled: Invocation, mapping: Mapping, position: int, records: list[Record], wanted: list[Record]) -> None:
+    result = invoke(handled, mapping.target_now(), {"Records": wanted})
     failed_at = _first_failed(mapping, records, result)
     if failed_at is None:
         _RETRIES.pop(mapping.id, None)
         _advance(mapping, position + len(records))
         mapping.record["LastProcessingResult"] = f"OK - {len(wanted)} records"
         return
+    handled.failed = True
     mapping.record["LastProcessingResult"] = "FAILED"
     if failed_at:
         position, records = position + failed_at, records[failed_at:]
         _advance(mapping, position)
+    _decide(handled, mapping, _retry(mapping, position, len(records)), records, result)
+
+
+def _retry(mapping: Mapping, position: int, size: int) -> _Retry:
+    """The retry of the batch at a position."""
     retry = _RETRIES.get(mapping.id)
     if retry is None or retry.position != position:
-        retry = _RETRIES[mapping.id] = _Retry(position, len(records))
-    retry.size = len(records)
-    _decide(mapping, retry, records, result)
+        retry = _RETRIES[mapping.id] = _Retry(position, size)
+    retry.size = size
+    return retry
 
 
-def _decide(mapping: Mapping, retry: _Retry, records: list[Record], result: dict[str, Any]) -> None:
+def _wait(retry: _Retry) -> None:
+    retry.not_before = time.time() + retry.pause
+    retry.pause = min(retry.pause * 2, _LONGEST_PAUSE_SECONDS)
+
+
+def _decide(
+    handled: Invocation, mapping: Mapping, retry: _Retry, records: list[Record], result: dict[str, Any]
+) -> None:
     """Retry, split, or give a failed batch up."""
     oldest = min(float(record["dynamodb"].get("ApproximateCreationDateTime", time.time())) for record in records)
     most_seconds = int(mapping.record.get("MaximumRecordAgeInSeconds") or -1)
     most_attempts = mapping.record.get("MaximumRetryAttempts")
     most_attempts = -1 if most_attempts is None else int(most_attempts)
     if 0 < most_seconds < time.time() - oldest:
-        _give_up(mapping, retry, records, result, "MaxRecordAgeExceeded")
+        _give_up(handled, mapping, retry, records, result, "MaxRecordAgeExceeded")
         return
     if not result.get("throttle"):
         if mapping.record.get("BisectBatchOnFunctionError") and len(records) > 1 and result.get("error"):
@@ -162,17 +191,31 @@ def _decide(mapping: Mapping, retry: _Retry, records: list[Record], result: dict
             return
         retry.attempts += 1
         if 0 <= most_attempts < retry.attempts:
-            _give_up(mapping, retry, records, result, "RetryAttemptsExhausted")
+            _give_up(handled, mapping, retry, records, result, "RetryAttemptsExhausted")
             return
-    retry.not_before = time.time() + retry.pause
-    retry.pause = min(retry.pause * 2, _LONGEST_PAUSE_SECONDS)
+    _wait(retry)
 
 
-def _give_up(mapping: Mapping, retry: _Retry, records: list[Record], result: dict[str, Any], condition: str) -> None:
-    with mapping.scope():
-        lambda_svc._send_ddb_stream_failure_record(
-            mapping.record, mapping.target, records, mapping.source, result, condition
-        )
+def _give_up(  # noqa: PLR0917 - what a failure record tells
+    handled: Invocation,
+    mapping: Mapping,
+    retry: _Retry,
+    records: list[Record],
+    result: dict[str, Any],
+    condition: str,
+) -> None:
+    destination = ((mapping.record.get("DestinationConfig") or {}).get("OnFailure") or {}).get("Destination", "")
+    service, operation = ("sns", "Publish") if ":sns:" in destination else ("sqs", "SendMessage")
+
+    def send_on() -> None:
+        with mapping.scope():
+            lambda_svc._send_ddb_stream_failure_record(
+                mapping.record, mapping.target, records, mapping.source, result, condition
+            )
+
+    if destination:
+        with suppress(CallFailedError):
+            call(handled, service, operation, send_on)
     _RETRIES.pop(mapping.id, None)
     _advance(mapping, retry.position + len(records))
 

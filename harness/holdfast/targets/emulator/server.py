@@ -10,7 +10,7 @@ from ministack import app as ministack_app
 from holdfast.targets.emulator.callers import EmulatorCallers
 from holdfast.targets.emulator.interception import RULES, TRACER
 from holdfast.targets.emulator.patches import apply_all
-from holdfast.targets.interceptor import serving
+from holdfast.targets.interceptor import hypercorn_server
 from holdfast.targets.interceptor.asgi import App
 from holdfast.targets.interceptor.control import Control
 from holdfast.targets.interceptor.middleware import Interceptor
@@ -24,4 +24,4 @@ def intercepted(app: App) -> App:
 def serve(listener: socket.socket, ready: Callable[[], None]) -> None:
     """Serve on a listening socket until the process ends."""
     apply_all()
-    serving.serve(intercepted(ministack_app.app), (listener,), ready)
+    hypercorn_server.serve(intercepted(ministack_app.app), (listener,), ready)

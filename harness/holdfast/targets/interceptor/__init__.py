@@ -10,6 +10,6 @@ middleware    recognises, breaks and records each call
 control       the HTTP interface to rules and traces
 connections   who is at the other end of a loopback connection
 forwarding    the reverse proxy
-serving       hypercorn, with connections that can be cut
+hypercorn_server, uvicorn_server  for the emulator and for the proxy, with connections that can be cut
 proxy         the process in front of another endpoint
 """

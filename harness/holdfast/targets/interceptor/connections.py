@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import psutil
 
 from holdfast.targets.interceptor.asgi import Message
-from holdfast.targets.interceptor.cutting import CONNECTION
+from holdfast.targets.interceptor.cutting import CONNECTION, Connection
 from holdfast.targets.interceptor.middleware import Caller
 from holdfast.targets.interceptor.rules import RuleBook
 from holdfast.targets.interceptor.tracing import Process, Tracer
@@ -68,7 +68,7 @@ class LoopbackCallers:
     def __init__(self, rules: RuleBook, tracer: Tracer) -> None:
         self._rules = rules
         self._tracer = tracer
-        self._holders: WeakKeyDictionary[asyncio.StreamWriter, psutil.Process | None] = WeakKeyDictionary()
+        self._holders: WeakKeyDictionary[Connection, psutil.Process | None] = WeakKeyDictionary()
         self._functions: dict[tuple[int, float], str] = {}
 
     async def find(self, scope: Message, headers: dict[str, str]) -> Caller | None:

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 from holdfast.targets.interceptor.asgi import Send
 
-CONNECTION: ContextVar[asyncio.StreamWriter | None] = ContextVar("holdfast_connection", default=None)
-"""The connection of the request at hand; ASGI has no word for it, so ``serving`` sets it."""
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class Connection:
+    """One connection, from its first request to its last.
+
+    Attributes:
+        transport: asyncio's side of it.
+    """
+
+    transport: asyncio.WriteTransport
+
+
+CONNECTION: ContextVar[Connection | None] = ContextVar("holdfast_connection", default=None)
+"""The connection of the request at hand; ASGI has no word for it, so the servers set it."""
 
 
 async def cut(send: Send) -> None:

@@ -32,7 +32,6 @@ _HOP_BY_HOP = frozenset(
 _NOT_SENT = _HOP_BY_HOP | {b"expect"}
 """An ``Expect: 100-continue`` is met by the proxy itself, as soon as the body is asked for."""
 
-_SERVERS_OWN = _HOP_BY_HOP | {b"date", b"server"}
 _PIECE_BYTES = 256 * 1024
 _CONNECT_SECONDS = 5.0
 _IDLE_SECONDS = 2.0
@@ -88,11 +87,13 @@ class Forwarding:
             ) as response:
                 begun = True
                 raw = [(name.lower(), value) for name, value in response.raw_headers]
-                kept = [(name, value) for name, value in raw if name not in _SERVERS_OWN]
+                kept = [(name, value) for name, value in raw if name not in _HOP_BY_HOP]
                 await send({"type": "http.response.start", "status": response.status, "headers": kept})
-                async for piece in response.content.iter_any():
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
-                await send({"type": "http.response.body", "body": b""})
+                small = response.content_length is not None and response.content_length <= _PIECE_BYTES
+                if not small:
+                    async for piece in response.content.iter_any():
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await send({"type": "http.response.body", "body": await response.read() if small else b""})
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             if begun or not isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL):
                 await cut(send)  # the endpoint broke the exchange: so it looks to the caller

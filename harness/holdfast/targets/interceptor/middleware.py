@@ -168,6 +168,8 @@ class Interceptor:
 
     async def _do(self, exchange: _Exchange, claims: _Claims) -> int:
         """Perform a call, once or twice, and then do to its answer what the rules say."""
+        if not claims:
+            return await self._run(exchange.scope, exchange.receive, exchange.send)
         duplicate = claims.first("duplicate")
         late = claims.first("drop", "fail-after") or claims.first("kill", "fail", when="after")
         victim: Process | None = None
@@ -222,6 +224,10 @@ class _Claims:
     def __init__(self, book: RuleBook, rules: tuple[Rule, ...]) -> None:
         self._book = book
         self._left = list(rules)
+
+    def __bool__(self) -> bool:
+        """Whether any is left."""
+        return bool(self._left)
 
     def first(self, *actions: Action, when: str = "") -> Rule | None:
         """The first rule left that has one of these actions, on this side of the call."""

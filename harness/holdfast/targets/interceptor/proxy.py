@@ -21,9 +21,9 @@ from holdfast.targets.interceptor.control import Control
 from holdfast.targets.interceptor.forwarding import Forwarding
 from holdfast.targets.interceptor.middleware import Interceptor
 from holdfast.targets.interceptor.rules import RuleBook
-from holdfast.targets.interceptor.serving import serve
 from holdfast.targets.interceptor.sockets import listening
 from holdfast.targets.interceptor.tracing import Tracer
+from holdfast.targets.interceptor.uvicorn_server import serve
 
 
 def application(endpoint_url: str) -> Control:
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         threading.Thread(target=_end_with_input, daemon=True).start()
     host = f"[{given.host}]" if ":" in given.host else given.host
     url = f"http://{host}:{listener.getsockname()[1]}"
-    serve(application(given.endpoint), (listener,), lambda: _say({"url": url}))
+    serve(application(given.endpoint), listener, lambda: _say({"url": url}))
     return 0
 
 

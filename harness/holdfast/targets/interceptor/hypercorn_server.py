@@ -1,4 +1,4 @@
-"""Hypercorn around an ASGI application on a listening socket, with connections that can be cut."""
+"""Hypercorn around the emulator, with connections that can be cut."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
 
-from holdfast.targets.interceptor.asgi import App, Message, Receive, Send
-from holdfast.targets.interceptor.cutting import CONNECTION
+from holdfast.targets.interceptor.asgi import App
+from holdfast.targets.interceptor.cutting import CONNECTION, Connection
+from holdfast.targets.interceptor.startup import announcing
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than clients keep a connection, so that none is closed under a request."""
@@ -28,26 +29,8 @@ class _Server(TCPServer):
     """One connection, known to the requests that come over it."""
 
     async def run(self) -> None:
-        CONNECTION.set(self.writer)
+        CONNECTION.set(Connection(self.writer.transport))
         await super().run()
-
-
-def announcing(app: App, ready: Callable[[], None]) -> App:
-    """The same application, telling when its start-up is complete."""
-
-    async def announced(scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            await app(scope, receive, send)
-            return
-
-        async def tell(message: Message) -> None:
-            await send(message)
-            if message["type"] == "lifespan.startup.complete":
-                ready()
-
-        await app(scope, receive, tell)
-
-    return announced
 
 
 def serve(app: App, listeners: tuple[socket.socket, ...], ready: Callable[[], None]) -> None:

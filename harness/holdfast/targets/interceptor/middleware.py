@@ -12,7 +12,17 @@ from typing import Protocol
 from urllib.parse import unquote, unquote_plus
 
 from holdfast.targets.base import Action, CallerKind, Rule
-from holdfast.targets.interceptor.asgi import App, KeptBody, Message, Receive, Send, answer, drain, read_ahead
+from holdfast.targets.interceptor.asgi import (
+    IN_MEMORY_BYTES,
+    App,
+    KeptBody,
+    Message,
+    Receive,
+    Send,
+    answer,
+    drain,
+    read_ahead,
+)
 from holdfast.targets.interceptor.cutting import cut
 from holdfast.targets.interceptor.errors import error_answer
 from holdfast.targets.interceptor.recognition import Call, Request, prepare, recognise, service_of
@@ -251,7 +261,7 @@ class _Gate:
         send: leads to the caller.
         claims: the rules that act on the call.
         swallow: whether the answer is lost.
-        wait: whether the end of the answer waits until :meth:`open`.
+        wait: whether the answer waits until :meth:`open`; so much of it as fits into memory.
     """
 
     def __init__(self, send: Send, claims: _Claims, *, swallow: bool, wait: bool) -> None:
@@ -259,7 +269,8 @@ class _Gate:
         self._claims = claims
         self._swallow = swallow
         self._wait = wait
-        self._end: Message | None = None
+        self._waiting: list[Message] = []
+        self._waiting_bytes = 0
 
     async def __call__(self, message: Message) -> None:
         """Pass one message of the answer."""
@@ -269,15 +280,20 @@ class _Gate:
                 await asyncio.sleep(rule.delay_seconds)
         if self._swallow:
             return
-        if self._wait and message["type"] == "http.response.body" and not message.get("more_body"):
-            self._end = message
+        if not self._wait:
+            await self._send(message)
             return
-        await self._send(message)
+        self._waiting.append(message)
+        self._waiting_bytes += len(message.get("body", b""))
+        if self._waiting_bytes > IN_MEMORY_BYTES:
+            await self.open()
 
     async def open(self) -> None:
-        """Let the end of the answer go."""
-        if self._end is not None:
-            await self._send(self._end)
+        """Let the answer go."""
+        self._wait = False
+        for message in self._waiting:
+            await self._send(message)
+        self._waiting.clear()
 
 
 def content_of(request: Request, limit_characters: int | None = None) -> str:

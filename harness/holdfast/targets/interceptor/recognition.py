@@ -19,6 +19,9 @@ Protocol = Literal["json", "cbor", "query", "rest", ""]
 
 _CREDENTIAL = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/")
 _CREDENTIAL_QUERY = re.compile(r"(?:^|&)X-Amz-Credential=[^&]*?%2F\d+%2F[^%&]+%2F([^%&]+)%2F", re.IGNORECASE)
+_S3_QUERY = re.compile(r"(?:^|&)AWSAccessKeyId=")
+"""S3's own older signatures: https://docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html."""
+
 _CBOR_PATH = re.compile(r"/service/[^/]+/operation/([^/]+)")
 _LABEL = re.compile(r"\{([^{}+]+)(\+)?\}")
 _BUCKET_HOST = re.compile(r"(?P<bucket>[a-z0-9][a-z0-9.-]+)\.s3[.-]")
@@ -75,7 +78,10 @@ class Call:
 def service_of(request: Request) -> str:
     """The signing name of the service; empty for unsigned requests."""
     found = _CREDENTIAL.search(request.headers.get("authorization", "")) or _CREDENTIAL_QUERY.search(request.query)
-    return found.group(1) if found else ""
+    if found:
+        return found.group(1)
+    old = _S3_QUERY.search(request.query) or request.headers.get("authorization", "").startswith("AWS ")
+    return "s3" if old else ""
 
 
 def operation_of(service: str, request: Request) -> str:

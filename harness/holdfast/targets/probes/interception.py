@@ -141,7 +141,9 @@ def refused_after_effect(target: Target) -> None:
     with bench(target) as on:
         table, _ = on.table()
         function, key = on.function(code=CALLER), on.name()
-        rule = Rule(id=key, action="fail-after", point="call", key=key, operation="PutItem", error="InternalServerError")
+        rule = Rule(
+            id=key, action="fail-after", point="call", key=key, operation="PutItem", error="InternalServerError"
+        )
         with _rules(target, rule) as interceptor:
             _, answer = on.invoke(function, {"steps": [_put(table, key)]})
             check(answer == ["InternalServerError"], f"the caller saw {answer}")

@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from holdfast.targets.base import Rule
-from holdfast.targets.emulator import tracing
-from holdfast.targets.emulator.operations import Request, error_answer, operation_of, service_of
-from holdfast.targets.emulator.rules import RuleBook
-from holdfast.targets.emulator.tracing import Tracer
+from holdfast.targets.interceptor import tracing
+from holdfast.targets.interceptor.errors import error_answer
+from holdfast.targets.interceptor.recognition import Request, operation_of, service_of
+from holdfast.targets.interceptor.rules import RuleBook
+from holdfast.targets.interceptor.tracing import Tracer
 
 
 def test_empty_text_matches_anything() -> None:

@@ -1,4 +1,4 @@
-"""A fault aimed at the invocations, or at one AWS call, of one function for one key."""
+"""A fault aimed at the invocations or AWS calls of one function, or at the calls about one resource, for one key."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from holdfast.errors import GuardRailError, Inconclusive
 from holdfast.history.model import ErrorClass
 from holdfast.levers.base import Snapshot
 from holdfast.targets.base import Capability, Interceptor, Rule, Target
+from holdfast.targets.interceptor.names import name_of
 
 if TYPE_CHECKING:
     from holdfast.stack.resolve import Stack
@@ -25,6 +26,9 @@ _CLASSES = {
     "kill": ErrorClass.CRASH,
     "delay": ErrorClass.TIMEOUT,
     "drop": ErrorClass.LOST_ANSWER,
+    "fail-after": ErrorClass.LOST_ANSWER,
+    "cut": ErrorClass.TIMEOUT,
+    "duplicate": ErrorClass.DUPLICATE,
 }
 _DONE = {
     "fail": "failed",
@@ -33,7 +37,12 @@ _DONE = {
     "delay": "delayed",
     "refuse": "refused",
     "drop": "lost the answer of",
+    "fail-after": "performed and failed",
+    "cut": "cut the connection of",
+    "duplicate": "performed twice",
 }
+_AT_CALLS = frozenset({"refuse", "drop", "fail-after", "cut", "duplicate"})
+"""Actions that are for calls alone, so their name says when they act."""
 
 
 class _Looks:
@@ -62,14 +71,15 @@ _LOOKS = _Looks()
 class InvocationFault:
     """A rule in the interceptor between the functions and the emulator.
 
-    It waits for its key, so it is proven by its hits when the window closes, not when it opens; any number may be in
-    force side by side on one function. It lives in the interceptor alone: it is gone with it.
+    On a function it acts on its invocations or on the calls that it makes; on any other component, on the calls about
+    it, whoever makes them. It waits for its key, so it is proven by its hits when the window closes, not when it opens;
+    any number may be in force side by side on one component. It lives in the interceptor alone: it is gone with it.
 
     Args:
         target: a target with an interceptor.
-        component: the function, by its name in the descriptor.
-        resource: ARN of the function.
-        rule: the fault; its function is the physical name.
+        component: the function, queue, table..., by its name in the descriptor.
+        resource: its ARN.
+        rule: the fault; its function, or its resource, is the physical name.
     """
 
     name: ClassVar[str] = "invocation-fault"
@@ -85,9 +95,12 @@ class InvocationFault:
 
     @classmethod
     def on(cls, stack: Stack, component: str, rule: Rule) -> Self:
-        """The lever on a function of a stack; the rule's function is filled in."""
+        """The lever on a component of a stack; the rule's function, or the resource of its calls, is filled in."""
         found = stack.resource(component)
-        rule = replace(rule, function=found.name)
+        if found.type == "function":
+            rule = replace(rule, function=found.name)
+        else:
+            rule = replace(rule, point="call", resource=found.name, caller="any")
         return cls(target=stack.target, component=component, resource=found.arn, rule=rule)
 
     @classmethod
@@ -112,11 +125,15 @@ class InvocationFault:
 
     def snapshot(self) -> Snapshot:
         """Nothing is found: a rule is only ever added."""
-        name = self.resource.split(":function:", 1)[-1]
-        if self.rule.function != name:
+        aimed, name = self.rule.function, self.resource.split(":function:", 1)[-1]
+        kind = "function"
+        if self.rule.resource and not aimed:
+            kind = "resource"
+            aimed, name = name_of(self.rule.resource), name_of(self.resource)
+        if aimed != name:
             raise GuardRailError(
-                f"rule {self.rule.id} is for function {self.rule.function or 'any'}, not {name}; nothing was changed",
-                remedy="make the fault with InvocationFault.on, which fills in the function",
+                f"rule {self.rule.id} is for {kind} {aimed or 'any'}, not {name}; nothing was changed",
+                remedy="make the fault with InvocationFault.on, which fills in the function or the resource",
             )
         capability = Capability.INVOCATION_FAULTS if self.rule.point == "invocation" else Capability.CALL_FAULTS
         support = self.target.supports(capability)
@@ -145,9 +162,10 @@ class InvocationFault:
         what = f"the invocation of {rule.function}"
         if rule.point == "call":
             call = ":".join(part for part in (rule.service, rule.operation) if part) or "an AWS call"
-            what = f"{call} of {rule.function}"
+            what = f"{call} of {rule.function}" if rule.function else f"{call} on {name_of(rule.resource)}"
         times = "once" if hits == 1 else f"{hits} times"
-        return f"the interceptor {_DONE[rule.action]} {what} {times}, {rule.when} it had run"
+        when = "" if rule.action in _AT_CALLS else f", {rule.when} it had run"
+        return f"the interceptor {_DONE[rule.action]} {what} {times}{when}"
 
     def hits(self) -> int:
         """Hits counted so far, also after the rule was removed."""

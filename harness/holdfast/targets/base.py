@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from holdfast.targets.clients import Clients, Hook
 
 TargetKind = Literal["embedded", "localstack", "aws"]
+CallerKind = Literal["function", "other"]
 Action = Literal["fail", "throttle", "kill", "delay", "refuse", "drop", "cut", "fail-after", "duplicate"]
 
 
@@ -98,14 +99,23 @@ class Rule:
         point: ``invocation`` of a function, or one AWS ``call`` of a function while it handles the key.
         when: before or after the handler, or the call, has run.
         function: physical name of the function.
-        key: text that the invocation's event must contain.
+        key: text that the invocation's event must contain; where there is no event, the call itself: its path, its
+            query, or the first 8 MiB of its body.
         service: endpoint prefix of the call, e.g. ``dynamodb``.
         operation: operation of the call, e.g. ``PutItem``.
+        resource: what the call is about: name, ARN or URL of a table, queue, bucket, function, topic...
+        caller: whose calls: those of functions, those of ``other`` callers, or of ``any``.
         nth: which matching invocation or call, from 1; 0 for every one.
         times: how often the rule may hit; 0 for ever.
-        error: AWS error code for ``refuse``; error type for ``fail``.
-        delay_seconds: how long ``delay`` holds.
+        probability: how likely a match is acted on. Which ones are depends on the seed and on the count of matches
+            alone, so the same matches in the same order meet the same fate.
+        seed: of the probability.
+        expires_seconds: wall clock, seconds since the epoch, from which on the rule is void; 0 for never.
+        error: AWS error code for ``refuse`` and ``fail-after``; error type for ``fail``.
+        delay_seconds: how long ``delay`` holds; at most 900.
     """
+
+    __pydantic_config__: ClassVar[Mapping[str, str]] = {"extra": "forbid"}
 
     id: str
     action: Action
@@ -115,23 +125,30 @@ class Rule:
     key: str = ""
     service: str = ""
     operation: str = ""
+    resource: str = ""
+    caller: Literal["function", "other", "any"] = "function"
     nth: int = 0
     times: int = 0
+    probability: float = 1.0
+    seed: int = 0
+    expires_seconds: float = 0.0
     error: str = ""
     delay_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracedCall:
-    """One AWS call that a function made while it handled an event.
+    """One AWS call that a function made while it handled an event, or that somebody else made.
 
     Attributes:
-        function: physical name of the caller.
-        request_id: the invocation it belongs to.
-        index: position among the calls of that invocation, from 1.
+        function: physical name of the caller; empty when it is no function.
+        request_id: the invocation it belongs to; empty when it belongs to none.
+        index: position among the calls of that invocation, from 1; 0 when it belongs to none.
         service: endpoint prefix.
         operation: operation name.
         status: HTTP status answered; 0 when none was.
+        resource: bare name of what it is about, e.g. a table; several are separated by commas; empty without one.
+        order: position among all calls that the interceptor saw, from 1.
     """
 
     function: str
@@ -140,6 +157,8 @@ class TracedCall:
     service: str
     operation: str
     status: int
+    resource: str = ""
+    order: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +221,7 @@ class Interceptor(Protocol):
         """How often a rule has hit so far, also after it was removed."""
 
     def calls(self, key: str) -> tuple[TracedCall, ...]:
-        """The AWS calls made by invocations whose event contains the key, in order."""
+        """The AWS calls made by invocations whose event contains the key, and others that carry it, in order."""
 
     def invocations(self, function: str = "", key: str = "") -> tuple[TracedInvocation, ...]:
         """The invocations of a function whose event contains the key, in order."""

@@ -77,7 +77,7 @@ class Clients:
             if client is None:
                 emulated = self.endpoint_url is not None
                 config = Config(
-                    # tells the harness' own calls from those of functions (targets/emulator/calls.py)
+                    # tells the harness' own calls from those of functions (targets/interceptor/middleware.py)
                     user_agent_extra="holdfast",
                     connect_timeout=CONNECT_SECONDS,
                     read_timeout=READ_SECONDS,

@@ -9,27 +9,17 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from holdfast.errors import TargetError
 from holdfast.targets.emulator.guard import start_guard
+from holdfast.targets.interceptor.sockets import listening
 
 
 def _report(stream: int, message: Mapping[str, object]) -> None:
     os.write(stream, json.dumps(message).encode() + b"\n")
-
-
-def _listen() -> socket.socket:
-    """A listening loopback socket; the kernel picks the port, so no two emulators can race for one."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(1024)
-    listener.set_inheritable(False)
-    return listener
 
 
 def main() -> None:
@@ -38,7 +28,7 @@ def main() -> None:
     report = os.dup(1)
     os.dup2(2, 1)  # whatever the emulator prints belongs in the log
     start_guard(directory)
-    listener = _listen()
+    listener = listening("127.0.0.1")
     port = listener.getsockname()[1]
     os.environ["GATEWAY_PORT"] = str(port)
     try:

@@ -20,8 +20,9 @@ from uuid import uuid4
 
 from holdfast.targets.base import Rule
 from holdfast.targets.emulator.interception import RULES, TRACER
-from holdfast.targets.emulator.operations import ErrorAnswer, Request, error_answer, operation_of
-from holdfast.targets.emulator.tracing import Invocation
+from holdfast.targets.interceptor.errors import ErrorAnswer, error_answer
+from holdfast.targets.interceptor.recognition import Request, operation_of
+from holdfast.targets.interceptor.tracing import Invocation
 
 T = TypeVar("T")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-from holdfast.targets.emulator.rules import RuleBook
-from holdfast.targets.emulator.tracing import Invocation, Tracer
+from holdfast.targets.interceptor.rules import RuleBook
+from holdfast.targets.interceptor.tracing import Invocation, Tracer
 
 RULES = RuleBook()
 TRACER = Tracer()

@@ -136,6 +136,64 @@ def refused_call(target: Target) -> None:
             check([call.index for call in interceptor.calls(key)] == list(range(1, 8)), "the trace is out of order")
 
 
+def refused_after_effect(target: Target) -> None:
+    """A call that is performed but answered with an error has its effect, and its caller the error."""
+    with bench(target) as on:
+        table, _ = on.table()
+        function, key = on.function(code=CALLER), on.name()
+        rule = Rule(
+            id=key, action="fail-after", point="call", key=key, operation="PutItem", error="InternalServerError"
+        )
+        with _rules(target, rule) as interceptor:
+            _, answer = on.invoke(function, {"steps": [_put(table, key)]})
+            check(answer == ["InternalServerError"], f"the caller saw {answer}")
+            check(on.puts(table, key) == 1, "the call took no effect")
+            check(interceptor.hits(key) == 1, f"{interceptor.hits(key)} hits")
+
+
+def cut_before_effect(target: Target) -> None:
+    """A connection that is cut before the call leaves no effect, whatever the method: HEAD has no body to cut."""
+    with bench(target) as on:
+        table, _ = on.table()
+        function, key = on.function(code=CALLER), on.name()
+        steps = [_put(table, key), ["s3", "head_object", {"Bucket": key, "Key": "a"}]]
+        with _rules(target, Rule(id=key, action="cut", point="call", key=key)) as interceptor:
+            _, answer = on.invoke(function, {"steps": steps})
+            check(answer == ["ConnectionClosedError"] * 2, f"the caller saw {answer}")
+            check(on.puts(table, key) == 0, "the call took effect")
+            check(interceptor.hits(key) == 2, f"{interceptor.hits(key)} hits")
+
+
+def duplicated_call(target: Target) -> None:
+    """A duplicated call is performed twice, and its caller sees one answer."""
+    with bench(target) as on:
+        queue = on.queue()
+        function, key = on.function(code=CALLER), on.name()
+        send = ["sqs", "send_message", {"QueueUrl": queue.url, "MessageBody": key}]
+        with _rules(target, Rule(id=key, action="duplicate", point="call", key=key, times=1)) as interceptor:
+            _, answer = on.invoke(function, {"steps": [send]})
+            check(answer == ["ok"], f"the caller saw {answer}")
+            check(on.bodies(queue) == [key, key], f"the queue holds {on.bodies(queue)}")
+            check(interceptor.hits(key) == 1, f"{interceptor.hits(key)} hits")
+            traced = [(call.operation, call.resource) for call in interceptor.calls(key)]
+            check(traced == [("SendMessage", queue.url.rpartition("/")[2])], f"the trace is {traced}")
+
+
+def aimed_at_resource(target: Target) -> None:
+    """A rule that names a resource acts on the calls about it alone, however they name it."""
+    with bench(target) as on:
+        table, other = on.table()[0], on.table()[0]
+        function, key = on.function(code=CALLER), on.name()
+        arn = f"arn:aws:dynamodb:{target.region}:{target.account}:table/{table}"
+        steps = [_put(other, key), _put(table, key), _put(arn, key)]
+        rule = Rule(id=key, action="throttle", point="call", key=key, resource=arn)
+        with _rules(target, rule) as interceptor:
+            _, answer = on.invoke(function, {"steps": steps})
+            check(answer == ["ok", "ThrottlingException", "ThrottlingException"], f"the caller saw {answer}")
+            traced = [call.resource for call in interceptor.calls(key)]
+            check(traced == [other, table, table], f"the trace is {traced}")
+
+
 def nth_call(target: Target) -> None:
     """``nth`` counts the matching calls of one key over all its invocations."""
     with bench(target) as on:

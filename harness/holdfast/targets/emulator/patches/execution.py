@@ -16,7 +16,7 @@ from ministack.services import lambda_svc
 from holdfast.targets.base import Rule
 from holdfast.targets.emulator.interception import CURRENT, REQUEST_ID, RULES, TRACER
 from holdfast.targets.emulator.known import require
-from holdfast.targets.emulator.tracing import Invocation
+from holdfast.targets.interceptor.tracing import Invocation
 
 Result = dict[str, Any]
 

@@ -25,7 +25,7 @@ from holdfast.targets.emulator.interception import CURRENT, RULES, TRACER
 from holdfast.targets.emulator.known import require
 from holdfast.targets.emulator.patches.worker_scripts import LOG_END
 from holdfast.targets.emulator.starvation import Meter
-from holdfast.targets.emulator.tracing import Invocation
+from holdfast.targets.interceptor.tracing import Invocation
 
 _LOG_END_SECONDS = 0.25
 _DEATH_SECONDS = 2.0

@@ -31,7 +31,7 @@ from holdfast.targets.emulator.dispatch import CallFailedError, aimed_keys, call
 from holdfast.targets.emulator.known import require
 from holdfast.targets.emulator.patches import queue_store
 from holdfast.targets.emulator.patches.mappings import Mapping, mappings
-from holdfast.targets.emulator.tracing import Invocation
+from holdfast.targets.interceptor.tracing import Invocation
 
 _THROTTLE_PAUSE_SECONDS = 0.1
 _LONGEST_THROTTLE_PAUSE_SECONDS = 1.0

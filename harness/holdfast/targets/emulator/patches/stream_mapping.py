@@ -27,7 +27,7 @@ from ministack.services import dynamodb, lambda_svc
 from holdfast.targets.emulator.dispatch import CallFailedError, aimed_keys, call, handling, invoke
 from holdfast.targets.emulator.known import require
 from holdfast.targets.emulator.patches.mappings import Mapping, mappings
-from holdfast.targets.emulator.tracing import Invocation
+from holdfast.targets.interceptor.tracing import Invocation
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0

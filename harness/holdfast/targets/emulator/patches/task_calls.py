@@ -22,7 +22,7 @@ from ministack.services import stepfunctions
 from holdfast.targets.emulator.dispatch import CallFailedError, call, handling
 from holdfast.targets.emulator.known import require
 from holdfast.targets.emulator.patches.executions import EndedError, ended
-from holdfast.targets.emulator.tracing import Invocation
+from holdfast.targets.interceptor.tracing import Invocation
 
 EXECUTION: ContextVar[Invocation | None] = ContextVar("holdfast_execution", default=None)
 """The execution whose states this thread runs."""

@@ -6,14 +6,25 @@ import secrets
 import threading
 import time
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from subprocess import Popen
-from typing import Any
+from typing import Protocol
 
 from holdfast.targets.base import Rule, TracedCall, TracedInvocation
 
 MAX_INVOCATIONS = 50_000
 MAX_EVENT_CHARACTERS = 128_000_000
+MAX_CALLS_OF_OTHERS = 50_000
+MAX_CALL_CHARACTERS = 65_536
+"""What is remembered of one call's own content, to find it again by its key."""
+
+
+class Process(Protocol):
+    """A process that can be killed."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +40,7 @@ class Invocation:
         starved: it ran out of time because the machine was too busy.
         throttled: it was refused before it began.
         process: the process that runs the handler, once there is one.
+        event_known: whether ``event`` is the event; else it is what its calls carried so far.
     """
 
     function: str
@@ -41,7 +53,8 @@ class Invocation:
     starved: bool = False
     throttled: bool = False
     kill: tuple[Rule, ...] = ()
-    process: Popen[Any] | None = None
+    process: Process | None = None
+    event_known: bool = True
     calls: list[TracedCall] = field(default_factory=list)
 
     def traced(self) -> TracedInvocation:
@@ -64,7 +77,10 @@ class Tracer:
 
     _ring: deque[Invocation] = field(default_factory=deque)
     _by_root: dict[str, Invocation] = field(default_factory=dict)
+    _of_others: deque[tuple[TracedCall, str]] = field(default_factory=deque)
     _characters: int = 0
+    _characters_of_others: int = 0
+    _order: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, function: str, request_id: str, event: str) -> Invocation:
@@ -76,11 +92,15 @@ class Tracer:
             self._ring.append(invocation)
             self._by_root[root] = invocation
             self._characters += len(event)
-            while len(self._ring) > MAX_INVOCATIONS or self._characters > MAX_EVENT_CHARACTERS:
-                oldest = self._ring.popleft()
-                self._by_root.pop(oldest.trace_root, None)
-                self._characters -= len(oldest.event)
+            self._forget()
         return invocation
+
+    def _forget(self) -> None:
+        """Forget the oldest while there is too much."""
+        while self._ring and (len(self._ring) > MAX_INVOCATIONS or self._characters > MAX_EVENT_CHARACTERS):
+            oldest = self._ring.popleft()
+            self._by_root.pop(oldest.trace_root, None)
+            self._characters -= len(oldest.event)
 
     def known_as(self, invocation: Invocation, root: str) -> None:
         """The invocation's calls carry this trace root instead."""
@@ -103,19 +123,58 @@ class Tracer:
         with self._lock:
             return sum(not one.ended_seconds for one in self._ring)
 
-    def call(self, invocation: Invocation, service: str, operation: str, status: int) -> None:
-        """Record a call that an invocation made."""
+    def call(
+        self,
+        invocation: Invocation | None,
+        service: str,
+        operation: str,
+        status: int,
+        *,
+        resources: Collection[str] = (),
+        text: str = "",
+    ) -> None:
+        """Record a call.
+
+        Args:
+            invocation: which made it; None for a caller that is no function.
+            service: endpoint prefix.
+            operation: operation name.
+            status: HTTP status answered; 0 when none was.
+            resources: bare names of what it is about.
+            text: what it carried, by which it is found where no event is known.
+        """
+        text = text[:MAX_CALL_CHARACTERS]
         with self._lock:
-            invocation.calls.append(
-                TracedCall(
-                    function=invocation.function,
-                    request_id=invocation.request_id,
-                    index=len(invocation.calls) + 1,
-                    service=service,
-                    operation=operation,
-                    status=status,
-                )
+            self._order += 1
+            call = TracedCall(
+                function=invocation.function if invocation is not None else "",
+                request_id=invocation.request_id if invocation is not None else "",
+                index=len(invocation.calls) + 1 if invocation is not None else 0,
+                service=service,
+                operation=operation,
+                status=status,
+                resource=",".join(resources),
+                order=self._order,
             )
+            if invocation is None:
+                self._of_others.append((call, text))
+                self._characters_of_others += len(text)
+                while len(self._of_others) > MAX_CALLS_OF_OTHERS or self._characters_of_others > MAX_EVENT_CHARACTERS:
+                    _, forgotten = self._of_others.popleft()
+                    self._characters_of_others -= len(forgotten)
+                return
+            invocation.calls.append(call)
+            if not invocation.event_known and len(invocation.event) < MAX_CALL_CHARACTERS:
+                invocation.event += text + "\n"
+                self._characters += len(text) + 1
+                self._forget()
+
+    def calls(self, key: str = "") -> tuple[TracedCall, ...]:
+        """The calls of invocations whose event contains a text, and of others that carried it, in order."""
+        found = [call for one in self.select(key=key) for call in tuple(one.calls)]
+        with self._lock:
+            found += [call for call, text in self._of_others if key in text]
+        return tuple(sorted(found, key=lambda call: call.order))
 
     def select(self, function: str = "", key: str = "") -> tuple[Invocation, ...]:
         """The invocations of a function whose event contains a text, in order of their start."""

@@ -21,9 +21,7 @@ EMBEDDED: Mapping[Capability, Support] = {
     Capability.ASYNC_RETRIES: Support(supported=True, reason="the waits between attempts are seconds, not minutes"),
     Capability.CALL_FAULTS: Support(supported=True, reason="calls that the emulator makes itself pass no interceptor"),
     Capability.RULE_DEAD_LETTERS: _missing("the emulator ignores RetryPolicy and DeadLetterConfig of a rule's target"),
-    Capability.QUEUE_POLICY: Support(
-        supported=True, reason="events that a rule delivers to the queue pass all the same"
-    ),
+    Capability.QUEUE_POLICY_FOR_RULES: _missing("the emulator's rules deliver to a queue whatever its policy says"),
     Capability.BUCKET_POLICY: Support(supported=True, reason="the account's root user is bound by no bucket policy"),
     Capability.TABLE_POLICY: _missing("the emulator keeps a table's policy and does not apply it"),
     Capability.TABLE_THROTTLE: _missing("the emulator keeps a table's capacity and throttles nothing"),
@@ -48,6 +46,7 @@ LOCALSTACK: Mapping[Capability, Support] = {
     Capability.DIRECT_INTEGRATION: _PROVEN,
     Capability.QUEUE_ATTRIBUTES: _DOCUMENTED,
     Capability.QUEUE_POLICY: _missing("the community edition does not enforce queue policies"),
+    Capability.QUEUE_POLICY_FOR_RULES: _missing("the community edition does not enforce queue policies"),
     Capability.BUCKET_POLICY: _missing("the community edition does not enforce bucket policies"),
     Capability.TABLE_POLICY: _missing("the community edition does not enforce a table's policy"),
     Capability.TABLE_THROTTLE: _missing("the community edition throttles no table by its capacity"),

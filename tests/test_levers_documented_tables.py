@@ -262,7 +262,7 @@ class Policy:
             raise RefusedError("PolicyNotFoundException")
 
 
-THEIRS = json.dumps({"Version": "2012-10-17", "Statement": [{"Sid": "Theirs", "Effect": "Allow"}]})
+THEIRS = json.dumps({"Version": "2012-10-17", "Statement": [{"Sid": "Theirs", "Effect": "Allow"}]}, indent=2)
 
 
 def table_deny(target: StubbedAws, **extra: Any) -> TableDeny:
@@ -331,7 +331,22 @@ def test_a_canary_that_is_refused_anyway_is_not_used() -> None:
     assert [each["Sid"] for each in snapshot.placed["statements"]] == [lever.sid]
     lever.inject(snapshot)
     assert lever.proof().endswith("whether the policy is applied yet was not tried")
+    lever.now = lambda: datetime.now(UTC) + timedelta(seconds=lever.expires_seconds + 1)
+    assert lever.proof() == ""
     lever.heal(snapshot)
+    assert lever.healed_proof(snapshot)
+
+
+def test_a_policy_that_is_still_applied_is_not_healed() -> None:
+    """The statements are gone before DynamoDB stops applying them; as long as the canary is refused it is not over."""
+    policy = Policy()
+    lever = table_deny(policy.target())
+    snapshot = lever.snapshot()
+    lever.inject(snapshot)
+    lever.heal(snapshot)
+    policy.refuses_all = True
+    assert (policy.text, lever.healed_proof(snapshot)) == ("", "")
+    policy.refuses_all = False
     assert lever.healed_proof(snapshot)
 
 

@@ -254,7 +254,8 @@ def test_a_denial_of_too_much_is_refused(services: Services, change: dict[str, o
 
 def test_a_denied_role_cannot_use_the_bucket(services: Services, journal: Journal, recorder: Recorder) -> None:
     """The stack's role is refused; as the emulator's root is bound by no bucket policy, the proof claims no canary."""
-    theirs = document(statement("Theirs", f"{services.arn('bucket')}/*", "s3:GetObject", {"AWS": "123456789012"}))
+    allowed = statement("Theirs", f"{services.arn('bucket')}/*", "s3:GetObject", {"AWS": "123456789012"})
+    theirs = json.dumps(json.loads(document(allowed)), indent=3)
     services.client("s3").put_bucket_policy(Bucket=services.name, Policy=theirs)
     lever = BucketDeny.on(services.stack, "bucket")
     with pulled([lever], stack=services.stack, journal=journal, recorder=recorder) as pull:

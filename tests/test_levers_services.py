@@ -185,6 +185,18 @@ def test_a_service_can_be_denied_too(services: Services, journal: Journal, recor
         assert services.bodies("filtered") == []
 
 
+def test_a_rule_that_would_deliver_all_the_same_is_not_denied(services: Services) -> None:
+    """The emulator's rules ask no queue policy, so a denial of EventBridge is inconclusive there."""
+    denied = statement("Denied", services.arn("other"), "sqs:SendMessage", {"Service": "events.amazonaws.com"})
+    services.set_attribute("other", "Policy", document({**denied, "Effect": "Deny"}))
+    services.put_event()
+    assert eventually(lambda: services.bodies("other"), bool, deadline_seconds=10).met
+    lever = QueueDeny.on(services.stack, "queue", principals=("events.amazonaws.com",))
+    with pytest.raises(Inconclusive, match="deliver to a queue whatever its policy says"):
+        lever.snapshot()
+    assert services.attribute("queue", "Policy") == ""
+
+
 def test_a_queue_without_a_policy_has_none_again(services: Services, journal: Journal, recorder: Recorder) -> None:
     """Where there was no policy an empty one is sent back, which removes the lever's own."""
     with pulled([QueueDeny.on(services.stack, "queue")], stack=services.stack, journal=journal, recorder=recorder):
@@ -242,7 +254,8 @@ def test_a_denial_of_too_much_is_refused(services: Services, change: dict[str, o
 
 def test_a_denied_role_cannot_use_the_bucket(services: Services, journal: Journal, recorder: Recorder) -> None:
     """The stack's role is refused; as the emulator's root is bound by no bucket policy, the proof claims no canary."""
-    theirs = document(statement("Theirs", f"{services.arn('bucket')}/*", "s3:GetObject", {"AWS": "123456789012"}))
+    allowed = statement("Theirs", f"{services.arn('bucket')}/*", "s3:GetObject", {"AWS": "123456789012"})
+    theirs = json.dumps(json.loads(document(allowed)), indent=3)
     services.client("s3").put_bucket_policy(Bucket=services.name, Policy=theirs)
     lever = BucketDeny.on(services.stack, "bucket")
     with pulled([lever], stack=services.stack, journal=journal, recorder=recorder) as pull:

@@ -43,6 +43,7 @@ def allow(lever: Lever, stack: Stack, journal: Journal) -> None:
             f"account {target.account} and region {target.region} are not pinned in the descriptor of {pinned.stack}",
             remedy=f'add [target.aws] with account = "{target.account}" and region = "{target.region}"',
         )
+    # few levers act on more than one resource, so it is no part of the protocol
     outside = sorted(set(getattr(lever, "reaches", ())) - {each.arn for each in stack.resources.values()})
     if outside:
         raise GuardRailError(

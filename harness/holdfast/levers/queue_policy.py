@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
-from holdfast.errors import InjectionError
+from holdfast.errors import Inconclusive, InjectionError
 from holdfast.levers.base import Snapshot
 from holdfast.levers.calls import cli
 from holdfast.levers.denial import Held, PolicyDenial
@@ -41,7 +41,10 @@ class QueueDeny(PolicyDenial):
     canary_action: ClassVar[str] = "sqs:DeleteMessage"
 
     def snapshot(self) -> Snapshot:
-        """Read the policy; refuse to stop a mapping this way."""
+        """Read the policy; refuse to stop a mapping this way, and a rule where that would not be felt."""
+        rules = self.target.supports(Capability.QUEUE_POLICY_FOR_RULES)
+        if not rules.supported and any(each.startswith("events.") for each in self.principals):
+            raise Inconclusive(f"EventBridge cannot be denied {self.component} here: {rules.reason}")
         receiving = sorted(_RECEIVING & set(self.actions))
         if receiving:
             mappings = self.target.client("lambda").list_event_source_mappings(EventSourceArn=self.resource)

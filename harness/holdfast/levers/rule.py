@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SETTLING_SECONDS = 60.0
 CALL_SECONDS = 20.0
 DISABLED, ENABLED = "DISABLED", "ENABLED"
-_DEFINITION = ("ScheduleExpression", "EventPattern", "Description", "RoleArn")
+_DEFINITION = ("ScheduleExpression", "EventPattern", "Description")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,7 +26,8 @@ class RuleDisable:
     """A disabled EventBridge rule: events meanwhile match nothing and are lost to its targets, unless archived.
 
     A rule has three states; EnableRule gives ``ENABLED`` alone, so ``ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS`` is
-    put back by PutRule with the rule's own definition. AWS asks to "allow a short period of time for changes to take
+    put back by PutRule with the rule's own definition; with a role it is refused, as iam:PassRole would be needed. AWS
+    asks to "allow a short period of time for changes to take
     effect" without a figure, and only real events would show it: a minute is waited on AWS. Rules that an AWS service
     manages refuse to be changed.
     https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_DisableRule.html
@@ -81,6 +82,12 @@ class RuleDisable:
                 f"{self.component} cannot be switched off; nothing was changed",
                 cause=f"{rule['ManagedBy']} manages the rule, and EventBridge refuses to change it",
                 remedy="put this fault on a rule of the stack's own",
+            )
+        if rule["State"] not in (DISABLED, ENABLED) and rule.get("RoleArn"):
+            raise InjectionError(
+                f"{self.component} cannot be switched off; nothing was changed",
+                cause=f"its state {rule['State']} is put back by PutRule, which would have to pass on its role",
+                remedy="put this fault on a rule without a role, or in the state ENABLED",
             )
         if rule["State"] == DISABLED:
             raise InjectionError(
@@ -162,5 +169,5 @@ class RuleDisable:
         named = ("--name", self._named["Name"], "--event-bus-name", self._named["EventBusName"])
         if state == ENABLED:
             return cli(self.target, "events", "enable-rule", *named)
-        rest = " with the schedule, pattern, description and role that `aws events describe-rule` shows"
+        rest = " with the schedule, pattern and description that `aws events describe-rule` shows"
         return cli(self.target, "events", "put-rule", *named, "--state", state) + rest

@@ -61,6 +61,7 @@ class Capability(StrEnum):
     DIRECT_INTEGRATION = "API Gateway stores without compute"
     QUEUE_ATTRIBUTES = "a queue's timeout, delay and redrive policy take effect when they are changed"
     QUEUE_POLICY = "a denial in a queue's policy takes effect"
+    QUEUE_POLICY_FOR_RULES = "a denial in a queue's policy stops the rules that deliver to it"
     BUCKET_POLICY = "a denial in a bucket's policy takes effect"
     TABLE_POLICY = "a denial in a table's policy takes effect"
     TABLE_THROTTLE = "a table throttles what is beyond its capacity"

@@ -25,9 +25,7 @@ EMBEDDED: Mapping[Capability, Support] = {
     Capability.HTTP_API_THROTTLE: _missing("the emulator keeps the limits of an HTTP API's stage and ignores them"),
     Capability.TASK_ROLE_ENFORCED: _missing("the emulator invokes a task's function whatever the role may do"),
     Capability.FAULT_INJECTION_SERVICE: _missing(_NO_EXPERIMENTS),
-    Capability.QUEUE_POLICY: Support(
-        supported=True, reason="events that a rule delivers to the queue pass all the same"
-    ),
+    Capability.QUEUE_POLICY_FOR_RULES: _missing("the emulator's rules deliver to a queue whatever its policy says"),
     Capability.BUCKET_POLICY: Support(supported=True, reason="the account's root user is bound by no bucket policy"),
     Capability.TABLE_POLICY: _missing("the emulator keeps a table's policy and does not apply it"),
     Capability.TABLE_THROTTLE: _missing("the emulator keeps a table's capacity and throttles nothing"),
@@ -67,6 +65,7 @@ LOCALSTACK: Mapping[Capability, Support] = {
     Capability.DIRECT_INTEGRATION: _PROVEN,
     Capability.QUEUE_ATTRIBUTES: _DOCUMENTED,
     Capability.QUEUE_POLICY: _missing("the community edition does not enforce queue policies"),
+    Capability.QUEUE_POLICY_FOR_RULES: _missing("the community edition does not enforce queue policies"),
     Capability.BUCKET_POLICY: _missing("the community edition does not enforce bucket policies"),
     Capability.TABLE_POLICY: _missing("the community edition does not enforce a table's policy"),
     Capability.TABLE_THROTTLE: _missing("the community edition throttles no table by its capacity"),

@@ -39,6 +39,10 @@ class AbleTarget(AttachedTarget):
         )
         self.fakes = fakes
 
+    def forget(self, capability: Capability) -> None:
+        """Be as a target that lacks a capability."""
+        self._supported = {**self._supported, capability: Support(supported=False, reason="for a reason")}
+
     def client(self, service: str) -> Any:
         """The fake of a service, or the emulator's client."""
         return self.fakes.get(service) or super().client(service)

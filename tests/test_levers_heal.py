@@ -88,7 +88,7 @@ def other_experiment(bed: Bed) -> None:
 
 def experiments_at_work(bed: Bed) -> Any:
     running = [each for each in bed.experiments.experiments.values() if each["state"]["status"] == "running"]
-    return list(bed.experiments.templates), [each["id"] for each in running]
+    return {f"{','.join(each['tags'])} {each['id']}": "" for each in (*bed.experiments.templates.values(), *running)}
 
 
 def executions(bed: Bed) -> Any:
@@ -265,7 +265,4 @@ def without_own(read: Any) -> Any:
     """What was read, without what a lever is seen to have added."""
     if isinstance(read, dict):
         return {name: without_own(value) for name, value in read.items() if not name.lower().startswith("holdfast")}
-    if isinstance(read, tuple):
-        templates, running = read
-        return templates[-1:], running[-1:]
     return read

@@ -6,10 +6,12 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from holdfast.errors import GuardRailError
 from holdfast.levers import (
     ExecutionAbort,
     FunctionExperiment,
@@ -18,7 +20,9 @@ from holdfast.levers import (
     FunctionVariable,
     HttpApiThrottle,
     InvocationAction,
+    Journal,
     PermissionCut,
+    Pin,
     ProcessKill,
     ProcessStop,
     RestApiThrottle,
@@ -26,11 +30,12 @@ from holdfast.levers import (
     task_deny,
 )
 from holdfast.levers.base import Lever
+from holdfast.levers.guard import allow
 from holdfast.levers.healing import Restored, restore
 from holdfast.levers.registry import restoring
 from holdfast.targets.embedded import EmbeddedTarget
 from holdfast.waiting import eventually
-from lever_bed import FIS_ROLE, PREFIX, SECRET, Bed
+from lever_bed import ACCOUNT, FIS_ROLE, PREFIX, REGION, SECRET, Bed
 from lever_bed import bed as made_bed
 
 
@@ -259,6 +264,20 @@ def test_what_somebody_else_changed_meanwhile_is_left_alone(case: Case, bed: Bed
     assert healed(bed, snapshot).proof
     assert without_own(case.read(bed)) == theirs
     assert "holdfast" not in json.dumps(case.read(bed)).lower()
+
+
+def test_a_lever_reaches_its_component_and_nothing_else(case: Case, bed: Bed, tmp_path: Path) -> None:
+    """The guard rail lets it through to what the descriptor resolves to, and to nothing whose name is only like it."""
+    lever = case.lever(bed)
+    own = lever.resource
+    other = own.replace(bed.function, f"{bed.function}-other") if bed.function in own else f"{own}-other"
+    elsewhere = (own.replace(ACCOUNT, "999999999999"), own.replace(f":{REGION}:", ":us-east-1:"))
+    with Journal(tmp_path, Pin.of(bed.stack)) as journal:
+        allow(lever, bed.stack, journal)
+        for foreign in {other, *elsewhere} - {own}:
+            lever.resource = foreign  # type: ignore[misc]
+            with pytest.raises(GuardRailError, match="nothing was changed"):
+                allow(lever, bed.stack, journal)
 
 
 def without_own(read: Any) -> Any:

@@ -63,6 +63,7 @@ class ExecutionAbort:
     prefix: str
     cause: str = field(default_factory=lambda: f"holdfast-{secrets.token_hex(8)}")
     key: str = field(default="", init=False)
+    _aborted: bool = field(default=False, init=False)
 
     @classmethod
     def on(cls, stack: Stack, component: str, *, prefix: str) -> tuple[Self, ...]:
@@ -133,11 +134,14 @@ class ExecutionAbort:
 
     def proof(self) -> str:
         """It reads back ``ABORTED``, for the cause that was given."""
-        return f"execution {self._name} reads back ABORTED by this run" if self._ours(self._read()) else ""
+        if not self._ours(self._read()):
+            return ""
+        self._aborted = True
+        return f"execution {self._name} reads back ABORTED by this run"
 
     def hits(self) -> int:
         """One abort is one execution."""
-        return int(bool(self.proof()))
+        return int(self._aborted)
 
     def heal(self, snapshot: Snapshot) -> None:  # noqa: ARG002 - the cause says whether it is still to be redriven
         """Redrive it, unless it is no longer aborted for the cause that was given.

@@ -388,3 +388,19 @@ def function_url(target: Target) -> None:
         address, headers = target.function_url(f"{url}there?q={quote_plus('a b')}")
         answer = _HTTP.request("GET", address, headers=dict(headers))
         check(answer.status == 200, f"answered {answer.status} {answer.data!r}")
+
+
+def stage_throttled(target: Target) -> None:
+    """Limits of 0 refuse every request with 429 before it is stored, and without the limits it is stored again."""
+    with bench(target) as on:
+        api = rest_api(on, SEND_BODY)
+        client = target.client("apigateway")
+        place = {"restApiId": api.id, "stageName": _STAGE}
+        limits = [
+            {"op": "replace", "path": f"/*/*/throttling/{name}", "value": "0"} for name in ("rateLimit", "burstLimit")
+        ]
+        client.update_stage(**place, patchOperations=limits)
+        wait_for(lambda: api.post("refused").status == 429, "a throttled stage did not answer 429", seconds=60)
+        client.update_stage(**place, patchOperations=[{"op": "remove", "path": "/*/*"}])
+        wait_for(lambda: api.post("stored").status == 202, "a stage without limits still refuses", seconds=60)
+        check("*/*" not in (client.get_stage(**place).get("methodSettings") or {}), "the settings were not removed")

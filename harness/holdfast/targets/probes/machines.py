@@ -95,7 +95,7 @@ def heartbeat(target: Target) -> None:
     """A task whose worker is silent longer than HeartbeatSeconds times out; one that beats goes on."""
     with bench(target) as on:
         queue = on.queue()
-        asking = {**_waiting(queue.url, HeartbeatSeconds=1), "Catch": _caught("States.HeartbeatTimeout")}
+        asking = {**_waiting(queue.url, HeartbeatSeconds=1), "Catch": _caught("States.Timeout")}
         definition = states(("Ask", asking))
         definition["States"]["Caught"] = {"Type": "Pass", "Result": "caught", "End": True}
         waiting = machine(on, definition)

@@ -13,6 +13,7 @@ from holdfast.provocations.faults import levers_of, requirements_of
 from holdfast.provocations.model import Moment, Provocation, Window
 from holdfast.provocations.requirements import Situation, unmet
 from holdfast.stack.commands import AnyCall, HttpCall
+from holdfast.targets.base import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +82,20 @@ class Plan:
         return sum(count for phase in self.phases for _, count, _ in phase.provocations)
 
 
-def planned(path: Path, *, options: Options, ids: Sequence[str] = (), say: Callable[[str], None]) -> Plan:
+def planned(
+    path: Path,
+    *,
+    options: Options,
+    ids: Sequence[str] = (),
+    target: Target | None = None,
+    say: Callable[[str], None],
+) -> Plan:
     """Make the plan; reads only.
 
     Raises:
         HoldfastError: the descriptor is wrong, the target does not answer, or a resource is missing.
     """
-    with examined(path, options=options, ids=ids, say=say) as (stack, clauses):
+    with examined(path, options=options, ids=ids, target=target, say=say) as (stack, clauses):
         waived = [clause.id for clause, _ in clauses if clause.id in stack.descriptor.waive]
         asked = [(clause, situation) for clause, situation in clauses if clause.id not in waived]
         wanted = {

@@ -64,6 +64,7 @@ class Plan:
         left_out: provocations that cannot be run here, with the reasons.
         commands: what is sent, by name of the command: its calls.
         bounds: the declared bounds that limit how long anything is waited for.
+        stops: what would end the run early.
     """
 
     stack: str
@@ -75,6 +76,7 @@ class Plan:
     left_out: tuple[tuple[str, tuple[str, ...]], ...]
     commands: tuple[tuple[str, tuple[str, ...]], ...]
     bounds: tuple[tuple[str, object], ...]
+    stops: tuple[str, ...]
 
     @property
     def sent(self) -> int:
@@ -119,6 +121,9 @@ def planned(
                 (name, tuple(clean(_said(call)) for call in stack.descriptor.commands[name].calls)) for name in commands
             ),
             bounds=tuple(stack.descriptor.bounds.model_dump().items()),
+            stops=tuple(
+                f"{name} = {value}" for name, value in stack.descriptor.stop.model_dump(exclude_unset=True).items()
+            ),
         )
 
 
@@ -202,6 +207,7 @@ def described(plan: Plan) -> Iterator[str]:
             yield f"    {name}: {'; '.join(reasons)}"
     yield ""
     yield f"  bounds: {', '.join(f'{name} = {value}' for name, value in plan.bounds if value is not None)}"
+    yield f"  ended early by: {', '.join(plan.stops) or 'nothing but a signal'}"
     yield "  nothing was sent, and nothing was broken"
 
 

@@ -18,6 +18,7 @@ from holdfast.opening import DEFAULT_FOLDER, Options, resolved, silent
 from holdfast.ports.ports import Ports
 from holdfast.provocations.model import Provocation
 from holdfast.provocations.steady import STEADY
+from holdfast.provocations.stopping import Stopping
 from holdfast.provocations.windows import BURST
 from holdfast.stack.descriptor import Descriptor, PatternName
 from holdfast.stack.loading import load_descriptor
@@ -58,6 +59,8 @@ class Verification:
         self._asked_for = len(chosen)
         self._verdicts: list[ClauseVerdict] = []
         prefix = new_prefix()
+        stopping = Stopping.of(stack)
+        stopping.check()
         self._campaigns = {
             pattern: Campaign(
                 stack=stack,
@@ -69,6 +72,7 @@ class Verification:
                 seed=options.seed,
                 prefix=f"{prefix}{at}",
                 listener=listener,
+                stopping=stopping,
             )
             for at, pattern in enumerate(dict.fromkeys(pattern for pattern, _ in chosen))
         }

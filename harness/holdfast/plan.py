@@ -8,10 +8,10 @@ from pathlib import Path
 
 from holdfast.doctor import examined
 from holdfast.opening import Options
-from holdfast.ports.redact import Redactor
 from holdfast.provocations.faults import levers_of, requirements_of
 from holdfast.provocations.model import Moment, Provocation, Window
 from holdfast.provocations.requirements import Situation, unmet
+from holdfast.redaction import cleaning
 from holdfast.stack.commands import AnyCall, HttpCall
 from holdfast.targets.base import Target
 
@@ -107,7 +107,7 @@ def planned(
         }
         missing = {at: unmet(requirements_of(one), situation) for at, (one, situation) in wanted.items()}
         run = [wanted[at] for at, reasons in missing.items() if not reasons]
-        clean = Redactor(stack.descriptor.secrets).clean
+        clean = cleaning(stack.descriptor)
         commands = dict.fromkeys(situation.pattern.command for _, situation in asked)
         return Plan(
             stack=stack.descriptor.name,

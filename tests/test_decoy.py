@@ -63,16 +63,16 @@ def stable(value: Any) -> Any:
     return [stable(each) for each in value] if isinstance(value, list) else value
 
 
-def configuration(target: EmbeddedTarget, stack_name: str) -> str:
-    """Everything of a stack that a fault could change, and all its data, as text."""
+def configuration(target: EmbeddedTarget, stack_name: str, *, data: bool = True) -> str:
+    """Everything of a stack that a fault could change, with all its data or without it, as text."""
     read = [
-        [kind, name, [stable(answer) for answer in answers(target, kind, name)]]
+        [kind, name, [stable(answer) for answer in answers(target, kind, name, data=data)]]
         for kind, name in resources(target, stack_name)
     ]
     return json.dumps(read, default=str, sort_keys=True, indent=1)
 
 
-def answers(target: EmbeddedTarget, kind: str, name: str) -> Iterator[Any]:
+def answers(target: EmbeddedTarget, kind: str, name: str, *, data: bool) -> Iterator[Any]:
     """What the target says about one resource."""
     if kind == "AWS::Lambda::Function":
         functions = target.client("lambda")
@@ -80,16 +80,18 @@ def answers(target: EmbeddedTarget, kind: str, name: str) -> Iterator[Any]:
         yield functions.get_function_concurrency(FunctionName=name)
         yield functions.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
     elif kind == "AWS::SQS::Queue":
-        yield target.client("sqs").get_queue_attributes(QueueUrl=name, AttributeNames=["All"])
+        found = target.client("sqs").get_queue_attributes(QueueUrl=name, AttributeNames=["All"])["Attributes"]
+        yield {one: value for one, value in found.items() if data or not one.startswith("Approximate")}
     elif kind == "AWS::DynamoDB::Table":
-        yield target.client("dynamodb").describe_table(TableName=name)
-        yield target.client("dynamodb").scan(TableName=name)["Items"]
+        table = target.client("dynamodb").describe_table(TableName=name)["Table"]
+        yield {one: value for one, value in table.items() if data or one not in ("ItemCount", "TableSizeBytes")}
+        yield target.client("dynamodb").scan(TableName=name)["Items"] if data else []
     elif kind == "AWS::IAM::Role":
         roles = target.client("iam")
         names = roles.list_role_policies(RoleName=name)["PolicyNames"]
         yield {one: roles.get_role_policy(RoleName=name, PolicyName=one)["PolicyDocument"] for one in names}
     elif kind == "AWS::S3::Bucket":
-        yield target.client("s3").list_objects_v2(Bucket=name).get("Contents", [])
+        yield target.client("s3").list_objects_v2(Bucket=name).get("Contents", []) if data else []
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ from holdfast.provocations.faults import levers_of, requirements_of
 from holdfast.provocations.model import Evidence, Moment, Provocation, Window
 from holdfast.provocations.quiescence import await_silence
 from holdfast.provocations.requirements import Situation, unmet
+from holdfast.provocations.stopping import Stopping
 from holdfast.stack.configuration import Configuration, read_configuration
 from holdfast.stack.descriptor import Bounds, Pattern, PatternName
 from holdfast.stack.generate import Submission
@@ -74,6 +75,7 @@ class Campaign:
         seed: of the generated values.
         prefix: begins every key.
         listener: told what goes on.
+        stopping: the run's stop conditions; the stack's own when None.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Campaign:
         seed: int,
         prefix: str,
         listener: Callable[[Progress], None],
+        stopping: Stopping | None = None,
     ) -> None:
         self.stack = stack
         self.pattern_name = pattern
@@ -99,6 +102,7 @@ class Campaign:
         self._seed = seed
         self._prefix = prefix
         self._listener = listener
+        self._stopping = stopping or Stopping.of(stack)
         self._benches: dict[str, Bench] = {}
         self._refused: dict[str, str] = {}
         self._evidence: dict[str, Evidence] = {}
@@ -177,7 +181,14 @@ class Campaign:
             [partial(self._provoke_and_observe, p) for p in aimed]
             + [partial(self._observe, p, sent) for p, sent in waiting]
         )
-        quiet = await_silence(self.stack, self.pattern, self.configuration, self.recorder.now_seconds, self._say)
+        quiet = await_silence(
+            self.stack,
+            self.pattern,
+            self.configuration,
+            self.recorder.now_seconds,
+            say=self._say,
+            check=self._stopping.check,
+        )
         self._last_look([p for p in self._needed if p.moment is not Moment.LAST], quiet)
         self._all([partial(self._provoke, p) for p in moments[Moment.LAST]])
         self._last_look(moments[Moment.LAST], quiet)
@@ -308,6 +319,7 @@ class Campaign:
             waiting=self._wait,
             configuration=self.configuration,
             room=self._room,
+            stopping=self._stopping,
         )
 
     def _say(self, message: str, until_seconds: float = 0.0) -> None:

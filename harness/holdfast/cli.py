@@ -52,7 +52,7 @@ NAME.stack.toml::SF-1 verifies one clause.
   -k EXPRESSION           only some clauses, e.g. -k "SF-1 or SF-2"; this and all others are pytest's: pytest --help
 
 exit codes: 0 nothing violated, 1 violated, 2 usage, descriptor, target or port, 3 inconclusive with --strict,
-4 a fault could not be healed, 130 or 143 interrupted and healed
+4 a fault could not be healed, 5 ended by a stop condition and healed, 130 or 143 interrupted and healed
 """
 
 

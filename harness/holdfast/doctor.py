@@ -22,7 +22,7 @@ from holdfast.stack.configuration import read_configuration
 from holdfast.stack.descriptor import PatternName
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.resolve import Stack
-from holdfast.targets.base import Capability, Support
+from holdfast.targets.base import Capability, Support, Target
 from holdfast.verification import choose
 
 
@@ -82,7 +82,12 @@ class Diagnosis:
 
 @contextmanager
 def examined(
-    path: Path, *, options: Options, ids: Sequence[str] = (), say: Callable[[str], None]
+    path: Path,
+    *,
+    options: Options,
+    ids: Sequence[str] = (),
+    target: Target | None = None,
+    say: Callable[[str], None],
 ) -> Iterator[tuple[Stack, tuple[tuple[Clause, Situation], ...]]]:
     """A stack that was found, with its clauses; its template is deployed only where ``verify`` would deploy it.
 
@@ -90,6 +95,7 @@ def examined(
         path: the descriptor's file.
         options: how.
         ids: the clauses; all that the stack owes when empty.
+        target: a target that somebody else started and ends; opened here when None.
         say: told what goes on.
 
     Raises:
@@ -97,7 +103,7 @@ def examined(
     """
     descriptor = load_descriptor(path, options.environ)
     chosen = choose(descriptor, ids)
-    with resolved(path, descriptor, options=options, say=say) as stack:
+    with resolved(path, descriptor, options=options, target=target, say=say) as stack:
         say("reading the configuration")
         configuration = read_configuration(stack)
         situations: dict[PatternName, Situation] = {
@@ -107,14 +113,21 @@ def examined(
         yield stack, tuple((clause, situations[pattern]) for pattern, clause in chosen)
 
 
-def diagnose(path: Path, *, options: Options, ids: Sequence[str] = (), say: Callable[[str], None]) -> Diagnosis:
+def diagnose(
+    path: Path,
+    *,
+    options: Options,
+    ids: Sequence[str] = (),
+    target: Target | None = None,
+    say: Callable[[str], None],
+) -> Diagnosis:
     """Say what can be decided, after checking that every port can be used; reads only.
 
     Raises:
         HoldfastError: the descriptor is wrong, the target does not answer, a resource is missing, or a port answers
             what it must not.
     """
-    with examined(path, options=options, ids=ids, say=say) as (stack, clauses):
+    with examined(path, options=options, ids=ids, target=target, say=say) as (stack, clauses):
         say("checking the ports")
         ports = Ports(stack, Recorder())
         try:
@@ -125,14 +138,14 @@ def diagnose(path: Path, *, options: Options, ids: Sequence[str] = (), say: Call
         allowed = permitted(stack.target, needed(clauses))
         found = tuple(decidable(clause, situation, allowed.denied) for clause, situation in clauses)
         resting = {capability for one in found for capability in one.rests_on}
-        target = stack.target
+        there = stack.target
         return Diagnosis(
             stack=stack.descriptor.name,
-            target=target.kind,
-            place=f"account {target.account}, region {target.region}"
-            + (f", {target.endpoint_url}" if target.endpoint_url else ""),
+            target=there.kind,
+            place=f"account {there.account}, region {there.region}"
+            + (f", {there.endpoint_url}" if there.endpoint_url else ""),
             clauses=found,
-            capabilities={one: target.supports(one) for one in Capability if one in resting},
+            capabilities={one: there.supports(one) for one in Capability if one in resting},
             permitted=allowed,
         )
 

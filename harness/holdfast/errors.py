@@ -8,6 +8,7 @@ HoldfastError                 what happened, the likely cause, the remedy
 ├── PortError                 a port cannot be used, or answers what it must not  exit 2
 ├── GuardRailError            something outside the descriptor would be changed   exit 2
 ├── InjectionError            a fault could not be put in place (it is undone)    exit 2
+├── StoppedError              a stop condition ended the run; all is healed       exit 5
 └── HealError                 a fault could not be taken away: act by hand        exit 4
 
 Inconclusive                  a clause cannot be decided, with the reason; a verdict, not a mistake
@@ -26,6 +27,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     INCONCLUSIVE = 3
     NOT_HEALED = 4
+    STOPPED = 5
 
 
 class HoldfastError(Exception):
@@ -80,6 +82,12 @@ class GuardRailError(HoldfastError):
 
 class InjectionError(HoldfastError):
     """A fault could not be put in place."""
+
+
+class StoppedError(HoldfastError):
+    """A stop condition of the descriptor ended the run; every fault is healed."""
+
+    exit_code = ExitCode.STOPPED
 
 
 class HealError(HoldfastError):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from holdfast.campaign import Progress, new_prefix
 from holdfast.levers.signals import Interrupted
+from holdfast.redaction import clean_errors, cleaning
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.guarded import guarded
 from holdfast.stack.resolve import Stack, resolve
@@ -77,12 +78,13 @@ def resolved(
     Raises:
         HoldfastError: the target does not answer, the template cannot be deployed, or a resource is missing.
     """
+    clean = cleaning(descriptor)
 
     def told(line: str) -> None:
         with suppress(Interrupted):  # removing what was deployed is a part of ending in order
-            say(line)
+            say(clean(line))
 
-    with ExitStack() as exits:
+    with clean_errors(clean), ExitStack() as exits:
         if target is None:
             kind = options.target or descriptor.target.default
             say(f"opening the {kind} target")

@@ -189,6 +189,8 @@ def _of_ports(stack: Stack) -> Iterator[Grant]:
                 yield Grant(action, stack.resource(letters.queue).arn)
         elif letters.bucket is not None:
             yield Grant("s3:GetObject", f"{stack.resource(letters.bucket).arn}/*")
+    if descriptor.stop.alarm is not None:
+        yield Grant("cloudwatch:DescribeAlarms", _arn(stack, "cloudwatch", f"alarm:{descriptor.stop.alarm}"))
     for item in descriptor.seed:
         if item.table is not None:
             yield Grant("dynamodb:PutItem", stack.resource(item.table).arn)

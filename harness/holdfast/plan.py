@@ -8,11 +8,12 @@ from pathlib import Path
 
 from holdfast.doctor import examined
 from holdfast.opening import Options
-from holdfast.ports.redact import Redactor
 from holdfast.provocations.faults import levers_of, requirements_of
 from holdfast.provocations.model import Moment, Provocation, Window
 from holdfast.provocations.requirements import Situation, unmet
+from holdfast.redaction import cleaning
 from holdfast.stack.commands import AnyCall, HttpCall
+from holdfast.targets.base import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,7 @@ class Plan:
         left_out: provocations that cannot be run here, with the reasons.
         commands: what is sent, by name of the command: its calls.
         bounds: the declared bounds that limit how long anything is waited for.
+        stops: what would end the run early.
     """
 
     stack: str
@@ -74,6 +76,7 @@ class Plan:
     left_out: tuple[tuple[str, tuple[str, ...]], ...]
     commands: tuple[tuple[str, tuple[str, ...]], ...]
     bounds: tuple[tuple[str, object], ...]
+    stops: tuple[str, ...]
 
     @property
     def sent(self) -> int:
@@ -81,13 +84,20 @@ class Plan:
         return sum(count for phase in self.phases for _, count, _ in phase.provocations)
 
 
-def planned(path: Path, *, options: Options, ids: Sequence[str] = (), say: Callable[[str], None]) -> Plan:
+def planned(
+    path: Path,
+    *,
+    options: Options,
+    ids: Sequence[str] = (),
+    target: Target | None = None,
+    say: Callable[[str], None],
+) -> Plan:
     """Make the plan; reads only.
 
     Raises:
         HoldfastError: the descriptor is wrong, the target does not answer, or a resource is missing.
     """
-    with examined(path, options=options, ids=ids, say=say) as (stack, clauses):
+    with examined(path, options=options, ids=ids, target=target, say=say) as (stack, clauses):
         waived = [clause.id for clause, _ in clauses if clause.id in stack.descriptor.waive]
         asked = [(clause, situation) for clause, situation in clauses if clause.id not in waived]
         wanted = {
@@ -97,7 +107,7 @@ def planned(path: Path, *, options: Options, ids: Sequence[str] = (), say: Calla
         }
         missing = {at: unmet(requirements_of(one), situation) for at, (one, situation) in wanted.items()}
         run = [wanted[at] for at, reasons in missing.items() if not reasons]
-        clean = Redactor(stack.descriptor.secrets).clean
+        clean = cleaning(stack.descriptor)
         commands = dict.fromkeys(situation.pattern.command for _, situation in asked)
         return Plan(
             stack=stack.descriptor.name,
@@ -111,6 +121,9 @@ def planned(path: Path, *, options: Options, ids: Sequence[str] = (), say: Calla
                 (name, tuple(clean(_said(call)) for call in stack.descriptor.commands[name].calls)) for name in commands
             ),
             bounds=tuple(stack.descriptor.bounds.model_dump().items()),
+            stops=tuple(
+                f"{name} = {value}" for name, value in stack.descriptor.stop.model_dump(exclude_unset=True).items()
+            ),
         )
 
 
@@ -194,6 +207,7 @@ def described(plan: Plan) -> Iterator[str]:
             yield f"    {name}: {'; '.join(reasons)}"
     yield ""
     yield f"  bounds: {', '.join(f'{name} = {value}' for name, value in plan.bounds if value is not None)}"
+    yield f"  ended early by: {', '.join(plan.stops) or 'nothing but a signal'}"
     yield "  nothing was sent, and nothing was broken"
 
 

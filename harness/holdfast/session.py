@@ -51,6 +51,8 @@ class Session:
         codes = {failure.exit_code for failure in self.failures.values()}
         if ExitCode.NOT_HEALED in codes:
             return ExitCode.NOT_HEALED
+        if ExitCode.STOPPED in codes:
+            return ExitCode.STOPPED
         if codes or self.unjudged:
             return ExitCode.USAGE
         if Verdict.VIOLATED in verdicts:

@@ -18,7 +18,9 @@ from holdfast.opening import DEFAULT_FOLDER, Options, resolved, silent
 from holdfast.ports.ports import Ports
 from holdfast.provocations.model import Provocation
 from holdfast.provocations.steady import STEADY
+from holdfast.provocations.stopping import Stopping
 from holdfast.provocations.windows import BURST
+from holdfast.redaction import cleaned, cleaning
 from holdfast.stack.descriptor import Descriptor, PatternName
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.resolve import Stack
@@ -54,10 +56,14 @@ class Verification:
     ) -> None:
         self.stack = stack
         self._options = options
+        _, secret_key, token = stack.target.credentials()
+        self._clean = cleaning(stack.descriptor, secret_key, token)
         self._started = time.monotonic()
         self._asked_for = len(chosen)
         self._verdicts: list[ClauseVerdict] = []
         prefix = new_prefix()
+        stopping = Stopping.of(stack)
+        stopping.check()
         self._campaigns = {
             pattern: Campaign(
                 stack=stack,
@@ -69,6 +75,7 @@ class Verification:
                 seed=options.seed,
                 prefix=f"{prefix}{at}",
                 listener=listener,
+                stopping=stopping,
             )
             for at, pattern in enumerate(dict.fromkeys(pattern for pattern, _ in chosen))
         }
@@ -79,7 +86,7 @@ class Verification:
         Raises:
             HoldfastError: the stack, the target or a port cannot be used, or a fault could not be healed.
         """
-        verdict = decide(clause, self._campaigns[pattern])
+        verdict = cleaned(decide(clause, self._campaigns[pattern]), self._clean)
         self._verdicts.append(verdict)
         return verdict
 

@@ -23,6 +23,7 @@ from holdfast.ports.dead_letters import DeadLetter
 from holdfast.ports.ports import Ports
 from holdfast.provocations.model import Evidence, FaultPoint
 from holdfast.provocations.requirements import Situation, interceptor_there, redeliveries_in_time
+from holdfast.provocations.stopping import Stopping
 from holdfast.stack.base import Json
 from holdfast.stack.commands import Command
 from holdfast.stack.configuration import Configuration
@@ -68,6 +69,7 @@ class Bench:
         waiting: told what is waited for, and for how many seconds at most; 0 when that wait is over.
         configuration: how the stack's queues and functions are deployed.
         room: bounds how many commands of the whole run are under way, so that trying does not become a load test.
+        stopping: the run's stop conditions.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Bench:
     waiting: Callable[[str, float], None]
     configuration: Configuration
     room: threading.Semaphore
+    stopping: Stopping
     sample: Sample | None = None
     _submissions: dict[str, Submission] = field(default_factory=dict)
     _notes: list[str] = field(default_factory=list)
@@ -154,8 +157,13 @@ class Bench:
     def submit(
         self, submission: Submission, role: str = "healthy", *, group: str = "", sequence: int = -1, **options: Any
     ) -> Operation:
-        """Send one command and record it."""
-        return self.ports.submit(
+        """Send one command and record it.
+
+        Raises:
+            StoppedError: a stop condition is met; nothing is sent.
+        """
+        self.stopping.command()
+        operation = self.ports.submit(
             self.pattern.command,
             submission,
             provocation=self.name,
@@ -164,6 +172,8 @@ class Bench:
             sequence=sequence,
             **options,
         )
+        self.stopping.answered(operation)
+        return operation
 
     def submit_all(self, submissions: Sequence[Submission], role: str = "healthy", width: int = 8) -> list[Operation]:
         """Send many commands, ``width`` at a time, as far as there is room."""
@@ -243,6 +253,7 @@ class Bench:
 
         def looked() -> T:
             interrupts.check()
+            self.stopping.check()
             return look()
 
         said = f"{self.name}: {what}"

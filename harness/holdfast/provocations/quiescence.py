@@ -31,7 +31,9 @@ def await_silence(
     pattern: Pattern,
     configuration: Configuration,
     now_seconds: Callable[[], float],
+    *,
     say: Callable[[str, float], None],
+    check: Callable[[], None],
 ) -> bool:
     """Wait until nothing has been queued and nothing has run for a while; whether that came within the bounds.
 
@@ -41,6 +43,7 @@ def await_silence(
         configuration: how the stack is deployed.
         now_seconds: the clock.
         say: told what is waited for, and for how many seconds at most.
+        check: raises when the run has to end.
     """
     quiet_seconds = _quiet_seconds(stack, pattern, configuration)
     bounds = stack.descriptor.bounds
@@ -51,6 +54,7 @@ def await_silence(
     def quiet() -> bool:
         nonlocal busy_at
         interrupts.check()
+        check()
         if _busy(stack, pattern, configuration):
             busy_at = now_seconds()
         return now_seconds() - busy_at >= quiet_seconds

@@ -150,6 +150,18 @@ class Bounds(Part):
     max_body_bytes: Annotated[int, Field(gt=0, description="Largest body the API admits, SF-4.")] = 262_144
 
 
+class Stop(Part):
+    """What ends a run before its end, with every fault healed."""
+
+    alarm: Annotated[str | None, Field(description="CloudWatch alarm; in state ALARM it ends the run.")] = None
+    error_rate: Annotated[
+        float | None,
+        Field(ge=0, lt=1, description="More than this share of the last commands without an answer, or with a 5xx."),
+    ] = None
+    over_commands: Annotated[int, Field(gt=0, description="How many commands error_rate looks back on.")] = 50
+    commands: Annotated[int | None, Field(gt=0, description="The most commands that a run may send.")] = None
+
+
 class SeedItem(Part):
     """A row or an object to put before a run."""
 
@@ -205,6 +217,7 @@ class Descriptor(Part):
     outcome: Outcome | None = None
     patterns: Annotated[dict[PatternName, Pattern], Field(min_length=1)]
     bounds: Bounds = Bounds()
+    stop: Stop = Stop()
     seed: ListOf[SeedItem] = Field(default_factory=list)
     conserved: dict[Name, Conserved] = Field(default_factory=dict)
     refused: Annotated[ListOf[SpecialInput], Field(description="Inputs that must be refused.")] = Field(

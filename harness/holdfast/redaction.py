@@ -1,0 +1,78 @@
+"""What leaves a run is without secrets: verdicts with their witnesses, and errors, whoever writes them down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from holdfast.errors import HealError, HoldfastError
+from holdfast.history.model import FaultWindow, Observation, Operation
+from holdfast.ports.redact import Redactor
+from holdfast.stack.descriptor import Descriptor
+from holdfast.verdict.model import ClauseVerdict, Finding
+
+Clean = Callable[[str], str]
+
+
+def cleaning(descriptor: Descriptor, *secrets: str | None) -> Clean:
+    """Removes from a text what came from the environment into a descriptor, and what else is given.
+
+    Where the stack is stays readable, even where the environment says it: account, region, profile, endpoint, names.
+
+    Args:
+        descriptor: the descriptor.
+        secrets: further values, e.g. the target's secret key.
+    """
+    pin = descriptor.target.aws
+    places = {descriptor.cloudformation, descriptor.target.localstack_endpoint}
+    places |= {pin.account, pin.region, pin.profile} if pin is not None else set()
+    for component in descriptor.components.values():
+        places |= {component.logical_id, component.output, component.name, component.stage}
+    return Redactor((*(descriptor.secrets - places), *secrets)).clean
+
+
+def cleaned(verdict: ClauseVerdict, clean: Clean) -> ClauseVerdict:
+    """A verdict without secrets in its reason, its evidence and its witnesses."""
+    return replace(
+        verdict,
+        reason=clean(verdict.reason),
+        evidence=tuple(map(clean, verdict.evidence)),
+        findings=tuple(
+            Finding(
+                title=finding.title,
+                sentence=clean(finding.sentence),
+                key=finding.key,
+                witness=tuple(_event(event, clean) for event in finding.witness),
+            )
+            for finding in verdict.findings
+        ),
+    )
+
+
+def _event(event: Operation | Observation | FaultWindow, clean: Clean) -> Operation | Observation | FaultWindow:
+    if isinstance(event, Operation):
+        body = None if event.body is None else clean(event.body)
+        return replace(event, body=body, status=clean(event.status), answer=clean(event.answer))
+    if isinstance(event, Observation):
+        return replace(
+            event,
+            values=tuple(map(clean, event.values)),
+            bodies=tuple(map(clean, event.bodies)),
+            state=clean(event.state),
+        )
+    return replace(event, proof=clean(event.proof), healed_proof=clean(event.healed_proof))
+
+
+@contextmanager
+def clean_errors(clean: Clean) -> Iterator[None]:
+    """Have errors raised without secrets; the command that heals by hand stays as it is, for it has to work."""
+    try:
+        yield
+    except HoldfastError as error:
+        error.what = clean(error.what)
+        error.cause = clean(error.cause)
+        if not isinstance(error, HealError):
+            error.remedy = clean(error.remedy)
+        error.args = (error.what,)
+        raise

@@ -122,6 +122,7 @@ class ErrorClass(StrEnum):
     LOST_ANSWER = "lost acknowledgement"
     CRASH = "crash"
     FAILURE = "failing handler"
+    ABORT = "abort"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

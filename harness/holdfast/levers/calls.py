@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -50,6 +50,7 @@ def persistently(
     call: Callable[[], T],
     *,
     deadline_seconds: float,
+    also: Collection[str] = (),
     pause: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> T:
@@ -58,6 +59,7 @@ def persistently(
     Args:
         call: the call; must be harmless when repeated.
         deadline_seconds: after this long the next error is final.
+        also: further codes that pass, e.g. of a revision that is read anew each time.
         pause: sleeps for so many seconds.
         clock: monotonic clock, seconds.
     """
@@ -67,7 +69,8 @@ def persistently(
         try:
             return call()
         except CallError as error:
-            if not transient(error) or clock() >= end:
+            passing = transient(error) or (isinstance(error, ClientError) and error_code(error) in also)
+            if not passing or clock() >= end:
                 raise
         pause(wait_seconds)
         wait_seconds = min(wait_seconds * 1.5, 5.0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from holdfast.errors import GuardRailError, ResourceError
 from holdfast.levers.base import Lever
 from holdfast.levers.journal import Journal, Pin
+from holdfast.levers.process_match import ProcessDescription
 
 if TYPE_CHECKING:
     from holdfast.stack.resolve import Stack
@@ -51,7 +52,11 @@ def allow(lever: Lever, stack: Stack, journal: Journal) -> None:
 
 
 def _within(lever: Lever, stack: Stack) -> bool:
-    """Whether a lever changes its component, or what derives from it: its execution role, its mappings."""
+    """Whether a lever changes its component, or what derives from it.
+
+    That is its execution role, its mappings, the stage of an API, an execution of a state machine (which one, the lever
+    decides by the run's prefix), and the one process that fits its description now.
+    """
     try:
         resource = stack.resource(lever.component)
     except ResourceError as error:
@@ -60,9 +65,19 @@ def _within(lever: Lever, stack: Stack) -> bool:
         ) from error
     if lever.resource in {resource.arn, resource.role} - {""}:
         return True
-    if resource.type != "function" or lever.resource.startswith("arn:"):
-        return False
-    return any(mapping.uuid == lever.resource for mapping in stack.mappings(lever.component))
+    match resource.type:
+        case "function" if not lever.resource.startswith("arn:"):
+            return any(mapping.uuid == lever.resource for mapping in stack.mappings(lever.component))
+        case "api":
+            return bool(resource.arn and resource.stage) and lever.resource == f"{resource.arn}/stages/{resource.stage}"
+        case "state_machine":
+            executions = resource.arn.replace(":stateMachine:", ":execution:", 1)
+            machine, _, name = lever.resource.rpartition(":")
+            return bool(name) and machine == executions != resource.arn
+        case "process":
+            return lever.resource == ProcessDescription.of(stack, lever.component).find().resource
+        case _:
+            return False
 
 
 def _same_place(lever: Lever, pinned: Pin) -> None:

@@ -16,7 +16,7 @@ from holdfast.levers.base import Lever, Snapshot
 from holdfast.levers.calls import answers, because
 from holdfast.levers.journal import Entry, Reopened
 from holdfast.levers.processes import same_process
-from holdfast.levers.registry import LEVERS, restoring
+from holdfast.levers.registry import LEVERS, OUTLIVE_TARGET, restoring
 from holdfast.stack.aws_errors import is_missing
 from holdfast.targets.attached import AttachedTarget
 from holdfast.targets.base import Target
@@ -93,7 +93,8 @@ def _told(lever: Lever, error: Exception) -> Restored:
     if isinstance(error, ClientError) and is_missing(error):
         return Restored(proof=f"{lever.resource} no longer exists, and the fault with it")
     target = lever.target
-    if target.kind == "embedded" and target.endpoint_url and not answers(target.endpoint_url):
+    gone_with_target = target.kind == "embedded" and lever.name not in OUTLIVE_TARGET
+    if gone_with_target and target.endpoint_url and not answers(target.endpoint_url):
         return Restored(proof="the embedded target has ended, and the fault with it")
     return Restored(reason=error.what if isinstance(error, HoldfastError) else because(error))
 
@@ -161,16 +162,17 @@ def _heal(
     targets: dict[journals.Pin, Target | HoldfastError],
     levers: Mapping[str, type[Lever]],
 ) -> HealResult:
-    if entry.pin.kind == "embedded" and not same_process(entry.pid, entry.started):
+    outlives = entry.snapshot.lever in OUTLIVE_TARGET
+    if entry.pin.kind == "embedded" and not outlives and not same_process(entry.pid, entry.started):
         return HealResult(
             entry=entry, outcome="healed", proof="the embedded target ended with its run, and the fault with it"
         )
-    if entry.pin not in targets:
+    if entry.pin not in targets and not outlives:
         try:
             targets[entry.pin] = target_for_entry(entry)
         except HoldfastError as error:
             targets[entry.pin] = error
-    target = targets[entry.pin]
+    target = _unchecked(entry) if outlives else targets[entry.pin]
     try:
         if isinstance(target, HoldfastError):
             by_hand = restoring(_unchecked(entry), entry.snapshot, levers).by_hand(entry.snapshot)

@@ -7,15 +7,44 @@ from types import MappingProxyType
 
 from holdfast.errors import HealError
 from holdfast.levers.base import Lever, Snapshot
+from holdfast.levers.execution import ExecutionAbort
+from holdfast.levers.experiment import FunctionExperiment
 from holdfast.levers.function import FunctionThrottle
+from holdfast.levers.function_limits import FunctionMemory, FunctionTimeout
+from holdfast.levers.function_variable import FunctionVariable
+from holdfast.levers.http_api import HttpApiThrottle
 from holdfast.levers.invocation import InvocationFault
+from holdfast.levers.invoke_permission import PermissionCut
 from holdfast.levers.mapping import MappingDisable
+from holdfast.levers.process_signal import ProcessKill, ProcessStop
+from holdfast.levers.rest_api import RestApiThrottle
 from holdfast.levers.role import RoleDeny
 from holdfast.targets.base import Target
 
 LEVERS: Mapping[str, type[Lever]] = MappingProxyType(
-    {lever.name: lever for lever in (FunctionThrottle, MappingDisable, RoleDeny, InvocationFault)}
+    {
+        lever.name: lever
+        for lever in (
+            ExecutionAbort,
+            FunctionExperiment,
+            FunctionMemory,
+            FunctionThrottle,
+            FunctionTimeout,
+            FunctionVariable,
+            HttpApiThrottle,
+            InvocationFault,
+            MappingDisable,
+            PermissionCut,
+            ProcessKill,
+            ProcessStop,
+            RestApiThrottle,
+            RoleDeny,
+        )
+    }
 )
+
+OUTLIVE_TARGET = frozenset({ProcessKill.name, ProcessStop.name})
+"""Levers whose fault is on this machine, not on the target: it is not gone when an embedded target has ended."""
 
 
 def restoring(target: Target, snapshot: Snapshot, levers: Mapping[str, type[Lever]] = LEVERS) -> Lever:

@@ -70,6 +70,9 @@ class Component(Part):
     output: Annotated[str | None, Field(description="Output of the CloudFormation stack (a name, ARN or URL).")] = None
     name: Annotated[Template | None, Field(description="Physical name, ARN or URL.")] = None
     stage: Annotated[str | None, Field(description="Stage of an API.")] = None
+    pid_file: Annotated[str | None, Field(description="File with a process' id; beside the descriptor.")] = None
+    port: Annotated[int | None, Field(ge=1, le=65535, description="Port that a process listens on.")] = None
+    command_line: Annotated[str | None, Field(min_length=1, description="Part of a process' command line.")] = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Component:
@@ -79,6 +82,8 @@ class Component(Part):
             raise ValueError("only an api has a stage")
         if self.type == "process" and self.name is None:
             raise ValueError("a process is found by its name")
+        if self.type != "process" and (self.pid_file, self.port, self.command_line) != (None, None, None):
+            raise ValueError("only a process has a pid_file, a port or a command_line")
         return self
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from botocore.exceptions import ClientError
 
 from holdfast.targets.base import Target
-from holdfast.targets.probes.bench import bench, check
+from holdfast.targets.probes.bench import bench, check, wait_for
 
 _SLOW_SECONDS = 3.5
 
@@ -97,3 +97,35 @@ def throttle(target: Target) -> None:
             check(holds=False, otherwise="a function at concurrency 0 ran")
         functions.delete_function_concurrency(FunctionName=function)
         on.invoke(function, {})
+
+
+def configuration_changed(target: Target) -> None:
+    """A changed timeout, memory and environment reach the next invocation, and a stale revision changes nothing."""
+    with bench(target) as on:
+        function = on.function()
+        on.invoke(function, {})
+        client = target.client("lambda")
+        stale = client.get_function_configuration(FunctionName=function)["RevisionId"]
+        client.update_function_configuration(
+            FunctionName=function,
+            Timeout=1,
+            MemorySize=256,
+            Environment={"Variables": {"SAID": "so"}},
+            RevisionId=stale,
+        )
+        wait_for(
+            lambda: client.get_function_configuration(FunctionName=function)["LastUpdateStatus"] == "Successful",
+            "the update did not succeed",
+        )
+        _, seen = on.invoke(function, {"environment": True})
+        memory = seen.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        check((seen.get("SAID"), memory) == ("so", "256"), f"the function sees {seen.get('SAID')} and {memory} MB")
+        _, error = on.invoke(function, {"sleep": _SLOW_SECONDS})
+        check(bool(error) and error.get("errorType") == "Sandbox.Timedout", f"the error is {error}")
+        try:
+            client.update_function_configuration(FunctionName=function, Timeout=9, RevisionId=stale)
+        except ClientError as refused:
+            code = refused.response["Error"]["Code"]
+            check(code == "PreconditionFailedException", f"a stale revision is answered {code}")
+        else:
+            check(False, "a stale revision is accepted")  # noqa: FBT003 - there is nothing else to ask

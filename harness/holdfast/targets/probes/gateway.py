@@ -37,6 +37,7 @@ class _Api:
     url: str
     queue: Queue
     role: str
+    id: str
 
     def post(self, body: str | bytes, headers: Mapping[str, str] | None = None) -> urllib3.BaseHTTPResponse:
         content = body.encode() if isinstance(body, str) else body
@@ -79,7 +80,7 @@ def _api(on: Bench, template: str | None, parameters: Mapping[str, str] | None =
             **place, statusCode=status, selectionPattern=pattern, responseTemplates={"application/json": answer}
         )
     api.create_deployment(restApiId=api_id, stageName=_STAGE)
-    return _Api(on, f"{target.api_url(api_id, _STAGE)}/in", queue, role)
+    return _Api(on, f"{target.api_url(api_id, _STAGE)}/in", queue, role, api_id)
 
 
 def body_unchanged(target: Target) -> None:
@@ -209,7 +210,7 @@ def imported(target: Target) -> None:
         api_id = resource["StackResourceDetail"]["PhysicalResourceId"]
         api = target.client("apigateway")
         api.create_deployment(restApiId=api_id, stageName=_STAGE)
-        told = _Api(on, f"{target.api_url(api_id, _STAGE)}/in", queue, role)
+        told = _Api(on, f"{target.api_url(api_id, _STAGE)}/in", queue, role, api_id)
         stored = told.post("a & b")
         check((stored.status, stored.json()) == (202, {"stored": True}), f"answered {stored.status} {stored.data!r}")
         refused = told.post("a\x01b")
@@ -322,3 +323,19 @@ def function_url(target: Target) -> None:
         address, headers = target.function_url(f"{url}there?q={quote_plus('a b')}")
         answer = _HTTP.request("GET", address, headers=dict(headers))
         check(answer.status == 200, f"answered {answer.status} {answer.data!r}")
+
+
+def stage_throttled(target: Target) -> None:
+    """Limits of 0 refuse every request with 429 before it is stored, and without the limits it is stored again."""
+    with bench(target) as on:
+        api = _api(on, SEND_BODY)
+        client = target.client("apigateway")
+        place = {"restApiId": api.id, "stageName": _STAGE}
+        limits = [
+            {"op": "replace", "path": f"/*/*/throttling/{name}", "value": "0"} for name in ("rateLimit", "burstLimit")
+        ]
+        client.update_stage(**place, patchOperations=limits)
+        wait_for(lambda: api.post("refused").status == 429, "a throttled stage did not answer 429", seconds=60)
+        client.update_stage(**place, patchOperations=[{"op": "remove", "path": "/*/*"}])
+        wait_for(lambda: api.post("stored").status == 202, "a stage without limits still refuses", seconds=60)
+        check("*/*" not in (client.get_stage(**place).get("methodSettings") or {}), "the settings were not removed")

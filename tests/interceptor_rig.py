@@ -118,6 +118,7 @@ def endpoint() -> Iterator[Endpoint]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
+        server.handle_error = lambda *_: None  # type: ignore[method-assign] # callers that break off are part of it
         state.url = f"http://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -128,15 +129,21 @@ def endpoint() -> Iterator[Endpoint]:
             thread.join()
 
 
-def raw(url: str, content: bytes, *, timeout_seconds: float = 10.0) -> bytes:
-    """Send bytes as they are and end the sending side; what comes back until the other side ends or cuts."""
+def raw(url: str, content: bytes, *, wait: bool, timeout_seconds: float = 10.0) -> bytes:
+    """Send bytes as they are; what comes back until the other side ends or cuts.
+
+    Args:
+        url: where to.
+        content: what to send.
+        wait: whether an answer is due; else the connection is closed at once.
+        timeout_seconds: how long the other side may be silent.
+    """
     host, _, port = url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=timeout_seconds) as connection:
         answer = b""
         try:
             connection.sendall(content)
-            connection.shutdown(socket.SHUT_WR)
-            while piece := connection.recv(65536):
+            while wait and (piece := connection.recv(65536)):
                 answer += piece
         except (ConnectionError, BrokenPipeError):
             return answer

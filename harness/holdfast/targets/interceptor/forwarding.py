@@ -32,6 +32,7 @@ _HOP_BY_HOP = frozenset(
 _NOT_SENT = _HOP_BY_HOP | {b"expect"}
 """An ``Expect: 100-continue`` is met by the proxy itself, as soon as the body is asked for."""
 
+_TEXT = {"content-type": "text/plain; charset=utf-8"}
 _PIECE_BYTES = 256 * 1024
 _CONNECT_SECONDS = 5.0
 _IDLE_SECONDS = 2.0
@@ -75,6 +76,9 @@ class Forwarding:
         assert self._session is not None, "the server has not begun its lifespan"
         query = scope["query_string"]
         path = (scope["raw_path"] + (b"?" + query if query else b"")).decode("latin-1")
+        if not path.startswith("/"):  # ``OPTIONS *`` and the like are for the server itself
+            await answer(send, 400, _TEXT, b"the interceptor passes on paths only")
+            return
         headers = _told(scope["headers"], _NOT_SENT)
         begun = False
         try:
@@ -99,7 +103,7 @@ class Forwarding:
                 await cut(send)  # the endpoint broke the exchange: so it looks to the caller
             else:
                 told = f"the interceptor cannot reach {self._endpoint}: {error}"
-                await answer(send, 502, {"content-type": "text/plain; charset=utf-8"}, told.encode())
+                await answer(send, 502, _TEXT, told.encode())
 
 
 def _told(headers: list[tuple[bytes, bytes]], dropped: frozenset[bytes]) -> CIMultiDict[str]:

@@ -208,6 +208,8 @@ def test_every_statement_of_a_principal_is_cut_and_comes_back(bed: Bed, tmp_path
         assert [proof.split(";")[0].rsplit(" ", 1)[-1] for proof in pull.proofs] == ["api", "api-2"]
         assert bed.statements() == {}
     assert bed.statements() == before
+    levers[0].inject(levers[0].snapshot())
+    assert levers[0].proof().endswith(", and 1 other statements let apigateway.amazonaws.com in")
     with pytest.raises(Inconclusive, match="lets s3"):
         PermissionCut.on(bed.stack, "worker", principal="s3.amazonaws.com")
 

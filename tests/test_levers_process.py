@@ -249,6 +249,22 @@ def test_a_process_started_again_meanwhile_is_not_signalled(
     assert sidecars.answers(sidecars.ports[1])
 
 
+@pytest.mark.parametrize("lever", [ProcessStop, ProcessKill])
+def test_a_process_that_is_no_longer_the_component_is_not_signalled(
+    sidecars: Sidecars, tmp_path: Path, lever: type[ProcessStop] | type[ProcessKill]
+) -> None:
+    """A handover between the lever and its signal leaves the old process alone, although it still runs."""
+    old, new = sidecars.start(), sidecars.start()
+    file = tmp_path / "sidecar.pid"
+    file.write_text(str(old.pid))
+    made = lever.on(stack(sidecars, tmp_path, pid_file="sidecar.pid"), "sidecar")
+    snapshot = made.snapshot()
+    file.write_text(str(new.pid))
+    with pytest.raises(GuardRailError, match="is no longer the component"):
+        made.inject(snapshot)
+    assert all(sidecars.answers(port) for port in sidecars.ports)
+
+
 def test_the_guard_rail_lets_only_the_component_through(sidecars: Sidecars, tmp_path: Path) -> None:
     """A lever on another process, even of the same program, is refused before anything is written or signalled."""
     sidecars.start("one")

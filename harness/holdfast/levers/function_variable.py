@@ -107,8 +107,13 @@ class FunctionVariable:
 
         def decide(configuration: Mapping[str, Any]) -> dict[str, Any] | None:
             now = variables(configuration)
-            if now is None or (self.variable in now) != snapshot.found["present"]:
-                if now is not None and now.get(self.variable) == self.value:
+            if now is None:
+                raise InjectionError(
+                    f"the environment of {self._function} can no longer be decrypted; nothing was changed",
+                    remedy="allow kms:Decrypt on its key",
+                )
+            if (self.variable in now) != snapshot.found["present"]:
+                if now.get(self.variable) == self.value:
                     return None
                 raise InjectionError(
                     f"somebody else has just changed the environment of {self._function}; it was left alone",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from holdfast.errors import Inconclusive, InjectionError, ResourceError
@@ -158,7 +159,7 @@ class HttpApiThrottle:
 
         # the second changes nothing unless the service has kept limits that were left out
         for limits in (before, snapshot.found["account"] | before):
-            persistently(lambda limits=limits: attempt(limits), deadline_seconds=30.0, passing=("ConflictException",))  # type: ignore[misc]
+            persistently(partial(attempt, limits), deadline_seconds=30.0, passing=("ConflictException",))
 
     def healed_proof(self, snapshot: Snapshot) -> str:
         """The limits read back as found, as those of the account if there were none, or somebody else changed them."""

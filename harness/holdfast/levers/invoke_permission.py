@@ -71,6 +71,7 @@ class PermissionCut:
     statement: str
     qualifier: str = ""
     key: str = field(default="", init=False)
+    _principal: str = field(default="", init=False)
 
     @classmethod
     def on(cls, stack: Stack, component: str, *, principal: str, qualifier: str = "") -> tuple[Self, ...]:
@@ -90,7 +91,7 @@ class PermissionCut:
         found = tuple(
             cls(target=stack.target, component=component, resource=arn, statement=each["Sid"], qualifier=qualifier)
             for each in statements
-            if _principal(each) == principal
+            if _principal_of(each) == principal
         )
         if not found:
             raise Inconclusive(f"no statement of {component}'s resource policy lets {principal} in")
@@ -140,6 +141,7 @@ class PermissionCut:
 
     def inject(self, snapshot: Snapshot) -> None:
         """Remove the statement, unless somebody else has changed it since it was read."""
+        self._principal = snapshot.found["statement"]["Principal"]
 
         def attempt() -> None:
             statement, revision = self._read()
@@ -158,10 +160,12 @@ class PermissionCut:
 
     def proof(self) -> str:
         """The statement is not there; says how many others still let the same principal in."""
-        statement, _ = self._read()
-        if statement is not None:
+        statements, _ = _policy(self.target, self._function, self.qualifier)
+        if any(each.get("Sid") == self.statement for each in statements):
             return ""
-        return f"the resource policy of {self._function} has no statement {self.statement}; a refusal was not tried"
+        gone = f"the resource policy of {self._function} has no statement {self.statement}; a refusal was not tried"
+        others = sum(_principal_of(each) == self._principal for each in statements) if self._principal else 0
+        return f"{gone}, and {others} other statements let {self._principal} in" if others else gone
 
     def hits(self) -> int:
         """Refusals cannot be counted from outside."""
@@ -232,7 +236,7 @@ def _policy(target: Target, function: str, qualifier: str) -> tuple[list[Mapping
     return list(json.loads(answer["Policy"])["Statement"]), str(answer.get("RevisionId", ""))
 
 
-def _principal(statement: Mapping[str, Any]) -> str:
+def _principal_of(statement: Mapping[str, Any]) -> str:
     """The one principal of a statement; empty when it is none that AddPermission could make."""
     found = statement.get("Principal")
     if isinstance(found, Mapping):
@@ -242,7 +246,7 @@ def _principal(statement: Mapping[str, Any]) -> str:
 
 def _arguments(statement: Mapping[str, Any]) -> dict[str, Any] | None:
     """The arguments with which AddPermission makes a statement; None when it cannot."""
-    principal, action = _principal(statement), statement.get("Action")
+    principal, action = _principal_of(statement), statement.get("Action")
     # a deleted role or user leaves an id that AWS does not take back
     if not principal or principal.startswith(("AIDA", "AROA")) or not isinstance(action, str):
         return None

@@ -245,7 +245,11 @@ def test_verdicts_that_cannot_be_written_are_told(workers: tuple[str, ...], tmp_
         ((), 0, "usage: holdfast COMMAND"),
         (("--help",), 0, "verify   Deploy, break and judge a stack"),
         (("--version",), 0, "holdfast 0."),
-        (("nonsense",), 2, "There is no command nonsense.\n  remedy: the commands are demo, heal, schema, verify"),
+        (
+            ("nonsense",),
+            2,
+            "There is no command nonsense.\n  remedy: the commands are demo, doctor, heal, schema, verify",
+        ),
         (("verfy",), 2, "remedy: did you mean verify?"),
         (("verify",), 2, "No stack descriptor was named.\n  remedy: holdfast verify NAME.stack.toml"),
         (("verify", "--help"), 0, "exit codes: 0 nothing violated, 1 violated, 2 usage"),

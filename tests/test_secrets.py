@@ -13,7 +13,7 @@ from holdfast.history import Observation, Operation, Outcome
 from holdfast.redaction import clean_errors, cleaned, cleaning
 from holdfast.stack.loading import load_descriptor
 from holdfast.verdict import ClauseVerdict, Family, Finding, Verdict
-from verify_runs import Ended, copy_of, holdfast, verify
+from verify_runs import Ended, copy_of, holdfast, substituted, verify
 
 PLANTED = {
     "PLANTED_HEADER": "planted-header-1f6b2c9d",
@@ -98,6 +98,16 @@ def test_a_whole_run_keeps_its_secrets(tmp_path: Path) -> None:
     assert any(clause["findings"] for clause in json.loads(document)["clauses"]), "a counterexample was to be written"
     assert list((tmp_path / ".holdfast" / "journal").iterdir())
     assert list((tmp_path / "allure").iterdir())
+    assert leaks(tmp_path, ended) == []
+
+
+def test_a_payload_to_replay_keeps_its_secrets(tmp_path: Path) -> None:
+    """The command that replays an altered payload is shown without the secrets that its body carries."""
+    edit = substituted(r"json = \{ order_id", 'json = { tenant = "${PLANTED_BODY}", order_id')
+    descriptor = copy_of("webhooks", tmp_path / "stack", mutant="shortened-original", edit=edit)
+    ended = verify(descriptor, "-k", "SF-4", cwd=tmp_path, **PLANTED)
+    assert ended.code == ExitCode.VIOLATED, ended.text
+    assert "replay: curl" in ended.out
     assert leaks(tmp_path, ended) == []
 
 

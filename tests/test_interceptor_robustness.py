@@ -158,8 +158,11 @@ def _assault(url: str, http: urllib3.PoolManager, rules: list[bytes], sent: list
 
 
 def _faults(log: str) -> list[str]:
-    """The tracebacks in a log, and the failures of which the last step lies in our own code."""
-    return [line for line in log.splitlines() if line.startswith("Traceback") or "holdfast/targets" in line]
+    """The lines of a log that show our own code in a traceback, or as the place where something failed.
+
+    MiniStack writes tracebacks of its own about malformed bodies, which it answers; those end above our code.
+    """
+    return [line for line in log.splitlines() if "holdfast/targets" in line]
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +214,7 @@ def test_the_proxy_survives(
     """Whatever rules and requests come, the reverse proxy neither fails nor hangs."""
     _assault(proxy.url, pool, rules, sent)
     assert not _faults(proxy.log())
+    assert "Traceback" not in proxy.log()
 
 
 def test_the_proxy_still_answers(proxy: ProxyProcess, pool: urllib3.PoolManager) -> None:

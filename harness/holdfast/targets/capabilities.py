@@ -57,6 +57,17 @@ LOCALSTACK: Mapping[Capability, Support] = {
     Capability.BODY_UNCHANGED: _missing("a REST API's integration rewrites JSON in $input.body"),
 }
 
+LOCALSTACK_INTERCEPTED: Mapping[Capability, Support] = {
+    **LOCALSTACK,
+    Capability.CALL_FAULTS: Support(
+        supported=True,
+        reason="a key is looked for in the call itself, not in the event it is made for; calls that LocalStack "
+        "makes itself pass no interceptor",
+        known_from="documentation",
+    ),
+}
+"""With the reverse proxy in front; proven by ``tests/test_interceptor_proxy.py``, not on a LocalStack yet."""
+
 AWS: Mapping[Capability, Support] = {
     **dict.fromkeys(Capability, _DOCUMENTED),
     Capability.INVOCATION_FAULTS: _missing(_NO_INTERCEPTOR, probed=False),

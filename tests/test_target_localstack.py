@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import urllib3
 
 from holdfast.errors import GuardRailError, TargetError
 from holdfast.targets.base import Capability
@@ -73,6 +74,22 @@ def test_it_is_reached_at_the_configured_endpoint(server: ThreadingHTTPServer) -
         assert target.interceptor is None
     finally:
         target.close()
+
+
+def test_an_interceptor_is_put_in_front_when_asked(server: ThreadingHTTPServer) -> None:
+    """With the option there is an interceptor, which ends with the target; without it there is none."""
+    target = LocalStackTarget.connect(_url(server), environ={}, intercept=True)
+    try:
+        assert target.interceptor is not None
+        assert target.interceptor_url not in (None, target.endpoint_url)
+        assert target.interceptor.rules() == ()
+        assert target.supports(Capability.CALL_FAULTS).supported
+        assert not target.supports(Capability.INVOCATION_FAULTS).supported
+        assert urllib3.request("GET", f"{target.interceptor_url}/_localstack/health", retries=False).status == 200
+    finally:
+        target.close()
+    with pytest.raises(TargetError, match="does not answer"):
+        target.interceptor.rules()
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,9 @@ class ArchiveReplay:
     def hits(self) -> int:
         """How often a replayed event reached a function; 0 where no interceptor sits."""
         interceptor = self.target.interceptor
-        return len(interceptor.invocations(key=self.replay)) if interceptor is not None else 0
+        if interceptor is None:
+            return 0
+        return sum(not one.by_service for one in interceptor.invocations(key=self.replay))
 
     def heal(self, snapshot: Snapshot) -> None:  # noqa: ARG002 - the replay is all there is
         """Cancel the replay if it still runs."""

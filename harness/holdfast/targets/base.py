@@ -175,6 +175,7 @@ class TracedInvocation:
         event: the event, JSON.
         starved: whether it ran out of time on a machine that was too busy to run it; no fault of the stack's.
         throttled: whether it was refused before it began.
+        by_service: whether a service handled the event by itself: a rule, a topic, a mapping, no function.
     """
 
     function: str
@@ -185,6 +186,7 @@ class TracedInvocation:
     event: str
     starved: bool = False
     throttled: bool = False
+    by_service: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

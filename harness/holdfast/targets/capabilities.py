@@ -25,7 +25,6 @@ EMBEDDED: Mapping[Capability, Support] = {
     Capability.HTTP_API_THROTTLE: _missing("the emulator keeps the limits of an HTTP API's stage and ignores them"),
     Capability.TASK_ROLE_ENFORCED: _missing("the emulator invokes a task's function whatever the role may do"),
     Capability.FAULT_INJECTION_SERVICE: _missing(_NO_EXPERIMENTS),
-    Capability.QUEUE_POLICY_FOR_RULES: _missing("the emulator's rules deliver to a queue whatever its policy says"),
     Capability.BUCKET_POLICY: Support(supported=True, reason="the account's root user is bound by no bucket policy"),
     Capability.TABLE_POLICY: _missing("the emulator keeps a table's policy and does not apply it"),
     Capability.TABLE_THROTTLE: _missing("the emulator keeps a table's capacity and throttles nothing"),
@@ -91,6 +90,17 @@ LOCALSTACK_DEVIATIONS: Mapping[str, str] = {
     "streams.bisected": "BisectBatchOnFunctionError is ignored",
 }
 """What LocalStack does otherwise where it has the capability, or no clause names one; by the probe that shows it."""
+
+LOCALSTACK_INTERCEPTED: Mapping[Capability, Support] = {
+    **LOCALSTACK,
+    Capability.CALL_FAULTS: Support(
+        supported=True,
+        reason="a key is looked for in the call itself, not in the event it is made for; calls that LocalStack "
+        "makes itself pass no interceptor",
+        known_from="documentation",
+    ),
+}
+"""With the reverse proxy in front; proven by ``tests/test_interceptor_proxy.py``, not on a LocalStack yet."""
 
 AWS: Mapping[Capability, Support] = {
     **dict.fromkeys(Capability, _DOCUMENTED),

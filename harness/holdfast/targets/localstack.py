@@ -13,6 +13,7 @@ from holdfast.errors import GuardRailError, TargetError
 from holdfast.targets import capabilities
 from holdfast.targets.base import Capability, Interceptor, PeekedMessage, Support
 from holdfast.targets.clients import Clients, Credentials, Hook, isolated_session
+from holdfast.targets.interceptor.process import ProxyProcess
 
 ACCOUNT = "000000000000"
 DEFAULT_REGION = "us-east-1"
@@ -25,6 +26,10 @@ class LocalStackTarget:
     Args:
         endpoint_url: its edge endpoint.
         region: the region of the stack.
+
+    Attributes:
+        interceptor_url: where functions are to be pointed at (``holdfast.levers.pointing``), so that faults can be
+            aimed at their calls; None without an interceptor.
     """
 
     kind = "localstack"
@@ -34,13 +39,20 @@ class LocalStackTarget:
         self.region = region
         self.endpoint_url: str | None = endpoint_url
         self.interceptor: Interceptor | None = None
+        self.interceptor_url: str | None = None
+        self._proxy: ProxyProcess | None = None
         self._credentials = Credentials("test", "test")
         self._clients = Clients(isolated_session(region, self._credentials), endpoint_url)
         self._http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=3, read=_REACH_SECONDS), retries=False)
 
     @classmethod
     def connect(
-        cls, configured: str | None = None, *, region: str | None = None, environ: Mapping[str, str] = os.environ
+        cls,
+        configured: str | None = None,
+        *,
+        region: str | None = None,
+        environ: Mapping[str, str] = os.environ,
+        intercept: bool = False,
     ) -> LocalStackTarget:
         """Find LocalStack and see that it answers.
 
@@ -48,6 +60,8 @@ class LocalStackTarget:
             configured: the endpoint in the descriptor, used where the environment names none.
             region: the region; else ``AWS_REGION``, ``AWS_DEFAULT_REGION`` or us-east-1.
             environ: where ``LOCALSTACK_ENDPOINT`` and ``AWS_ENDPOINT_URL`` are looked up, in this order.
+            intercept: whether to start the interceptor's reverse proxy in front of it, on loopback; needs the extra
+                ``proxy``, and functions that run on this machine, not in containers.
 
         Raises:
             GuardRailError: the endpoint is one of AWS.
@@ -71,6 +85,8 @@ class LocalStackTarget:
                     cause="/_localstack/health names no services",
                     remedy="correct LOCALSTACK_ENDPOINT or target.localstack_endpoint",
                 )
+            if intercept:
+                target._intercept(endpoint)
         except BaseException:
             target.close()
             raise
@@ -100,7 +116,8 @@ class LocalStackTarget:
 
     def supports(self, capability: Capability) -> Support:
         """Whether LocalStack has a capability."""
-        return capabilities.LOCALSTACK[capability]
+        known = capabilities.LOCALSTACK if self._proxy is None else capabilities.LOCALSTACK_INTERCEPTED
+        return known[capability]
 
     def peek_messages(self, queue_url: str) -> tuple[PeekedMessage, ...]:
         """Every message of a queue, hidden ones too, through LocalStack's developer endpoint."""
@@ -115,9 +132,16 @@ class LocalStackTarget:
             ) from error
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and end the interceptor."""
+        if self._proxy is not None:
+            self._proxy.close()
         self._clients.close()
         self._http.clear()
+
+    def _intercept(self, endpoint: str) -> None:
+        self._proxy = ProxyProcess(endpoint)
+        self.interceptor = self._proxy.interceptor
+        self.interceptor_url = self._proxy.url
 
     def _get(self, path: str, fields: Mapping[str, str]) -> Any:
         url = f"{self.endpoint_url}{path}"

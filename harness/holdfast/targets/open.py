@@ -9,13 +9,19 @@ from holdfast.targets.localstack import LocalStackTarget
 
 
 def open_target(
-    kind: TargetKind, *, localstack_endpoint: str | None = None, pin: Pin | None = None, allow_aws: bool = False
+    kind: TargetKind,
+    *,
+    localstack_endpoint: str | None = None,
+    intercept: bool = False,
+    pin: Pin | None = None,
+    allow_aws: bool = False,
 ) -> Target:
     """Open a target; the caller closes it.
 
     Args:
         kind: which one.
         localstack_endpoint: where LocalStack is when the environment does not say.
+        intercept: whether to start the interceptor in front of LocalStack.
         pin: the one AWS account and region that may be touched.
         allow_aws: whether the person opted into AWS.
 
@@ -27,6 +33,6 @@ def open_target(
         case "embedded":
             return EmbeddedTarget.start()
         case "localstack":
-            return LocalStackTarget.connect(localstack_endpoint)
+            return LocalStackTarget.connect(localstack_endpoint, intercept=intercept)
         case "aws":
             return AwsTarget.connect(pin, allowed=allow_aws)

@@ -85,6 +85,7 @@ def handling(caller: str, event: str, request_id: str = "") -> Iterator[Invocati
         request_id: the id of this handling; drawn when empty.
     """
     handled = TRACER.begin(caller, request_id or str(uuid4()), event)
+    handled.by_service = True
     try:
         yield handled
     except BaseException:

@@ -13,12 +13,13 @@ from holdfast.targets.emulator.patches import apply_all
 from holdfast.targets.interceptor import hypercorn_server
 from holdfast.targets.interceptor.asgi import App
 from holdfast.targets.interceptor.control import Control
+from holdfast.targets.interceptor.failing import Failing
 from holdfast.targets.interceptor.middleware import Interceptor
 
 
 def intercepted(app: App) -> App:
     """An application with this process' interceptor and its control interface in front."""
-    return Control(Interceptor(app, RULES, TRACER, EmulatorCallers(RULES, TRACER)), RULES, TRACER)
+    return Failing(Control(Interceptor(app, RULES, TRACER, EmulatorCallers(RULES, TRACER)), RULES, TRACER))
 
 
 def serve(listener: socket.socket, ready: Callable[[], None]) -> None:

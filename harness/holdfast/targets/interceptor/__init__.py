@@ -10,6 +10,7 @@ middleware    recognises, breaks and records each call
 control       the HTTP interface to rules and traces
 connections   who is at the other end of a loopback connection
 forwarding    the reverse proxy
+failing       what becomes of a request on which an application fails
 hypercorn_server, uvicorn_server  for the emulator and for the proxy, with connections that can be cut
 proxy         the process in front of another endpoint
 """

@@ -57,8 +57,9 @@ def killable(scope: Message) -> psutil.Process | None:
 class LoopbackCallers:
     """Tells the callers of a proxy that sees calls, but no invocations.
 
-    A function is known by its process at the other end of the connection, its invocation by the tracing header. What
-    the invocation handles is not known: it is found by what its calls carry.
+    A function is known by its process at the other end of the connection, from the environment that the process was
+    started with; its invocation by the tracing header. What the invocation handles is not known: it is found by what
+    its calls carry. A function in a container, or one forked with another's environment, is a caller like any other.
 
     Args:
         rules: the aimed faults.

@@ -51,7 +51,11 @@ class ProxyProcess:
                 raise TargetError(
                     str(answer.get("what", "the interceptor's proxy did not start")),
                     cause=str(answer.get("cause") or self.log()[-_LOG_CHARACTERS:]),
-                    remedy=str(answer.get("remedy", "see the cause")),
+                    remedy=str(
+                        answer.get(
+                            "remedy", "see the cause; the extra brings what it needs: pip install 'holdfast[proxy]'"
+                        )
+                    ),
                 )
         except BaseException:
             self._end()

@@ -1,6 +1,6 @@
 """``python -m holdfast.targets.interceptor.proxy ENDPOINT``: the interceptor in front of an endpoint that runs already.
 
-Functions are pointed at it by ``AWS_ENDPOINT_URL`` (see ``holdfast.levers.endpoint``). One JSON line on standard output
+Functions are pointed at it by ``AWS_ENDPOINT_URL`` (see ``holdfast.levers.pointing``). One JSON line on standard output
 says ``{"url": ...}`` when requests are answered, or ``{"what": ..., "cause": ..., "remedy": ...}`` when that cannot be.
 """
 
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from holdfast.errors import TargetError
 from holdfast.targets.interceptor.connections import LoopbackCallers
 from holdfast.targets.interceptor.control import Control
+from holdfast.targets.interceptor.failing import Failing
 from holdfast.targets.interceptor.forwarding import Forwarding
 from holdfast.targets.interceptor.middleware import Interceptor
 from holdfast.targets.interceptor.rules import RuleBook
@@ -26,11 +27,11 @@ from holdfast.targets.interceptor.tracing import Tracer
 from holdfast.targets.interceptor.uvicorn_server import serve
 
 
-def application(endpoint_url: str) -> Control:
+def application(endpoint_url: str) -> Failing:
     """The interceptor around a reverse proxy to an endpoint."""
     rules, tracer = RuleBook(), Tracer()
     callers = LoopbackCallers(rules, tracer)
-    return Control(Interceptor(Forwarding(endpoint_url), rules, tracer, callers), rules, tracer)
+    return Failing(Control(Interceptor(Forwarding(endpoint_url), rules, tracer, callers), rules, tracer))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

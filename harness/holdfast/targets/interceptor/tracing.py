@@ -40,6 +40,7 @@ class Invocation:
         starved: it ran out of time because the machine was too busy.
         throttled: it was refused before it began.
         process: the process that runs the handler, once there is one.
+        by_service: a service handles the event by itself: a rule, a topic, a mapping, no function.
         event_known: whether ``event`` is the event; else it is what its calls carried so far.
     """
 
@@ -54,6 +55,7 @@ class Invocation:
     throttled: bool = False
     kill: tuple[Rule, ...] = ()
     process: Process | None = None
+    by_service: bool = False
     event_known: bool = True
     calls: list[TracedCall] = field(default_factory=list)
 
@@ -68,6 +70,7 @@ class Invocation:
             event=self.event,
             starved=self.starved,
             throttled=self.throttled,
+            by_service=self.by_service,
         )
 
 

@@ -77,7 +77,7 @@ PROBES: tuple[Probe, ...] = (
     Probe(asynchronous.from_eventbridge, Capability.ASYNC_RETRIES),
     Probe(asynchronous.from_sns, Capability.ASYNC_RETRIES),
     Probe(deliveries.rule_dead_letter, Capability.RULE_DEAD_LETTERS),
-    Probe(deliveries.rule_denied, Capability.IAM_ENFORCED),
+    Probe(deliveries.rule_denied, Capability.QUEUE_POLICY_FOR_RULES),
     Probe(deliveries.subscription_dead_letter, Capability.SUBSCRIPTION_DEAD_LETTERS),
     Probe(deliveries.subscription_denied, Capability.IAM_ENFORCED),
     Probe(deliveries.topic_order),

@@ -190,7 +190,8 @@ class _Watcher:
 
     def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
         """Pytest's hook; also told of what pytest itself ends early, which is no signal."""
-        if excinfo.type is KeyboardInterrupt:
+        # where a worker of pytest-xdist was faster, its controller is told of it by this text
+        if excinfo.type is KeyboardInterrupt or "received keyboard-interrupt" in str(excinfo.value):
             self.interrupted = "SIGINT"
 
 

@@ -50,9 +50,9 @@ def _generated(bench: Bench) -> None:
     known = {_identity(by_key[key]) for key in altered if key in by_key}
     if known:
         _shrink(bench, known, altered)
-        bodies = [one for one in bench.operations() if one.key in altered and one.body is not None]
-        if bodies:
-            bench.note(replay_line(bench, min(bodies, key=lambda one: len(one.body or ""))))
+    bodies = [one for one in bench.operations() if one.key in altered and one.body is not None]
+    if bodies:
+        bench.note(replay_line(bench, min(bodies, key=lambda one: len(one.body or ""))))
 
 
 def draw_payloads(bench: Bench) -> list[Payload]:

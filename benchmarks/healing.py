@@ -26,11 +26,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))  # sha
 
 from healing_campaign import Tally, campaign
 
+REGION = "eu-west-1"
+
 
 @contextmanager
 def opened(endpoint: str) -> Iterator[Target]:
     """The embedded emulator, or the LocalStack at an endpoint."""
-    target: Target = LocalStackTarget.connect(endpoint, environ={}) if endpoint else EmbeddedTarget.start()
+    target: Target
+    if endpoint:
+        target = LocalStackTarget.connect(endpoint, region=REGION, environ={})
+    else:
+        target = EmbeddedTarget.start(region=REGION)
     try:
         yield target
     finally:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast import __version__
-from holdfast.errors import ExitCode, HoldfastError
+from holdfast.errors import ExitCode, HealError, HoldfastError
 
 if TYPE_CHECKING:
     from holdfast.session import Session
@@ -250,7 +250,14 @@ def heal_command(arguments: Sequence[str]) -> int:
     folder = own.holdfast_folder / "journal"
     for line in open_entries(folder).damaged:
         sys.stdout.write(f"{line}\n")
-    results = heal_all(folder)
+    try:
+        results = heal_all(folder)
+    except KeyboardInterrupt:
+        left = [f"{entry.snapshot.lever} on {entry.snapshot.component}" for entry in open_entries(folder).entries]
+        raise HealError(
+            f"healing was interrupted; {', '.join(left) or 'nothing'} may still be in place",
+            remedy="run `holdfast heal` again; what is healed already is left alone",
+        ) from None
     for result in results:
         where = f"{result.entry.snapshot.lever} on {result.entry.snapshot.component} of {result.entry.pin.stack}"
         said = {"healed": result.proof, "running": "its run is still at work, so it was left alone"}

@@ -64,7 +64,9 @@ def text_of(node: Node | None) -> str:
         return ""
     if node.text is not None:
         return node.text
-    function, given = next(iter(node.entries.items()), ("", Node(None, node.line)))
+    if not node.entries:
+        return ""
+    function, given = next(iter(node.entries.items()))
     first = text_of(given) or text_of(next(iter(given.items), None))
     if function in ("Ref", "Fn::GetAtt"):
         return f"${{{first}}}"

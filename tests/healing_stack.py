@@ -305,6 +305,7 @@ def _topic(stack: Stack, resource: Resource) -> Any:
         # an empty filter policy is none: https://docs.aws.amazon.com/sns/latest/api/API_SetSubscriptionAttributes.html
         if json.loads(found.get("FilterPolicy") or "{}") == {}:
             found.pop("FilterPolicy", None)
+            found.pop("FilterPolicyScope", None)  # LocalStack shows the default one from the first filter policy on
         return found
 
     listed = client.list_subscriptions_by_topic(TopicArn=resource.arn)["Subscriptions"]

@@ -107,6 +107,7 @@ class FunctionExperiment:
     permissions: ClassVar[tuple[str, ...]] = (
         "fis:CreateExperimentTemplate",
         "fis:DeleteExperimentTemplate",
+        "fis:GetExperimentTemplate",
         "fis:ListExperimentTemplates",
         "fis:StartExperiment",
         "fis:StopExperiment",

@@ -340,6 +340,17 @@ def test_a_run_may_wait_for_the_fault_of_another_to_end(bench: Bench, tmp_path: 
     thread.join()
 
 
+def test_a_lock_that_cannot_be_written_changes_nothing(bench: Bench, tmp_path: Path, world: World) -> None:
+    """A journal directory that cannot be made is an error that names it, before anything is read or changed."""
+    (tmp_path / "file").write_text("in the way")
+    lost = Bench(bench.stack, Journal(tmp_path / "file" / "journal", bench.journal.pin))
+    window = lost.pulled(bench.lever())
+    with pytest.raises(InjectionError, match="cannot be written, so nothing was changed") as raised, window:
+        pytest.fail("the window must not open")
+    assert "writable" in raised.value.remedy
+    assert world.values == World().values
+
+
 def test_an_emulator_elsewhere_with_the_same_names_is_not_locked(bench: Bench, tmp_path: Path) -> None:
     """The same ARN behind another endpoint is another resource."""
     elsewhere = AttachedTarget(kind="localstack", endpoint_url="http://127.0.0.1:10", account=ACCOUNT, region=REGION)

@@ -55,6 +55,7 @@ class ExecutionAbort:
     )
     propagation_seconds: ClassVar[float] = 30.0
     aimed: ClassVar[bool] = False
+    capability: ClassVar[Capability] = Capability.EXECUTION_REDRIVE
     error_class: ClassVar[ErrorClass] = ErrorClass.ABORT
 
     target: Target
@@ -108,7 +109,7 @@ class ExecutionAbort:
                 remedy=f"only executions whose names begin with the run's prefix ({SHORTEST_PREFIX} characters or "
                 "more) may be aborted; let {key} begin the execution's name",
             )
-        support = self.target.supports(Capability.EXECUTION_REDRIVE)
+        support = self.target.supports(self.capability)
         if not support.supported:
             raise Inconclusive(f"an aborted execution of {self.component} could not be resumed here: {support.reason}")
         found = self._read()

@@ -69,6 +69,7 @@ class RoleDeny:
     )
     propagation_seconds: ClassVar[float] = 60.0
     aimed: ClassVar[bool] = False
+    capability: ClassVar[Capability] = Capability.IAM_ENFORCED
     error_class: ClassVar[ErrorClass] = ErrorClass.DENIED
 
     target: Target
@@ -125,7 +126,7 @@ class RoleDeny:
 
     def snapshot(self) -> Snapshot:
         """See that no policy of ours is in force, also of a run on another machine, and write the policy down."""
-        support = self.target.supports(Capability.IAM_ENFORCED)
+        support = self.target.supports(self.capability)
         if not support.supported:
             raise Inconclusive(f"a right cannot be taken from {self._role} here: {support.reason}")
         if self.polled:

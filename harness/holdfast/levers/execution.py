@@ -33,7 +33,7 @@ class ExecutionAbort:
     An abort is no error that a state can catch, so no compensation runs; a task that is under way is not stopped.
     RedriveExecution goes on from the step that was aborted, with the same definition and input, within 14 days; both
     exist for Standard workflows only. The cause that is given tells this abort from anybody else's. Calls take effect
-    at once, reads follow; 30 s is a bound to give up at. Redriving is written to the documentation.
+    at once, reads follow; 30 s is a bound to give up at.
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html
     https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html
 

@@ -265,6 +265,13 @@ def test_a_function_is_known_by_its_process(proxy: ProxyProcess, behind: Endpoin
     assert proxy.interceptor.running() == 0
 
 
+def test_a_function_is_killed_just_before_its_call(proxy: ProxyProcess, behind: Endpoint) -> None:
+    """A kill before a call ends the process that makes it, and the call never arrives."""
+    proxy.interceptor.add(Rule(id="b", action="kill", point="call", function="early", key="k-9", nth=1))
+    assert _function(proxy, "early", "4").returncode == -signal.SIGKILL
+    assert (len(behind.got), proxy.interceptor.hits("b")) == (1, 1)
+
+
 def test_the_harness_own_calls_pass_untouched(proxy: ProxyProcess, behind: Endpoint) -> None:
     """What the harness calls itself is neither broken nor recorded."""
     proxy.interceptor.add(Rule(id="all", action="cut", point="call", caller="any"))

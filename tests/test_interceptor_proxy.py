@@ -49,7 +49,7 @@ def shared(behind: Endpoint) -> Iterator[ProxyProcess]:
 def proxy(shared: ProxyProcess, behind: Endpoint) -> Iterator[ProxyProcess]:
     """The proxy, with nothing in force and an endpoint that has got nothing."""
     behind.got.clear()
-    behind.status, behind.answer, behind.chunked, behind.breaks = 200, b"{}", False, False
+    behind.status, behind.answer, behind.chunked, behind.breaks, behind.silent = 200, b"{}", False, False, False
     yield shared
     for rule in shared.interceptor.rules():
         shared.interceptor.remove(rule.id)
@@ -292,6 +292,16 @@ def test_an_endpoint_that_breaks_off_breaks_off(proxy: ProxyProcess, behind: End
     behind.answer, behind.breaks = PATTERN * 4, True
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         _send(proxy, "GET", "/bucket/key", headers=S3)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST"])
+def test_a_call_is_passed_on_once(proxy: ProxyProcess, behind: Endpoint, method: str) -> None:
+    """When the endpoint breaks off without an answer the caller sees it, and nobody makes the call again for them."""
+    assert _send(proxy, method, "/bucket/key", b"warm", S3)[0] == 200
+    behind.silent = True
+    with pytest.raises(ConnectionError):
+        _send(proxy, method, "/bucket/key", b"once", S3)
+    assert len(behind.got) == 2
 
 
 def test_an_endpoint_that_is_not_there_is_told() -> None:

@@ -64,13 +64,14 @@ def _break(on: Bench, path: _Path, action: Action, effects: int, *, times: int =
         wait_for(lambda: path.effects(key) >= effects, f"{what}: fewer than {effects} effects", seconds=_SECONDS)
         wait_for(lambda: _at_rest(interceptor, path, key), f"{what}: it did not come to rest", seconds=_SECONDS)
         check(path.effects(key) == effects, f"{what}: {path.effects(key)} effects instead of {effects}")
-        traced = [
-            call.status
+        calls = [
+            call
             for call in interceptor.calls(key)
             if (call.function, call.service, call.operation) == (path.caller, path.service, path.operation)
         ]
         seen = {"refuse": 503, "drop": 0, "duplicate": 200}[action]
-        check(seen in traced, f"{what}: the trace says {traced}")
+        check(seen in [call.status for call in calls], f"{what}: the trace says {calls}")
+        check(all(call.resource for call in calls), f"{what}: the trace does not say about what: {calls}")
     finally:
         interceptor.remove(key)
     other = on.name()

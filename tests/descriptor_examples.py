@@ -211,12 +211,15 @@ sources = { kind = "dynamodb-query", table = "stock", partition = { pk = "order#
 [outcome]
 done = "reserved.count == `1` && released.count == `0`"
 undone = "reserved.count == released.count"
-[outcome.steps.reserve]
-done = "reserved.count == `1`"
-undone = "released.count == `1`"
 [patterns.saga]
 command = "book"
 effect = "reserved"
+state_machine = "saga"
+pivot = "reserve"
+steps = [{ name = "reserve", effect = "reserved", undone = "released", state = "Reserve", compensation = { state = "Release" } }]
+[[business_failures]]
+fields = { fail_at = "reserve" }
+step = "reserve"
 [[refused]]
 fields = { fail_at = "validation" }
 why = "an unknown step"

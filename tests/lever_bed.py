@@ -190,7 +190,7 @@ def bed(embedded: Target) -> Iterator[Bed]:
             SourceArn=f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{source}/*/*/*",
             SourceAccount=ACCOUNT,
         )
-    rest = _rest_api(embedded)
+    rest = rest_api(embedded)
     http = embedded.client("apigatewayv2").create_api(Name=deployed.function, ProtocolType="HTTP")["ApiId"]
     embedded.client("apigatewayv2").create_stage(ApiId=http, StageName="$default", AutoDeploy=True)
     machine = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{deployed.function}"
@@ -212,8 +212,8 @@ def bed(embedded: Target) -> Iterator[Bed]:
         ),
         Resource(component="http", type="api", name=http, arn=f"{base}/apis/{http}", stage="$default"),
         Resource(component="machine", type="state_machine", name=deployed.function, arn=machine, role=role),
-        Resource(component="sidecar", type="process", name=_program()),
-        components={"sidecar": {"type": "process", "name": _program(), "command_line": marker}},
+        Resource(component="sidecar", type="process", name=program()),
+        components={"sidecar": {"type": "process", "name": program(), "command_line": marker}},
     )
     made = Bed(deployed, guarded(stack), target, workflows, experiments, marker)
     made.start_process()
@@ -224,13 +224,13 @@ def bed(embedded: Target) -> Iterator[Bed]:
         target.close()
 
 
-def _program() -> str:
+def program() -> str:
     """The name of the program that a Python started by this one is."""
     with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as process:
         return psutil.Process(process.pid).name()
 
 
-def _rest_api(target: Target) -> str:
+def rest_api(target: Target) -> str:
     """A REST API with one method that answers by itself; its id."""
     api = target.client("apigateway")
     made: str = api.create_rest_api(name="levers")["id"]

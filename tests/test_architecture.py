@@ -24,6 +24,7 @@ LAYERS = [
     {"errors", "waiting"},
     {"history"},
     {"verdict"},
+    {"definition"},
     {"targets"},
     {"stack"},
     {"ports", "checkers", "levers"},
@@ -40,6 +41,7 @@ LAYERS = [
         "progress",
         "background",
         "reporting",
+        "definition_lint",
     },
     {"session", "clause_items"},
     {"pytest_plugin", "distribution", "cli"},
@@ -177,6 +179,19 @@ def test_a_checkout_collects_descriptors_once(autoload: bool, tmp_path: Path) ->
     ids = [line.partition("::")[2] for line in ended.stdout.splitlines() if "::" in line]
     assert "SF-1" in ids
     assert len(ids) == len(set(ids))
+
+
+def test_the_definition_analysis_is_pure() -> None:
+    """It reads text and judges it: no client, target, stack or provocation is in its reach."""
+    found = {
+        name
+        for path in HARNESS
+        if part(path) == "definition"
+        for name in imports(path)
+        if name.split(".")[0] in {"boto3", "botocore", "requests", "socket", "subprocess"}
+        or (name.startswith("holdfast.") and name.split(".")[1] not in {"definition", "errors", "verdict"})
+    }
+    assert not found
 
 
 def test_modules_stay_small() -> None:

@@ -14,7 +14,7 @@ from verify_runs import STATIC, Ended, copy_of, journals, substituted, verify
 CLOSED = "http://127.0.0.1:9"
 """The discard port, where nothing listens."""
 
-SAGA = '[patterns.saga]\ncommand = "place_order"\neffect = "entered"\n\n[bounds]'
+UNJUDGED = '[patterns.cqrs]\ncommand = "place_order"\neffect = "entered"\n\n[bounds]'
 QUICK = ("-k", STATIC)
 
 
@@ -67,8 +67,8 @@ def assert_one_clear_error(ended: Ended, cwd: Path, *said: str) -> None:
         (r"effect_seconds", "efect_seconds", ("bounds.efect_seconds cannot be used.", "did you mean effect_seconds?")),
         (
             r"\[bounds\]",
-            SAGA,
-            ("claims saga, and this version has no suite for it", "installed suites: external-storage"),
+            UNJUDGED,
+            ("claims cqrs, and this version has no suite for it", "installed suites: external-storage"),
         ),
         (r'effect = "entered"', 'effect = "entred"', ("patterns.storage-first.effect", "did you mean entered?")),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from holdfast import cli
 from holdfast.cli import main
 from holdfast.errors import DescriptorError, ExitCode, HealError, HoldfastError, TargetError
-from holdfast.levers import Journal, Pin, Snapshot
+from holdfast.levers import Journal, MappingDisable, Pin, Snapshot
 from holdfast.session import Session
 from holdfast.targets.embedded import EmbeddedTarget
 from holdfast.verdict import ClauseVerdict, Family, StackReport, Verdict
@@ -249,7 +250,7 @@ def test_verdicts_that_cannot_be_written_are_told(workers: tuple[str, ...], tmp_
         (
             ("nonsense",),
             2,
-            "There is no command nonsense.\n  remedy: the commands are demo, doctor, heal, schema, verify",
+            "There is no command nonsense.\n  remedy: the commands are demo, doctor, heal, lint, schema, verify",
         ),
         (("verfy",), 2, "remedy: did you mean verify?"),
         (("verify",), 2, "No stack descriptor was named.\n  remedy: holdfast verify NAME.stack.toml"),
@@ -287,11 +288,11 @@ def test_heal_undoes_what_a_killed_run_left(
     deployed = deploy(embedded, reserved=4)
     before = deployed.configuration()
     with lever_run(deployed, tmp_path / "journal") as run:
-        run.says("pulled")
+        run.says("0 window")
         assert main(heal) == ExitCode.HELD
         assert capsys.readouterr().out.count("its run is still at work, so it was left alone") == 3
-        run.process.kill()
-        run.process.wait()
+        run.signal(signal.SIGKILL)
+        run.end()
     assert deployed.configuration() != before
     assert main(heal) == ExitCode.HELD
     told = capsys.readouterr().out.splitlines()
@@ -345,14 +346,38 @@ def test_heal_tells_what_no_lever_understands(tmp_path: Path, capsys: pytest.Cap
 def test_heal_says_what_to_do_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A fault that cannot be healed exits 4 with the command to run by hand, and stays in the journal."""
     with EmbeddedTarget.start() as target, lever_run(deploy(target, reserved=4), tmp_path / "journal") as run:
-        run.says("pulled")
-        run.process.kill()
-        run.process.wait()
+        run.says("0 window")
+        run.signal(signal.SIGKILL)
+        run.end()
     for _ in range(2):
         assert main(["heal", "--holdfast-folder", str(tmp_path)]) == ExitCode.NOT_HEALED
         told = capsys.readouterr().out
         assert told.count("failed: function-throttle on worker of levers") == 1
         assert told.count("aws lambda put-function-concurrency") == 1
+
+
+def test_an_interrupted_heal_says_what_may_still_be_in_place(
+    embedded: EmbeddedTarget, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while `holdfast heal` is at work exits 4 with what is left, and never says that all is healed."""
+    deployed = deploy(embedded, reserved=4)
+    before = deployed.configuration()
+    with lever_run(deployed, tmp_path / "journal") as run:
+        run.says("0 window")
+        run.signal(signal.SIGKILL)
+        run.end()
+
+    def interrupted(lever: object, snapshot: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MappingDisable, "heal", interrupted)
+        assert main(["heal", "--holdfast-folder", str(tmp_path)]) == ExitCode.NOT_HEALED
+    told = capsys.readouterr().err
+    assert "healing was interrupted; function-throttle on worker, mapping-disable on worker" in told
+    assert "is healed\n" not in told
+    assert main(["heal", "--holdfast-folder", str(tmp_path)]) == ExitCode.HELD
+    assert deployed.configuration() == before
 
 
 @pytest.mark.parametrize("command", ["heal", "schema"])

@@ -157,7 +157,9 @@ def test_an_execution_has_a_name_an_input_and_an_outcome(tmp_path: Path) -> None
     reserved = rendered(descriptor.effects["reserved"].sources[0], descriptor)
     assert (reserved["partition"], reserved["sort_prefix"]) == ({"pk": "order#k-1"}, {"sk": "reserve#"})
     assert descriptor.outcome is not None
-    assert set(descriptor.outcome.steps["reserve"]) == {"done", "undone"}
+    saga = descriptor.claims.saga
+    assert saga is not None
+    assert [(step.name, step.undone) for step in saga.steps] == [("reserve", "released")]
 
 
 def test_an_upload_asks_for_a_url_first_and_uses_what_it_was_given(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from descriptor_examples import EXAMPLES, ORDERS, load_text
-from holdfast.stack.descriptor import CLAUSES, CROSS_CUTTING_CLAUSES
+from holdfast.stack.patterns import CLAUSES, CROSS_CUTTING_CLAUSES
 from holdfast.stack.schema import json_schema, keys_at, kinds_at
 from holdfast.stack.templates import FILTERS
 

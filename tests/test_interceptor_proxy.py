@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -22,10 +24,16 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from holdfast.errors import TargetError
+from holdfast.levers import InvocationFault
+from holdfast.levers.healing import restore
+from holdfast.stack.resolve import Resource
+from holdfast.targets import capabilities
+from holdfast.targets.attached import AttachedTarget
 from holdfast.targets.base import Rule
 from holdfast.targets.interceptor.process import ProxyProcess
 from holdfast.waiting import eventually
 from interceptor_rig import DYNAMODB, S3, Endpoint, endpoint
+from lever_stack import stack_of
 
 MEBIBYTE = 1024 * 1024
 PATTERN = bytes(range(256)) * 4096  # 1 MiB in which every byte occurs
@@ -358,3 +366,37 @@ def test_its_control_interface_knows_what_it_answers(proxy: ProxyProcess) -> Non
     """Unknown control paths are 404 and tell so as JSON."""
     status, _, body = _send(proxy, "GET", "/_holdfast/nonsense")
     assert (status, json.loads(body)) == (404, {"error": "GET nonsense is unknown"})
+
+
+def test_ctrl_c_at_the_harness_does_not_reach_its_proxy(proxy: ProxyProcess) -> None:
+    """A terminal signals the process group in front; the proxy is in one of its own, or healing would not reach it."""
+    assert os.getpgid(proxy.process_id) != os.getpgid(0)
+
+
+def test_a_rule_ends_with_its_interceptor(behind: Endpoint) -> None:
+    """A fault whose interceptor has ended is healed: nothing listens there that could act on the rule."""
+    target = AttachedTarget(
+        kind="localstack",
+        endpoint_url=behind.url,
+        account="000000000000",
+        region="eu-west-1",
+        supported=capabilities.LOCALSTACK_INTERCEPTED,
+    )
+    queue = Resource(component="queue", type="queue", name="orders", arn="arn:aws:sqs:eu-west-1:000000000000:orders")
+    with ProxyProcess(behind.url) as ending:
+        target.interceptor = ending.interceptor
+        rule = Rule(id="ends", action="drop", point="call", key="order")
+        lever = InvocationFault.on(stack_of(target, queue), "queue", rule)
+        snapshot = lever.snapshot()
+        lever.inject(snapshot)
+        assert [each.id for each in ending.interceptor.rules()] == ["ends"]
+        os.kill(ending.process_id, signal.SIGKILL)
+        assert eventually(lambda: _refused(ending.url), bool, deadline_seconds=10).met
+        (restored,) = restore([(lever, snapshot)])
+    assert restored.proof == "rule ends ended with its interceptor"
+
+
+def _refused(url: str) -> bool:
+    parts = urlsplit(url)
+    with socket.socket() as client:
+        return client.connect_ex((str(parts.hostname), int(parts.port or 0))) == errno.ECONNREFUSED

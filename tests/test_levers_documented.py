@@ -114,10 +114,11 @@ def delayed(target: StubbedAws, clock: Clock) -> QueueDelay:
 
 @pytest.fixture
 def interrupted() -> Iterator[None]:
-    """A signal has arrived."""
-    interrupts.event.set()
-    yield
-    interrupts.event.clear()
+    """A signal has arrived, and the run is healing."""
+    with interrupts.shielded():
+        interrupts.event.set()
+        yield
+        interrupts.event.clear()
 
 
 def test_a_queue_counts_as_changed_when_the_documented_time_is_over() -> None:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from holdfast.levers import heal_all, open_entries
-from holdfast.levers.processes import start_mark
 from holdfast.targets.embedded import EmbeddedTarget
 from holdfast.waiting import eventually
+from lever_run import Plan, Shape
 from lever_stack import Deployed, deploy
-
-RUN = Path(__file__).with_name("lever_run.py")
+from signalled_run import Run
 
 
 @pytest.fixture(scope="module")
@@ -33,44 +30,28 @@ def deployed(target: EmbeddedTarget) -> Deployed:
     return deploy(target, reserved=4)
 
 
-class Run:
-    """A run in a process of its own."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.watchdog = json.loads(self._line())
-
-    def says(self, line: str) -> None:
-        """Wait for a line."""
-        assert self._line() == line, self.process.communicate()
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def signal(self, number: int) -> None:
-        """Send it a signal."""
-        self.process.send_signal(number)
-
-
 @contextmanager
-def run(deployed: Deployed, directory: Path, *options: str) -> Iterator[Run]:
-    """Start a run and have it gone at the end."""
-    arguments = [str(deployed.stack.target.endpoint_url), str(directory), deployed.resources(), *options]
-    process = subprocess.Popen(
-        [sys.executable, str(RUN), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+def run(deployed: Deployed, directory: Path, **how: Any) -> Iterator[Run]:
+    """Start a run with three faults and have it gone at the end."""
+    target = deployed.stack.target
+    levers = ["mapping-disable", "role-deny"]
+    plan = Plan(
+        endpoint_url=str(target.endpoint_url),
+        account=target.account,
+        region=target.region,
+        embedded=True,
+        directory=str(directory),
+        resources=[asdict(resource) for resource in deployed.stack.resources.values()],
+        components={},
+        levers=levers if how.get("stubborn") else ["function-throttle", *levers],
+        **how,
     )
-    watchdog = None
+    started = Run()
     try:
-        started = Run(process)
-        watchdog = started.watchdog
+        started.begin(plan)
         yield started
     finally:
-        process.kill()
-        process.communicate()
-        if watchdog is not None:
-            with suppress(ProcessLookupError):
-                os.kill(watchdog, signal.SIGKILL)
+        started.close()
 
 
 def faulted(deployed: Deployed) -> bool:
@@ -83,11 +64,11 @@ def test_heal_restores_what_a_killed_run_left(deployed: Deployed, tmp_path: Path
     """After SIGKILL in the middle of a window, healing from the journal alone reads back equal; twice is harmless."""
     before = deployed.configuration()
     with run(deployed, tmp_path) as killed:
-        killed.says("pulled")
+        killed.says("0 window")
         assert faulted(deployed)
         assert {result.outcome for result in heal_all(tmp_path)} == {"running"}
-        killed.process.kill()
-        killed.process.wait()
+        killed.signal(signal.SIGKILL)
+        killed.end()
     assert faulted(deployed)
     results = heal_all(tmp_path)
     assert [(r.entry.snapshot.lever, r.outcome) for r in results] == [
@@ -104,28 +85,26 @@ def test_heal_restores_what_a_killed_run_left(deployed: Deployed, tmp_path: Path
 def test_the_watchdog_heals_when_its_run_is_killed(deployed: Deployed, tmp_path: Path) -> None:
     """The watchdog of a killed run restores the stack by itself within seconds, and ends."""
     before = deployed.configuration()
-    with run(deployed, tmp_path, "watched") as killed:
-        killed.says("pulled")
+    with run(deployed, tmp_path, watched=True) as killed:
+        killed.says("0 window")
         assert faulted(deployed)
-        killed.process.kill()
-        killed.process.wait()
-        assert eventually(deployed.configuration, lambda now: now == before, deadline_seconds=20).met
-        assert eventually(lambda: start_mark(killed.watchdog), lambda mark: not mark, deadline_seconds=10).met
+        killed.signal(signal.SIGKILL)
+        killed.end()
+        assert eventually(killed.family, lambda left: not left, deadline_seconds=20).met
+    assert deployed.configuration() == before
     assert open_entries(tmp_path).entries == ()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("where", ["main", "thread"])
-def test_a_signal_heals_at_once(deployed: Deployed, tmp_path: Path, number: signal.Signals, where: str) -> None:
+@pytest.mark.parametrize("shape", ["together", "threads"])
+def test_a_signal_heals_at_once(deployed: Deployed, tmp_path: Path, number: signal.Signals, shape: Shape) -> None:
     """SIGINT and SIGTERM end the run healed, whichever thread has the window open, and take its watchdog along."""
     before = deployed.configuration()
-    with run(deployed, tmp_path, "watched", where) as interrupted:
-        interrupted.says("pulled")
-        assert faulted(deployed)
+    with run(deployed, tmp_path, watched=True, shape=shape) as interrupted:
+        assert eventually(lambda: faulted(deployed), bool, deadline_seconds=20).met
         interrupted.signal(number)
-        _, errors = interrupted.process.communicate(timeout=30)
-        assert f"Interrupted: {number.name}" in errors
-        assert start_mark(interrupted.watchdog) == ""
+        assert interrupted.end() == 128 + number
+        assert interrupted.family() == []
     assert deployed.configuration() == before
     assert open_entries(tmp_path).entries == ()
 
@@ -133,13 +112,13 @@ def test_a_signal_heals_at_once(deployed: Deployed, tmp_path: Path, number: sign
 def test_more_signals_do_not_interrupt_the_healing(deployed: Deployed, tmp_path: Path) -> None:
     """An impatient user who signals again while it heals gets the same: everything restored."""
     before = deployed.configuration()
-    with run(deployed, tmp_path, "stubborn") as interrupted:
-        interrupted.says("pulled")
+    with run(deployed, tmp_path, stubborn=True) as interrupted:
+        interrupted.says("0 window")
         interrupted.signal(signal.SIGINT)
-        interrupted.says("healing")
+        interrupted.says("slow")
         interrupted.signal(signal.SIGINT)
         interrupted.signal(signal.SIGTERM)
-        interrupted.process.wait(timeout=30)
+        interrupted.end()
     assert deployed.configuration() == before
     assert open_entries(tmp_path).entries == ()
 
@@ -158,8 +137,8 @@ def test_a_run_killed_while_it_injects_can_be_healed(deployed: Deployed, tmp_pat
         reached = eventually(
             looks[moment], bool, deadline_seconds=20, interval_seconds=0.001, longest_interval_seconds=0.001
         )
-        killed.process.kill()
-        killed.process.wait()
+        killed.signal(signal.SIGKILL)
+        killed.end()
     assert reached.met
     assert {result.outcome for result in heal_all(tmp_path)} == {"healed"}
     assert deployed.configuration() == before
@@ -168,12 +147,12 @@ def test_a_run_killed_while_it_injects_can_be_healed(deployed: Deployed, tmp_pat
 def test_a_run_killed_while_it_heals_can_be_healed(deployed: Deployed, tmp_path: Path) -> None:
     """Killed when it has healed two of three faults, a run is healed from its journal all the same."""
     before = deployed.configuration()
-    with run(deployed, tmp_path, "stubborn") as killed:
-        killed.says("pulled")
+    with run(deployed, tmp_path, stubborn=True) as killed:
+        killed.says("0 window")
         killed.signal(signal.SIGTERM)
-        killed.says("healing")
-        killed.process.kill()
-        killed.process.wait()
+        killed.says("slow")
+        killed.signal(signal.SIGKILL)
+        killed.end()
     now = deployed.configuration()
     assert (now["concurrency"], now["mappings"], now["policies"]) == (0, before["mappings"], before["policies"])
     assert [result.outcome for result in heal_all(tmp_path)] == ["healed", "healed", "healed"]

@@ -389,6 +389,40 @@ def test_what_a_killed_run_left_must_be_healed_before_a_new_fault(bench: Bench, 
     assert heal_all(tmp_path, lambda entry: bench.stack.target, levers={"fake": FakeLever}) == ()
 
 
+def test_a_change_that_takes_effect_after_its_run_was_killed_is_healed(
+    bench: Bench, tmp_path: Path, world: World
+) -> None:
+    """A request that was on its way when its run was killed may arrive after a first look: it is healed too."""
+    lost = Journal(tmp_path, bench.journal.pin)
+    lever = bench.lever()
+    lost.planned([lever.snapshot()])
+    lost.close()
+    waited: list[float] = []
+
+    def arrives(seconds: float) -> None:
+        waited.append(seconds)
+        world.values[arn("worker")] = 0
+
+    (result,) = heal_all(tmp_path, lambda entry: bench.stack.target, levers={"fake": FakeLever}, pause=arrives)
+    assert (result.outcome, result.proof) == ("healed", "as found")
+    assert (waited, world.values) == ([2.0], World().values)
+
+
+def test_what_is_known_to_be_in_place_is_healed_without_a_wait(bench: Bench, tmp_path: Path, world: World) -> None:
+    """Once the journal says that a fault was put in place, nothing of it can be on its way any more."""
+    lost = Journal(tmp_path, bench.journal.pin)
+    lever = bench.lever()
+    lost.injected(lost.planned([lever.snapshot()]))
+    lever.inject(lever.snapshot())
+    lost.close()
+
+    def never(seconds: float) -> None:
+        pytest.fail("nothing is waited for")
+
+    (result,) = heal_all(tmp_path, lambda entry: bench.stack.target, levers={"fake": FakeLever}, pause=never)
+    assert (result.outcome, world.values) == ("healed", World().values)
+
+
 def test_a_living_run_is_left_alone_by_heal(bench: Bench, world: World) -> None:
     """Healing from the journal never undoes the fault of a run that is still at work."""
     with bench.pulled(bench.lever()):

@@ -37,8 +37,9 @@ from holdfast.provocations.quiescence import await_silence
 from holdfast.provocations.requirements import Situation, unmet
 from holdfast.provocations.stopping import Stopping
 from holdfast.stack.configuration import Configuration, read_configuration
-from holdfast.stack.descriptor import Bounds, Pattern, PatternName
+from holdfast.stack.descriptor import Bounds
 from holdfast.stack.generate import Submission
+from holdfast.stack.patterns import Pattern, PatternName
 from holdfast.stack.resolve import Stack
 
 COMMANDS_AT_ONCE = 8

@@ -16,8 +16,8 @@ from holdfast.errors import DescriptorError, ExitCode, HoldfastError
 from holdfast.levers.signals import Interrupted, interruptible
 from holdfast.plan import described, planned
 from holdfast.session import PROPERTY, need_folder, options_of, session_of, text_of
-from holdfast.stack.descriptor import PatternName
 from holdfast.stack.loading import load_descriptor
+from holdfast.stack.patterns import PatternName
 from holdfast.suites import clauses_of
 from holdfast.verdict.document import verdict_to_json
 from holdfast.verdict.explain import explain

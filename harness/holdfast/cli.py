@@ -1,4 +1,4 @@
-"""The command line: ``holdfast verify``, ``doctor``, ``heal``, ``schema``, and those of installed packages."""
+"""The command line: ``holdfast verify``, ``doctor``, ``heal``, ``lint``, ``schema``, and those of packages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast import __version__
-from holdfast.errors import ExitCode, HoldfastError
+from holdfast.errors import ExitCode, HealError, HoldfastError
 
 if TYPE_CHECKING:
     from holdfast.session import Session
@@ -256,7 +256,14 @@ def heal_command(arguments: Sequence[str]) -> int:
         )
     for line in open_entries(folder).cut:
         sys.stdout.write(f"{line}\n")
-    results = heal_all(folder)
+    try:
+        results = heal_all(folder)
+    except KeyboardInterrupt:
+        left = [f"{entry.snapshot.lever} on {entry.snapshot.component}" for entry in open_entries(folder).entries]
+        raise HealError(
+            f"healing was interrupted; {', '.join(left) or 'nothing'} may still be in place",
+            remedy="run `holdfast heal` again; what is healed already is left alone",
+        ) from None
     for result in results:
         where = f"{result.entry.snapshot.lever} on {result.entry.snapshot.component} of {result.entry.pin.stack}"
         said = {"healed": result.proof, "running": "its run is still at work, so it was left alone"}
@@ -275,6 +282,13 @@ def heal_command(arguments: Sequence[str]) -> int:
         sys.stdout.write(f"nothing to heal: no run left a fault in {folder}\n")
     failed = unreadable or any(result.outcome == "failed" for result in results)
     return ExitCode.NOT_HEALED if failed else ExitCode.HELD
+
+
+def lint_command(arguments: Sequence[str]) -> int:
+    """Judge state machines by their definitions alone: ``holdfast lint FILE.asl.json``."""
+    from holdfast.definition_lint import lint_command as command
+
+    return command(arguments)
 
 
 def schema_command(arguments: Sequence[str]) -> int:
@@ -309,6 +323,7 @@ OWN_COMMANDS: Mapping[str, Command] = {
     "verify": verify_command,
     "doctor": doctor_command,
     "heal": heal_command,
+    "lint": lint_command,
     "schema": schema_command,
 }
 

@@ -19,8 +19,8 @@ from holdfast.provocations.model import Provocation
 from holdfast.provocations.requirements import Requirement, Situation, Supported, unmet
 from holdfast.simulation import Permitted, permitted
 from holdfast.stack.configuration import read_configuration
-from holdfast.stack.descriptor import PatternName
 from holdfast.stack.loading import load_descriptor
+from holdfast.stack.patterns import PatternName
 from holdfast.stack.resolve import Stack
 from holdfast.targets.base import Capability, Support, Target
 from holdfast.verification import choose

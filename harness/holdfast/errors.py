@@ -2,8 +2,10 @@
 
 HoldfastError                 what happened, the likely cause, the remedy
 ├── DescriptorError           the stack descriptor is wrong                       exit 2
+├── DefinitionError           a state machine's definition cannot be used         exit 2
 ├── TargetError               the target cannot be reached, started or trusted    exit 2
-│   └── DeploymentError       a template could not be packaged, deployed, removed exit 2
+│   ├── DeploymentError       a template could not be packaged, deployed, removed exit 2
+│   └── InterceptorEnded      nothing listens where the interceptor was           exit 2
 ├── ResourceError             a component is missing or may not be read           exit 2
 ├── PortError                 a port cannot be used, or answers what it must not  exit 2
 ├── GuardRailError            something outside the descriptor would be changed   exit 2
@@ -60,12 +62,20 @@ class DescriptorError(HoldfastError):
     """The stack descriptor cannot be used; names the file and the key."""
 
 
+class DefinitionError(HoldfastError):
+    """A state machine's definition cannot be read or is not Amazon States Language; names the file and the line."""
+
+
 class TargetError(HoldfastError):
     """The target cannot be reached, started, or is not the one that was pinned."""
 
 
 class DeploymentError(TargetError):
     """A template could not be packaged, deployed or removed."""
+
+
+class InterceptorEnded(TargetError):  # noqa: N818 - it names what happened
+    """Nothing listens any more where the interceptor was; its rules ended with it."""
 
 
 class ResourceError(HoldfastError):

@@ -13,7 +13,8 @@ from importlib.metadata import entry_points
 
 from holdfast.clause import Clause, clause_of
 from holdfast.errors import DescriptorError
-from holdfast.stack.descriptor import Descriptor, PatternName
+from holdfast.stack.descriptor import Descriptor
+from holdfast.stack.patterns import PatternName
 
 EVERY_STACK = "any"
 

@@ -21,8 +21,9 @@ from holdfast.provocations.steady import STEADY
 from holdfast.provocations.stopping import Stopping
 from holdfast.provocations.windows import BURST
 from holdfast.redaction import cleaned, cleaning
-from holdfast.stack.descriptor import Descriptor, PatternName
+from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.loading import load_descriptor
+from holdfast.stack.patterns import PatternName
 from holdfast.stack.resolve import Stack
 from holdfast.stack.seeding import seed as put_seed
 from holdfast.suites import clauses_of

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
+from holdfast.levers.signals import interrupts
 from holdfast.stack.aws_errors import error_code
 from holdfast.targets.base import Target
 
@@ -56,6 +57,9 @@ def persistently(
 ) -> T:
     """Make a call again while it fails for a passing reason; the target's clients never retry on their own.
 
+    A signal waits until the call has been answered: a change that is still on its way would take effect after it had
+    been looked for, and undone, in vain.
+
     Args:
         call: the call; must be harmless when repeated.
         deadline_seconds: after this long the next error is final.
@@ -67,11 +71,13 @@ def persistently(
     wait_seconds = 0.2
     while True:
         try:
-            return call()
+            with interrupts.shielded():
+                return call()
         except CallError as error:
             again = transient(error) or (isinstance(error, ClientError) and error_code(error) in passing)
             if not again or clock() >= end:
                 raise
+        interrupts.deliver()
         pause(wait_seconds)
         wait_seconds = min(wait_seconds * 1.5, 5.0)
 

@@ -17,6 +17,7 @@ from holdfast.levers.calls import answers, because
 from holdfast.levers.journal import Entry, Reopened
 from holdfast.levers.processes import same_process
 from holdfast.levers.registry import LEVERS, OUTLIVE_TARGET, restoring
+from holdfast.levers.settling import landing_seconds
 from holdfast.stack.aws_errors import is_missing
 from holdfast.targets.attached import AttachedTarget
 from holdfast.targets.base import Target
@@ -123,14 +124,19 @@ def heal_all(
     *,
     levers: Mapping[str, type[Lever]] = LEVERS,
     only: Callable[[Entry], bool] = lambda entry: True,  # noqa: ARG005 - every entry
+    pause: Callable[[float], None] = time.sleep,
 ) -> tuple[HealResult, ...]:
     """Undo whatever killed runs left, from their journals alone; runs that are still at work are left alone.
+
+    A run that was killed while it injected may have asked for a change that takes effect only after it was looked for
+    in vain, so such entries are healed once more a little later.
 
     Args:
         directory: where the journals are.
         target_for_entry: opens the target of an entry; asked once for each place.
         levers: levers by name.
         only: which entries; all by default.
+        pause: sleeps for so many seconds.
 
     Raises:
         Nothing for a fault that cannot be healed: its result says so.
@@ -145,6 +151,11 @@ def heal_all(
             continue
         try:
             found = [_heal(entry, target_for_entry, targets, levers) for entry in reversed(entries)]
+            late = [result.entry for result in found if _may_be_on_its_way(result)]
+            if late:
+                pause(max(landing_seconds(entry.pin.kind) for entry in late))
+                again = {entry.id: _heal(entry, target_for_entry, targets, levers) for entry in late}
+                found = [again.get(result.entry.id, result) for result in found]
             for result in found:
                 held.mark(result.entry.id, "healed" if result.outcome == "healed" else "heal-failed", result.reason)
             results += found
@@ -154,6 +165,13 @@ def heal_all(
         if not isinstance(target, HoldfastError):
             target.close()
     return tuple(results)
+
+
+def _may_be_on_its_way(result: HealResult) -> bool:
+    """Whether the change of a healed entry may come yet: it is a request, and nobody knows that it was answered."""
+    entry = result.entry
+    requested = entry.pin.kind != "embedded" and entry.snapshot.lever not in OUTLIVE_TARGET
+    return result.outcome == "healed" and entry.state == "planned" and requested
 
 
 def _heal(

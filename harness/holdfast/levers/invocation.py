@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 from weakref import WeakKeyDictionary
 
-from holdfast.errors import GuardRailError, Inconclusive
+from holdfast.errors import GuardRailError, Inconclusive, InterceptorEnded
 from holdfast.history.model import ErrorClass
 from holdfast.levers.base import Snapshot
+from holdfast.levers.signals import interrupts
 from holdfast.targets.base import Capability, Interceptor, Rule, Target
 from holdfast.targets.interceptor.names import name_of
 
@@ -155,7 +157,8 @@ class InvocationFault:
     def inject(self, snapshot: Snapshot) -> None:  # noqa: ARG002 - the rule says it all
         """Put the rule in force."""
         assert self.target.interceptor is not None
-        self.target.interceptor.add(self.rule)
+        with interrupts.shielded():  # a rule that is still on its way could not be taken out yet
+            self.target.interceptor.add(self.rule)
 
     def proof(self) -> str:
         """The interceptor counted hits."""
@@ -176,17 +179,22 @@ class InvocationFault:
         return 0 if self.target.interceptor is None else self.target.interceptor.hits(self.rule.id)
 
     def heal(self, snapshot: Snapshot) -> None:
-        """Take the rule out."""
+        """Take the rule out, unless it has ended with its interceptor."""
         if self.target.interceptor is not None:
-            self.target.interceptor.remove(snapshot.placed["rule"])
+            with suppress(InterceptorEnded):
+                self.target.interceptor.remove(snapshot.placed["rule"])
         self._removed_at = time.monotonic()
 
     def healed_proof(self, snapshot: Snapshot) -> str:
         """The rule is not in force."""
         rule = snapshot.placed["rule"]
+        ended = f"rule {rule} ended with its interceptor"
         if self.target.interceptor is None:
-            return f"rule {rule} ended with its interceptor"
-        in_force = _LOOKS.rules_after(self.target.interceptor, self._removed_at)
+            return ended
+        try:
+            in_force = _LOOKS.rules_after(self.target.interceptor, self._removed_at)
+        except InterceptorEnded:
+            return ended
         return "" if rule in in_force else f"rule {rule} is no longer in force"
 
     def by_hand(self, snapshot: Snapshot) -> str:

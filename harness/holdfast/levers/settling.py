@@ -10,6 +10,7 @@ from holdfast.levers.signals import interrupts
 from holdfast.targets.base import Target
 
 _STALE_SECONDS = 5.0
+_ARRIVAL_SECONDS = 2.0
 
 
 def stale_seconds(target: Target) -> float:
@@ -19,6 +20,18 @@ def stale_seconds(target: Target) -> float:
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_GetResourcePolicy.html
     """
     return _STALE_SECONDS if target.kind == "aws" else 0.0
+
+
+def landing_seconds(kind: str) -> float:
+    """How long after the death of a run a change that it had asked for may still take effect and be read.
+
+    The request is on its way, or in the hands of the service, when the process is killed. No service gives a figure;
+    two seconds is many times what a request takes, and on AWS reads follow within a few seconds.
+
+    Args:
+        kind: kind of the target.
+    """
+    return _ARRIVAL_SECONDS + (_STALE_SECONDS if kind == "aws" else 0.0)
 
 
 @dataclass(slots=True, kw_only=True)

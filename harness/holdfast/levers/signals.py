@@ -2,8 +2,9 @@
 
 Signals reach Python's main thread alone. The outermost `interruptible` of that thread turns the first one into
 `Interrupted`, which unwinds through the windows that the thread has open; windows of other threads are healed by the
-outermost `interruptible` before it lets go. Healing itself is never interrupted: a signal that comes meanwhile is
-delivered afterwards. Process-wide state is unavoidable here, since signal handlers are.
+outermost `interruptible` before it lets go, and from then on no thread opens another one. Neither healing nor a call
+that puts a fault in place is interrupted: a signal that comes meanwhile is delivered afterwards. Process-wide state is
+unavoidable here, since signal handlers are.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Interrupts:
     """What this process does with SIGINT and SIGTERM, and which windows it has open.
 
     Attributes:
-        event: set from the first signal until the outermost `interruptible` has let go; worker threads watch it.
+        event: set from the first signal until the next outermost `interruptible` begins; worker threads watch it.
     """
 
     def __init__(self) -> None:
@@ -38,8 +39,14 @@ class Interrupts:
         self._lock = threading.Lock()
 
     def register(self, release: Callable[[], None]) -> None:
-        """Have a window released before the outermost `interruptible` lets go, whatever happens to its thread."""
+        """Have a window released before the outermost `interruptible` lets go, whatever happens to its thread.
+
+        Raises:
+            Interrupted: the run is being ended, so no other thread than the main one may open a window any more.
+        """
         with self._lock:
+            if threading.current_thread() is not threading.main_thread():
+                self.check()
             self._open.append(release)
 
     def unregister(self, release: Callable[[], None]) -> None:
@@ -64,11 +71,14 @@ class Interrupts:
         finally:
             try:
                 self.release_all()
+            except Interrupted:
+                # the first signal came just before the windows were shielded; it is raised only once
+                self.release_all()
+                raise
             finally:
                 for number, handler in before.items():
                     signal.signal(number, handler)
                 self._installed = False
-                self.event.clear()
 
     @contextmanager
     def shielded(self) -> Iterator[None]:
@@ -82,6 +92,11 @@ class Interrupts:
         finally:
             self._shields -= 1
         self.check()
+
+    def deliver(self) -> None:
+        """Raise what was held back, in the main thread alone: what another thread heals must not end."""
+        if threading.current_thread() is threading.main_thread():
+            self.check()
 
     def pause(self, seconds: float) -> None:
         """Sleep, but no longer than until a signal; for waits outside healing, in any thread."""
@@ -111,18 +126,20 @@ class Interrupts:
     def release_all(self) -> None:
         """Heal every open window now, whichever thread has it open; the first failure is raised at the end."""
         failures: list[Exception] = []
-        with self.shielded():
-            while True:
-                with self._lock:
-                    release = self._open.pop() if self._open else None
-                if release is None:
-                    break
-                try:
-                    release()
-                except Exception as error:  # noqa: BLE001 - the other windows must be healed all the same
-                    failures.append(error)
-        if failures:
-            raise failures[0]
+        try:
+            with self.shielded():
+                while True:
+                    with self._lock:
+                        release = self._open.pop() if self._open else None
+                    if release is None:
+                        break
+                    try:
+                        release()
+                    except Exception as error:  # noqa: BLE001 - the other windows must be healed all the same
+                        failures.append(error)
+        finally:
+            if failures:  # a fault that is still in place matters more than the signal that came meanwhile
+                raise failures[0]
 
 
 interrupts = Interrupts()

@@ -28,8 +28,9 @@ from holdfast.stack.base import Json
 from holdfast.stack.commands import Command
 from holdfast.stack.configuration import Configuration
 from holdfast.stack.deliveries import not_waited_for, patience_seconds
-from holdfast.stack.descriptor import Bounds, Pattern
+from holdfast.stack.descriptor import Bounds
 from holdfast.stack.generate import Submission, draw
+from holdfast.stack.patterns import Pattern
 from holdfast.stack.resolve import Stack
 from holdfast.targets.base import Interceptor, Rule
 from holdfast.waiting import Waited, eventually

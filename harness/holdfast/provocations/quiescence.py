@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from holdfast.levers.signals import interrupts
 from holdfast.stack.configuration import Configuration, QueueConfiguration
 from holdfast.stack.deliveries import patience_seconds
-from holdfast.stack.descriptor import Pattern
+from holdfast.stack.patterns import Pattern
 from holdfast.stack.resolve import Stack
 from holdfast.targets.base import Target
 from holdfast.waiting import eventually

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from holdfast.stack.configuration import Configuration, FunctionConfiguration
 from holdfast.stack.deliveries import not_waited_for
-from holdfast.stack.descriptor import Pattern
+from holdfast.stack.patterns import Pattern
 from holdfast.stack.resolve import Stack
 from holdfast.targets.base import Capability
 

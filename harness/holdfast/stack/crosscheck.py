@@ -20,7 +20,7 @@ from holdfast.stack.commands import (
     SnsCall,
     SqsCall,
 )
-from holdfast.stack.descriptor import CLAUSES, CROSS_CUTTING_CLAUSES, Component, Descriptor, Pattern, SeedItem
+from holdfast.stack.descriptor import Component, Descriptor, SeedItem
 from holdfast.stack.effects import (
     AnySource,
     DeadLetters,
@@ -36,6 +36,14 @@ from holdfast.stack.effects import (
     SumMeasure,
 )
 from holdfast.stack.keypath import KeyPath, Problem
+from holdfast.stack.patterns import (
+    CLAUSES,
+    CROSS_CUTTING_CLAUSES,
+    Compensation,
+    Pattern,
+    SagaPattern,
+    SagaStep,
+)
 from holdfast.stack.templates import parse, suggestion
 
 EVERYWHERE = frozenset({"account", "region"})
@@ -44,6 +52,13 @@ RESERVED = frozenset({"key", "value"}) | EVERYWHERE
 """Names that a field or a saved value may not take."""
 _ATTRIBUTES = ("arn", "name", "url")
 _WITH_URL = ("queue", "api", "function")
+
+_PATTERN_REFERENCES: Mapping[str, tuple[str, ...]] = {
+    "workers": ("function", "process"),
+    "ingest": ("function", "process"),
+    "store": ("queue", "table", "bucket", "topic", "bus", "state_machine"),
+    "storage_roles": ("role",),
+}
 
 _REFERENCES: Mapping[type[Part], Mapping[str, tuple[str, ...]]] = {
     HttpCall: {"api": ("api", "function")},
@@ -61,12 +76,10 @@ _REFERENCES: Mapping[type[Part], Mapping[str, tuple[str, ...]]] = {
     HttpSource: {"api": ("api", "function")},
     DeadLetters: {"queue": ("queue",), "bucket": ("bucket",)},
     SeedItem: {"table": ("table",), "bucket": ("bucket",)},
-    Pattern: {
-        "workers": ("function", "process"),
-        "ingest": ("function", "process"),
-        "store": ("queue", "table", "bucket", "topic", "bus", "state_machine"),
-        "storage_roles": ("role",),
-    },
+    Pattern: _PATTERN_REFERENCES,
+    SagaPattern: {**_PATTERN_REFERENCES, "state_machine": ("state_machine",)},
+    SagaStep: {"function": ("function",)},
+    Compensation: {"function": ("function",)},
 }
 """Keys that name components, and the types these may have."""
 
@@ -203,15 +216,44 @@ class _Check:
                 "dead_letters",
             )
         yield from self._references(pattern, path)
+        if isinstance(pattern, SagaPattern):
+            yield from self._saga(pattern, path)
         command = descriptor.commands.get(pattern.command)
         if pattern.order is not None and command is not None and pattern.order.group not in command.fields:
             yield _no_field(pattern.order.group, command.fields, pattern.command, (*path, "order", "group"))
+
+    def _saga(self, saga: SagaPattern, path: KeyPath) -> Iterator[Problem]:
+        descriptor = self._descriptor
+        if saga.lock is not None:
+            yield from _exists(saga.lock, descriptor.effects, "effect", (*path, "lock"))
+        for index, step in enumerate(saga.steps):
+            at = (*path, "steps", index)
+            yield from _exists(step.effect, descriptor.effects, "effect", (*at, "effect"))
+            if step.undone is not None:
+                yield from _exists(step.undone, descriptor.effects, "effect", (*at, "undone"))
+            yield from self._references(step, at)
+            if step.compensation is not None:
+                yield from self._references(step.compensation, (*at, "compensation"))
+        known = [step.name for step in saga.steps]
+        for index, failure in enumerate(descriptor.business_failures):
+            if known and failure.step not in known:
+                yield Problem(
+                    ("business_failures", index, "step"),
+                    f"there is no step {failure.step}",
+                    suggestion(failure.step, known),
+                    frozenset({failure.step}),
+                )
 
     def _special_inputs(self) -> Iterator[Problem]:
         descriptor = self._descriptor
         claimed = {pattern.command for pattern in descriptor.patterns.values()} & set(descriptor.commands)
         commands = {name: descriptor.commands[name] for name in sorted(claimed or descriptor.commands)}
-        for kind, inputs in (("refused", descriptor.refused), ("impossible", descriptor.impossible)):
+        for kind, inputs in (
+            ("refused", descriptor.refused),
+            ("impossible", descriptor.impossible),
+            ("business_failures", descriptor.business_failures),
+            ("contended", descriptor.contended),
+        ):
             for index, special in enumerate(inputs):
                 names = set(special.fields) - {"value"}
                 if any(names <= set(command.fields) for command in commands.values()):
@@ -331,7 +373,10 @@ class _Check:
 
 
 def _effects_of(pattern: Pattern) -> tuple[str | None, ...]:
-    return pattern.effect, pattern.stored, pattern.message, pattern.row, pattern.read
+    steps = pattern.steps if isinstance(pattern, SagaPattern) else ()
+    of_steps = [port for step in steps for port in (step.effect, step.undone)]
+    lock = pattern.lock if isinstance(pattern, SagaPattern) else None
+    return pattern.effect, pattern.stored, pattern.message, pattern.row, pattern.read, lock, *of_steps
 
 
 def _exists(name: str, known: Mapping[str, object], what: str, path: KeyPath, table: str = "") -> Iterator[Problem]:

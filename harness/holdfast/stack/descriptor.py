@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -9,19 +11,8 @@ from pydantic import Field, PrivateAttr, model_validator
 from holdfast.stack.base import Expression, Json, ListOf, Name, Part, Template
 from holdfast.stack.commands import Command
 from holdfast.stack.effects import DeadLetters, Effect, Outcome, Status
+from holdfast.stack.patterns import Pattern, PatternName, Patterns
 from holdfast.targets.base import TargetKind
-
-PatternName = Literal["external-storage", "storage-first", "saga", "cqrs", "sidecar"]
-CLAUSES: dict[PatternName, tuple[str, int]] = {
-    "external-storage": ("ES", 16),
-    "storage-first": ("SF", 10),
-    "saga": ("SG", 16),
-    "cqrs": ("CQ", 11),
-    "sidecar": ("SC", 12),
-}
-"""Prefix and number of the clauses of each pattern."""
-CROSS_CUTTING_CLAUSES = ("XX", 2)
-"""Prefix and number of the clauses that every pattern has."""
 
 ClauseId = Annotated[str, Field(pattern=r"^(ES|SG|SF|CQ|SC|XX)-\d+$")]
 
@@ -87,41 +78,6 @@ class Component(Part):
         return self
 
 
-class Ordering(Part):
-    """The order that is promised within a group."""
-
-    group: Annotated[Name, Field(description="The command's field that names the group.")]
-
-
-class Pattern(Part):
-    """A pattern the stack claims, with the ports and components that play its parts."""
-
-    command: Name
-    effect: Name
-    workers: Annotated[ListOf[Name], Field(description="Functions that process what was stored.")] = Field(
-        default_factory=list
-    )
-    ingest: Annotated[
-        ListOf[Name], Field(description="Functions that take the request in; empty for direct integrations.")
-    ] = Field(default_factory=list)
-    store: Annotated[Name | None, Field(description="The component in which a request is stored first.")] = None
-    stored: Annotated[Name | None, Field(description="The effect port that shows the stored original.")] = None
-    storage_roles: Annotated[
-        ListOf[Name], Field(description="Roles whose right to write the store is denied to provoke ES-11 and SF-2.")
-    ] = Field(default_factory=list)
-    status: Name | None = None
-    dead_letters: Name | None = None
-    message: Annotated[Name | None, Field(description="Outbox: the effect port that shows the outgoing message.")] = (
-        None
-    )
-    row: Annotated[Name | None, Field(description="Outbox: the effect port that shows the business row.")] = None
-    order: Ordering | None = None
-    strong_reads: Annotated[
-        bool, Field(description="A read after the acknowledgement must return the write (ES-10).")
-    ] = False
-    read: Annotated[Name | None, Field(description="The effect port that ES-10 reads.")] = None
-
-
 class Bounds(Part):
     """What the stack declares about itself; every figure is checked, none is guessed."""
 
@@ -145,6 +101,9 @@ class Bounds(Part):
     recovery_seconds: Annotated[float, Field(gt=0, description="To the steady state after healing, XX-1.")] = 120.0
     longest_outage_seconds: Annotated[float, Field(gt=0, description="SF-9.")] = 86_400.0
     drain_seconds: Annotated[float, Field(gt=0, description="To work off a burst, SF-8.")] = 120.0
+    saga_seconds: Annotated[
+        float, Field(gt=0, description="From the start of a saga to its end, all retries included, SG-10.")
+    ] = 120.0
     worker_concurrency: Annotated[int | None, Field(description="The most workers at once, SF-8 and XX-2.")] = None
     burst: Annotated[int, Field(gt=0, description="Commands in a burst.")] = 40
     max_body_bytes: Annotated[int, Field(gt=0, description="Largest body the API admits, SF-4.")] = 262_144
@@ -185,6 +144,7 @@ class Conserved(Part):
     effect: Name
     path: Expression
     total: float | None = None
+    minimum: Annotated[float | None, Field(description="No entry may ever be below this, e.g. 0 for a stock.")] = None
 
 
 class SpecialInput(Part):
@@ -192,6 +152,12 @@ class SpecialInput(Part):
 
     fields: Annotated[dict[Name, Json], Field(min_length=1)]
     why: str = ""
+
+
+class BusinessFailure(SpecialInput):
+    """Generated fields with given values that one step of a saga refuses for good, as business does."""
+
+    step: Annotated[Name, Field(description="The step that refuses them.")]
 
 
 class MetBy(Part):
@@ -215,7 +181,7 @@ class Descriptor(Part):
     statuses: dict[Name, Status] = Field(default_factory=dict)
     dead_letters: dict[Name, DeadLetters] = Field(default_factory=dict)
     outcome: Outcome | None = None
-    patterns: Annotated[dict[PatternName, Pattern], Field(min_length=1)]
+    claims: Annotated[Patterns, Field(alias="patterns")]
     bounds: Bounds = Bounds()
     stop: Stop = Stop()
     seed: ListOf[SeedItem] = Field(default_factory=list)
@@ -226,11 +192,23 @@ class Descriptor(Part):
     impossible: Annotated[
         ListOf[SpecialInput], Field(description="Inputs that are accepted and can never succeed (poison).")
     ] = Field(default_factory=list)
+    business_failures: Annotated[
+        ListOf[BusinessFailure],
+        Field(description="Inputs that a step of a saga refuses, so that it compensates."),
+    ] = Field(default_factory=list)
+    contended: Annotated[
+        ListOf[SpecialInput], Field(description="Inputs whose sagas meet on one scarce resource (SG-9, SG-16).")
+    ] = Field(default_factory=list)
     waive: Annotated[dict[ClauseId, Annotated[str, Field(min_length=1)]], Field(description="Clause = reason.")] = (
         Field(default_factory=dict)
     )
     met_by: dict[ClauseId, MetBy] = Field(default_factory=dict)
     _secrets: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @cached_property
+    def patterns(self) -> Mapping[PatternName, Pattern]:
+        """The patterns that are claimed, by name."""
+        return self.claims.claimed()
 
     @property
     def secrets(self) -> frozenset[str]:

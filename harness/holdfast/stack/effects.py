@@ -221,9 +221,8 @@ class DeadLetters(Part):
 
 
 class Outcome(Part):
-    """What done, undone and refused look like: JMESPath predicates over the effects, ``{name: {count, values}}``."""
+    """What a command has come to, as JMESPath predicates over the effects, ``{name: {count, values}}``."""
 
     done: Expression
     undone: Expression | None = None
     refused: Expression | None = None
-    steps: dict[Name, dict[Literal["done", "undone"], Expression]] = Field(default_factory=dict)

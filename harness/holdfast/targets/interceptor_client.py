@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import urllib3
 
-from holdfast.errors import TargetError
+from holdfast.errors import InterceptorEnded, TargetError
 from holdfast.targets.base import Rule, TracedCall, TracedInvocation
 
 
@@ -64,7 +64,8 @@ class InterceptorClient:
             )
             content = answer.json()
         except (urllib3.exceptions.HTTPError, ValueError) as error:
-            raise TargetError(
+            ended = isinstance(error.__cause__, ConnectionRefusedError)
+            raise (InterceptorEnded if ended else TargetError)(
                 "the interceptor does not answer", cause=str(error), remedy="was the target closed?"
             ) from error
         if answer.status != 200:

@@ -248,7 +248,13 @@ def heal_command(arguments: Sequence[str]) -> int:
     parser.add_argument("--holdfast-folder", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="folder of the run")
     own = parser.parse_args(list(arguments))
     folder = own.holdfast_folder / "journal"
-    for line in open_entries(folder).damaged:
+    if own.holdfast_folder != DEFAULT_FOLDER and not own.holdfast_folder.is_dir():
+        raise HoldfastError(
+            f"There is no folder {own.holdfast_folder}.",
+            cause=f"it was looked for from {Path.cwd()}",
+            remedy="name the folder that the run was given, or begin where the run was begun",
+        )
+    for line in open_entries(folder).cut:
         sys.stdout.write(f"{line}\n")
     try:
         results = heal_all(folder)
@@ -264,9 +270,18 @@ def heal_command(arguments: Sequence[str]) -> int:
         sys.stdout.write(f"{result.outcome}: {where}: {said.get(result.outcome, result.reason)}\n")
         if result.remedy:
             sys.stdout.write(f"  remedy: {result.remedy}\n")
-    if not results:
+    unreadable = open_entries(folder).unreadable
+    for line in unreadable:
+        sys.stdout.write(f"failed: {folder / line}\n")
+    if unreadable:
+        sys.stdout.write(
+            "  remedy: each may stand for a fault. It names a resource, what was found there and what was placed:\n"
+            "  where what was placed still is, set it back to what was found; then remove the file\n"
+        )
+    if not results and not unreadable:
         sys.stdout.write(f"nothing to heal: no run left a fault in {folder}\n")
-    return ExitCode.NOT_HEALED if any(result.outcome == "failed" for result in results) else ExitCode.HELD
+    failed = unreadable or any(result.outcome == "failed" for result in results)
+    return ExitCode.NOT_HEALED if failed else ExitCode.HELD
 
 
 def lint_command(arguments: Sequence[str]) -> int:

@@ -17,7 +17,7 @@ from holdfast.levers.guard import allow
 from holdfast.levers.healing import Restored, not_healed, restore
 from holdfast.levers.journal import Journal
 from holdfast.levers.locks import locked
-from holdfast.levers.signals import interrupts
+from holdfast.levers.signals import Interrupted, interrupts
 from holdfast.waiting import eventually
 
 if TYPE_CHECKING:
@@ -56,8 +56,14 @@ class Pull:
         return tuple(placed.proof for placed in self._placed)
 
     def inject(self, levers: Sequence[Lever]) -> None:
-        """Write the undo records, put the faults in place and wait for their proof."""
+        """Write the undo records, put the faults in place and wait for their proof.
+
+        Raises:
+            Interrupted: the run is ending, in another thread; nothing would heal them any more.
+        """
         with self._lock:
+            if self._released:
+                raise Interrupted("the run ended before the fault was put in place")
             snapshots = [lever.snapshot() for lever in levers]
             interrupts.check()
             with interrupts.shielded():

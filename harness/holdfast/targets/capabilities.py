@@ -28,7 +28,6 @@ EMBEDDED: Mapping[Capability, Support] = {
     Capability.BUCKET_POLICY: Support(supported=True, reason="the account's root user is bound by no bucket policy"),
     Capability.TABLE_POLICY: _missing("the emulator keeps a table's policy and does not apply it"),
     Capability.TABLE_THROTTLE: _missing("the emulator keeps a table's capacity and throttles nothing"),
-    Capability.ARCHIVE_REPLAY: Support(supported=True, reason="every rule of the bus gets the events, named or not"),
     Capability.RULE_DEAD_LETTERS: Support(supported=True, reason="the waits between attempts are seconds, not hours"),
     Capability.SUBSCRIPTION_DEAD_LETTERS: Support(
         supported=True, reason="a delivery is given up after fifteen attempts, in seconds"

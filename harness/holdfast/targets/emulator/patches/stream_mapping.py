@@ -137,7 +137,7 @@ def _up_to_aimed(mapping: Mapping, records: list[Record]) -> list[Record]:
 def _run_batch(mapping: Mapping, position: int, records: list[Record], wanted: list[Record]) -> None:
     with handling(mapping.id, json.dumps({"Records": wanted}, ensure_ascii=False)) as handled:
         try:
-            call(handled, "dynamodb", "GetRecords", lambda: None)
+            call(handled, "dynamodb", "GetRecords", lambda: None, about=(mapping.source,))
         except CallFailedError:
             _wait(_retry(mapping, position, len(records)))
             return
@@ -215,7 +215,7 @@ def _give_up(  # noqa: PLR0917 - what a failure record tells
 
     if destination:
         with suppress(CallFailedError):
-            call(handled, service, operation, send_on)
+            call(handled, service, operation, send_on, about=(destination,))
     _RETRIES.pop(mapping.id, None)
     _advance(mapping, retry.position + len(records))
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from ministack.services import stepfunctions
 
-from holdfast.targets.emulator.dispatch import CallFailedError, call, handling
+from holdfast.targets.emulator.dispatch import CallFailedError, about_of, call, handling
 from holdfast.targets.emulator.known import require
 from holdfast.targets.emulator.patches.executions import EndedError, ended
 from holdfast.targets.interceptor.tracing import Invocation
@@ -46,6 +46,7 @@ class _Call:
     service: str
     operation: str
     prefix: str
+    about: tuple[str, ...] = ()
 
 
 def apply() -> None:
@@ -63,7 +64,12 @@ def apply() -> None:
         payload = json.dumps(parameters, ensure_ascii=False, default=str)
         try:
             return call(
-                execution, named.service, named.operation, lambda: invoke(resource, parameters), payload=payload
+                execution,
+                named.service,
+                named.operation,
+                lambda: invoke(resource, parameters),
+                payload=payload,
+                about=named.about or about_of(named.service, named.operation, parameters),
             )
         except CallFailedError as failure:
             raise stepfunctions._ExecutionError(f"{named.prefix}.{failure.code}", failure.message) from failure
@@ -88,7 +94,7 @@ def apply() -> None:
 def _call_of(resource: str) -> _Call | None:
     """The AWS call that a task's resource makes; None for an activity."""
     if ":lambda:" in resource and ":function:" in resource:
-        return _Call("lambda", "Invoke", "Lambda")
+        return _Call("lambda", "Invoke", "Lambda", (resource,))
     found = _INTEGRATION.match(resource)
     if found is None:
         return None

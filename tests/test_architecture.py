@@ -36,6 +36,8 @@ LAYERS = [
         "progress",
         "background",
         "reporting",
+        "check",
+        "check_command",
     },
     {"session", "clause_items"},
     {"pytest_plugin", "distribution", "cli"},

@@ -279,7 +279,7 @@ def _times(numbers: Sequence[int | None], column: str, *, missing: int = NEVER_N
     types = set(map(type, numbers))
     try:
         if types == _INTEGER:
-            return np.fromiter(numbers, np.int64, len(numbers))  # type: ignore[arg-type]
+            return np.fromiter(numbers, np.int64, len(numbers))
         if types <= {int, type(None)}:
             return np.fromiter((missing if one is None else one for one in numbers), np.int64, len(numbers))
     except OverflowError:

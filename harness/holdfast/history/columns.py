@@ -117,7 +117,7 @@ class Columns:
         """Which rows are of one of these kinds."""
         codes = [code for code, name in enumerate(self.kinds) if name in names]
         if len(codes) == 1:
-            return self.kind == codes[0]
+            return cast("Mask", self.kind == codes[0])
         chosen = np.zeros(256, np.bool_)
         chosen[codes] = True
         return cast("Mask", chosen[self.kind])
@@ -127,7 +127,7 @@ class Columns:
         mask = self.outcome == outcomes[0]
         for outcome in outcomes[1:]:
             mask |= self.outcome == outcome
-        return mask
+        return cast("Mask", mask)
 
     def at(self, rows: Mask | Integers) -> Columns:
         """The same history with only these rows."""

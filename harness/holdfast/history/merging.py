@@ -53,5 +53,3 @@ def _on_clock(one: Recorded, shift_ns: int, *, name_sessions: bool) -> Columns:
     if labels is None:
         labels = range(int(columns.session.max()) + 1)
     return replace(columns, sessions=Names([f"{one.header.recorder}/{label}" for label in labels]))
-
-

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -149,7 +150,7 @@ def _ranges(path: Path, first: int, size: int, count: int) -> list[tuple[int, in
             file.readline()
             borders.append(file.tell())
     borders.append(size)
-    return [(begin, end) for begin, end in zip(borders, borders[1:], strict=False) if end > begin] or [(first, first)]
+    return [(begin, end) for begin, end in pairwise(borders) if end > begin] or [(first, first)]
 
 
 def _readings(path: Path, columns: Sequence[str], ranges: list[tuple[int, int]]) -> list[Reading]:
@@ -169,7 +170,7 @@ def _readings(path: Path, columns: Sequence[str], ranges: list[tuple[int, int]])
     for child, (begin, end) in zip(children, ranges[1:], strict=True):
         assert child.stdout is not None
         try:
-            readings.append(pickle.load(child.stdout))
+            readings.append(pickle.load(child.stdout))  # noqa: S301 - our own program's answer
         except (EOFError, pickle.UnpicklingError):
             readings.append(read_range(path, columns, begin, end))  # it was killed; its share is still there
         child.stdout.close()

@@ -71,7 +71,7 @@ class HistoryFile:
         }
         self._write(orjson.dumps(header, option=orjson.OPT_APPEND_NEWLINE))
 
-    def add(
+    def add(  # noqa: PLR0917 - one operation a call, millions of times: keywords cost a tenth of it
         self,
         kind: str,
         key: str | int | None,

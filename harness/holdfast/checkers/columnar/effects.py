@@ -119,9 +119,7 @@ def _nothing_left(columns: Columns, seen_rows: Integers, attempts: Integers) -> 
     if not len(answered):
         return True
     last = columns.latest_ns[answered].max()
-    empties = seen_rows[
-        columns.is_kind(*LEDGERS)[seen_rows] | (columns.value[seen_rows] == NOTHING)
-    ]
+    empties = seen_rows[columns.is_kind(*LEDGERS)[seen_rows] | (columns.value[seen_rows] == NOTHING)]
     return bool((columns.earliest_ns[empties] > last).any())
 
 

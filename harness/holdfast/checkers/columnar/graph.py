@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-Graph = Mapping[int, Mapping[int, str]]
-"""For each vertex its successors, with what the edge means."""
+Graph = Mapping[int, Mapping[int, Collection[str]]]
+"""For each vertex its successors, with the kinds of edges that lead to each."""
+
+Allowed = Callable[[Collection[str]], bool]
+"""Whether a cycle may go along an edge of these kinds."""
+
+
+def any_kind(_: Collection[str]) -> bool:
+    """Every edge."""
+    return True
 
 
 def components(graph: Graph) -> list[list[int]]:
@@ -43,7 +51,7 @@ def components(graph: Graph) -> list[list[int]]:
                     parent = stack[-1][0]
                     low[parent] = min(low[parent], low[vertex])
                 if low[vertex] == number[vertex]:
-                    at = waiting.index(vertex) if len(waiting) < 64 else _last_index(waiting, vertex)
+                    at = _last_index(waiting, vertex)
                     component = waiting[at:]
                     del waiting[at:]
                     is_waiting.difference_update(component)
@@ -63,8 +71,8 @@ def shortest_cycle(
     graph: Graph,
     component: Sequence[int],
     *,
-    first: Callable[[str], bool] = lambda _: True,
-    others: Callable[[str], bool] = lambda _: True,
+    first: Allowed = any_kind,
+    others: Allowed = any_kind,
 ) -> list[int] | None:
     """The shortest cycle within a component whose first edge is of one kind and whose other edges are of another.
 
@@ -80,8 +88,8 @@ def shortest_cycle(
     inside = set(component)
     best: list[int] | None = None
     for start in component:
-        for second, kind in graph[start].items():
-            if second not in inside or not first(kind):
+        for second, kinds in graph[start].items():
+            if second not in inside or not first(kinds):
                 continue
             path = _path(graph, inside, second, start, others, longest=None if best is None else len(best) - 1)
             if path is not None and (best is None or len(path) < len(best)):
@@ -92,7 +100,7 @@ def shortest_cycle(
 
 
 def _path(
-    graph: Graph, inside: set[int], start: int, end: int, allowed: Callable[[str], bool], *, longest: int | None
+    graph: Graph, inside: set[int], start: int, end: int, allowed: Allowed, *, longest: int | None
 ) -> list[int] | None:
     """The shortest path between two vertices, both included; None if there is none of fewer vertices than that."""
     if start == end:
@@ -104,8 +112,8 @@ def _path(
         vertex = queue.popleft()
         if longest is not None and depth[vertex] >= longest:
             return None
-        for successor, kind in graph[vertex].items():
-            if successor in came or successor not in inside or not allowed(kind):
+        for successor, kinds in graph[vertex].items():
+            if successor in came or successor not in inside or not allowed(kinds):
                 continue
             came[successor] = vertex
             if successor == end:

@@ -98,7 +98,8 @@ def _strange(columns: Columns, reads: Integers) -> Iterator[Finding]:
         yield finding_of(
             columns,
             "read of what nobody wrote",
-            f"{named(columns, read)} of {key_text(columns, read)} returned {value_text(columns, read)}, which nobody wrote.",
+            f"{named(columns, read)} of {key_text(columns, read)} returned {value_text(columns, read)}, which nobody"
+            " wrote.",
             {read},
         )
 
@@ -119,8 +120,8 @@ def _early(columns: Columns, pairs: Integers) -> Iterator[Finding]:
         yield finding_of(
             columns,
             "read before its write",
-            f"{named(columns, read)} of {key_text(columns, read)} returned {value_text(columns, read)} and ended before its"
-            f" {named(columns, write, '')} began.",
+            f"{named(columns, read)} of {key_text(columns, read)} returned {value_text(columns, read)} and ended before"
+            f" its {named(columns, write, '')} began.",
             {write, read},
         )
 
@@ -167,7 +168,9 @@ def _cluster(columns: Columns, mine: Integers, write: int) -> tuple[int, int]:
     value = NOTHING if write == INITIAL else int(columns.value[write])
     kinds = [columns.kinds[code] for code in columns.kind[mine].tolist()]
     shown = (columns.value[mine] == value) & (columns.outcome[mine] == OK)
-    reads = [row for row, kind, same in zip(mine.tolist(), kinds, shown.tolist(), strict=True) if kind == "read" and same]
+    reads = [
+        row for row, kind, same in zip(mine.tolist(), kinds, shown.tolist(), strict=True) if kind == "read" and same
+    ]
     if write == INITIAL:
         return INITIAL, max(reads, key=lambda row: int(columns.earliest_ns[row]))
     reads = [row for row in reads if columns.latest_ns[row] >= columns.earliest_ns[write]]

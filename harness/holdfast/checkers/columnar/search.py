@@ -13,12 +13,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 
-from holdfast.checkers.columnar.result import plural
+from holdfast.checkers.columnar.result import Result, conclude, plural
+from holdfast.checkers.columnar.segments import dense
 from holdfast.checkers.records import finding
+from holdfast.errors import HistoryError
 from holdfast.history.columns import FAIL, NEVER_NS, OK, UNKNOWN, Columns, Integers
 from holdfast.verdict.model import Finding
 
@@ -131,6 +133,15 @@ RETURNS = frozenset({"read", "dequeue"})
 SHRUNK_CALLS = 200
 """Longest history of a key whose reads are tried one by one for whether a witness needs them."""
 
+SearchedModel = Literal["register", "queue", "counter"]
+
+KINDS = {
+    "register": {"read", "write", "cas", "append"},
+    "queue": {"enqueue", "dequeue"},
+    "counter": {"add", "read"},
+}
+"""Operations of each model."""
+
 STEPS: dict[str, Step] = {"register": register_step, "queue": queue_step, "counter": counter_step}
 
 
@@ -170,6 +181,38 @@ def search_keys(
         else (f"the budget of {budget.steps:,} steps did not suffice for {plural(unsearched, 'key')}",)
     )
     return Searched(keys=len(groups), findings=tuple(findings), undecided=undecided)
+
+
+def check(columns: Columns, *, model: SearchedModel = "queue", budget: Budget | None = None) -> Result:
+    """Whether some order of all operations explains what each object showed, found by search.
+
+    Rows: ``read``, ``write``, ``cas`` with ``[old, new]`` and ``append`` of a register; ``enqueue`` and ``dequeue`` of
+    a first-in first-out queue; ``add`` and ``read`` of a counter.
+
+    Args:
+        columns: the history.
+        model: ``register``, ``queue`` or ``counter``.
+        budget: what the search may cost; None for the default.
+
+    Raises:
+        HistoryError: the model has no such operation.
+    """
+    unknown = sorted({columns.kinds[code] for code in np.unique(columns.kind).tolist()} - KINDS[model])
+    if unknown:
+        raise HistoryError(
+            f"A {model} has no operation {', '.join(unknown)}.",
+            remedy=f"its operations are {', '.join(sorted(KINDS[model]))}",
+        )
+    key, _ = dense(columns.key)
+    outcome = search_keys(columns, key, np.arange(len(columns)), budget or Budget(), model=model)
+    return conclude(
+        f"linearizable {model}",
+        columns,
+        outcome.findings,
+        holds=f"{plural(len(columns), 'operation')} on {plural(outcome.keys, 'key')} have an order that explains them.",
+        undecided=outcome.undecided,
+        figures={"keys": float(outcome.keys)},
+    )
 
 
 def calls_of(columns: Columns, rows: Integers) -> list[Call]:
@@ -275,8 +318,8 @@ class _Events:
             else:
                 self.began[at] = place
                 self._call[place] = at
-        self._next = [*range(1, len(events) + 2), 0]
-        self._previous = [0, *range(len(events) + 1)]
+        self._next: list[int] = [*range(1, len(events) + 2), 0]
+        self._previous: list[int] = [0, *range(len(events) + 1)]
 
     def first(self) -> int:
         """The first event."""

@@ -52,8 +52,10 @@ def check(columns: Columns, *, first: int = 1) -> Result:
     if not columns.complete:
         findings = [one for one in judged if one.title in CERTAIN]
         if len(findings) < len(judged):
-            undecided.append(f"{plural(len(judged) - len(findings), 'gap or absence', 'gaps or absences')} may be due to"
-                             " what is missing")
+            undecided.append(
+                f"{plural(len(judged) - len(findings), 'gap or absence', 'gaps or absences')} may be due to"
+                " what is missing"
+            )
     if not len(events):
         undecided.append("the log was not read")
     return conclude(
@@ -110,9 +112,7 @@ def _doubled(columns: Columns, key: Integers, position: Integers, events: Intege
         )
 
 
-def _gaps(
-    columns: Columns, key: Integers, position: Integers, events: Integers, *, first: int
-) -> Iterator[Finding]:
+def _gaps(columns: Columns, key: Integers, position: Integers, events: Integers, *, first: int) -> Iterator[Finding]:
     """Positions without an event before one that has an event."""
     rows, place = _sorted(columns, key, position, events)
     rows = rows[is_first(place)]

@@ -94,7 +94,7 @@ def violating_pairs(columns: Columns, versions: Versions, guarantee: Guarantee) 
     group, _ = dense(combined(dense(columns.session[rows])[0], dense(columns.key[rows])[0]))
     # one session is one client on one clock, so its own times are compared as they are
     moment = np.concatenate((columns.completed_ns[earlier], columns.invoked_ns[later]))
-    levels, level = np.unique(np.concatenate((earlier_low, later_high)), return_inverse=True)
+    _, level = np.unique(np.concatenate((earlier_low, later_high)), return_inverse=True)
     order = np.argsort(combined(group, moment, ties=is_earlier), kind="stable")
     # the level and, below it, the place of the row that reached it: their maximum brings both along
     reach = np.where(is_earlier, (level + 1) * len(rows) + np.arange(len(rows)), 0)

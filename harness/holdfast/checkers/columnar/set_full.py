@@ -127,9 +127,7 @@ class _Judged:
         # the last read without the element is the one before the final run
         last_without = np.where(self.stable, count - 1 - run, -1)
         began = columns.earliest_ns[self.reads[np.maximum(last_without, 0)]] if count else last_without
-        self.behind_ns = np.where(
-            self.stable & (last_without >= 0) & (began > self.there_ns), began - self.there_ns, 0
-        )
+        self.behind_ns = np.where(self.stable & (last_without >= 0) & (began > self.there_ns), began - self.there_ns, 0)
         self.last_without = last_without
         self.stale = self.stable & (self.behind_ns > 0)
         # seen by a read that had ended before anybody tried to add it
@@ -172,9 +170,9 @@ class _Judged:
         columns = self.columns
         for at in self.strange[:FINDINGS_KEPT].tolist() if columns.complete else self._refused_strange():
             yield self._strange(at)
-        for element, read in list(
-            zip(self.double_element.tolist(), self.double_read.tolist(), strict=True)
-        )[:FINDINGS_KEPT]:
+        for element, read in list(zip(self.double_element.tolist(), self.double_read.tolist(), strict=True))[
+            :FINDINGS_KEPT
+        ]:
             yield finding_of(
                 columns,
                 "doubled element",

@@ -57,7 +57,9 @@ def check(columns: Columns, *, bound_versions: int | None = None, bound_ms: floa
         too_stale |= behind_ns > bound_ms * NANOSECONDS_PER_MS
     stale = np.flatnonzero(too_stale)
     worst = stale[np.argsort(-behind_ns[stale], kind="stable")][:FINDINGS_KEPT]
-    most = f"at most {int(behind.max())} versions and {milliseconds(int(behind_ns.max()))}" if len(behind) else "nothing"
+    most = (
+        f"at most {int(behind.max())} versions and {milliseconds(int(behind_ns.max()))}" if len(behind) else "nothing"
+    )
     return conclude(
         MODEL,
         columns,

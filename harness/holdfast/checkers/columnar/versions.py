@@ -122,14 +122,14 @@ def versions_of(columns: Columns) -> Versions:
     )
 
 
-def places(
-    sorted_group: Integers, sorted_value: Integers, group: Integers, value: Integers, *, side: str
-) -> Integers:
+def places(sorted_group: Integers, sorted_value: Integers, group: Integers, value: Integers, *, side: str) -> Integers:
     """Where values would stand among others that are sorted by group and value, as `numpy.searchsorted` says.
 
     Args:
-        sorted_group, sorted_value: what is searched.
-        group, value: what is looked for.
+        sorted_group: groups of what is searched.
+        sorted_value: its values.
+        group: groups of what is looked for.
+        value: its values.
         side: ``left`` for the place before equals, ``right`` for the place after them.
     """
     count = len(sorted_group)

@@ -8,7 +8,6 @@ each other when that is so both ways: two forward zones (f < s) that overlap, or
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 
@@ -71,7 +70,7 @@ def zones_of(columns: Columns, key: Integers, keys: int, *, excluded: Mask | Non
         reads, write = reads[~too_early], write[~too_early]
 
     # from here on a cluster is known by its write's place in `writes`
-    place = np.empty(len(key), np.int32 if len(key) < 1 << 31 else np.int64)
+    place = np.empty(len(key), np.int64)
     place[writes] = np.arange(len(writes))
     at = place[write]
     begin = np.where(columns.outcome[writes] == OK, latest[writes], NEVER_NS)
@@ -139,4 +138,4 @@ def _contradictions(key: Integers, begin: Integers, end: Integers) -> tuple[Inte
     before = np.empty_like(last_forward)
     before[:1], before[1:] = -1, last_forward[:-1]
     wrong = np.flatnonzero((before >= 0) & (key[before] == key) & (begin < end[before]))
-    return order[before[wrong]], cast("Integers", order[wrong])
+    return order[before[wrong]], order[wrong]

@@ -105,8 +105,8 @@ def convergence(columns: Columns, versions: Versions) -> Convergence:
     # the final version is what the last read shows that shows one that nothing is certainly newer than
     shows_last = versions.newer[after] == versions.end_of_key(key)
     final = np.full(versions.keys, _LONG_AGO, np.int64)
-    final[key[shows_last]] = versions.read_low[after[shows_last]]
-    is_final = shows_last & (versions.read_low[after] == final[key])
+    final[key[shows_last]] = versions.read_version[after[shows_last]]
+    is_final = shows_last & (versions.read_version[after] == final[key])
     last_other = np.full(versions.keys, -1, np.int64)
     last_other[key[~is_final]] = np.flatnonzero(~is_final)
     since = np.flatnonzero(is_final & (np.arange(len(after)) > last_other[key]))

@@ -175,12 +175,13 @@ def search_keys(
         steps -= spent
         if best is not None:
             findings.append(_unexplained(columns, calls, model, replace(budget, steps=max(steps, 1) // 64)))
-    undecided = (
-        ()
-        if not unsearched
-        else (f"the budget of {budget.steps:,} steps did not suffice for {plural(unsearched, 'key')}",)
-    )
-    return Searched(keys=len(groups), findings=tuple(findings), undecided=undecided)
+    undecided: list[str] = []
+    if unsearched:
+        undecided.append(f"the budget of {budget.steps:,} steps did not suffice for {plural(unsearched, 'key')}")
+    if findings and not columns.complete:
+        undecided.append(f"what is missing may explain {plural(len(findings), 'key')} that nothing else explains")
+        findings = []
+    return Searched(keys=len(groups), findings=tuple(findings), undecided=tuple(undecided))
 
 
 def check(columns: Columns, *, model: SearchedModel = "queue", budget: Budget | None = None) -> Result:

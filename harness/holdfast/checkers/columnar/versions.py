@@ -34,6 +34,7 @@ class Versions:
         read: rows of reads whose version is known.
         read_key: their dense keys.
         read_low, read_high: the version that each saw; below every other for the initial one.
+        read_version: which one that is: its position, or the row of its write; `INITIAL` for the initial one.
         newer: for each read, the place in ``write`` of the first write of its key that is certainly newer than what
             it saw; `end_of_key` of its key where there is none.
         unplaced: how many reads could not be placed among the versions.
@@ -50,6 +51,7 @@ class Versions:
     read_key: Integers
     read_low: Integers
     read_high: Integers
+    read_version: Integers
     newer: Integers
     unplaced: int
 
@@ -74,7 +76,7 @@ def versions_of(columns: Columns) -> Versions:
     reads = np.flatnonzero(columns.is_kind("read") & (columns.outcome == OK))
     position = columns.position
     certain = columns.outcome[writes] == OK
-    positioned = position is not None and len(writes) > 0 and bool((position[writes[certain]] >= 0).all())
+    positioned = position is not None and bool(certain.any()) and bool((position[writes[certain]] >= 0).all())
 
     saw, twice = _seen_writes(key, value, writes, reads)
     done = np.where(certain, latest[writes], NEVER_NS)
@@ -90,7 +92,7 @@ def versions_of(columns: Columns) -> Versions:
         high = low
         known = (read_position >= 0) | (value[reads] == NOTHING) | ((saw >= 0) & (low[saw] >= 0))
         read_low = np.where(read_position >= 0, read_position, np.where(saw >= 0, low[saw], INITIAL))
-        read_high = read_low
+        read_high = read_version = read_low
         happened = (done != NEVER_NS) & (low >= 0)
     else:
         low, high = earliest[writes], done
@@ -98,6 +100,7 @@ def versions_of(columns: Columns) -> Versions:
         before = int(earliest.min()) - 1 if len(earliest) else 0
         read_low = np.where(saw >= 0, low[saw], before) if len(writes) else np.full(len(reads), before)
         read_high = np.where(saw >= 0, high[saw], before) if len(writes) else np.full(len(reads), before)
+        read_version = np.where(saw >= 0, writes[saw], INITIAL) if len(writes) else np.full(len(reads), INITIAL)
         happened = done != NEVER_NS
     if not positioned:
         known &= ~twice
@@ -117,6 +120,7 @@ def versions_of(columns: Columns) -> Versions:
         read_key=key[reads],
         read_low=read_low,
         read_high=read_high,
+        read_version=read_version[known],
         newer=places(key[writes], low, key[reads], read_high, side="right"),
         unplaced=int(np.count_nonzero(~known)),
     )
@@ -147,6 +151,9 @@ def writes_seen(versions: Versions, rows: Integers) -> dict[int, int]:
     chosen = np.flatnonzero(np.isin(versions.read, rows))
     if not len(versions.write) or not len(chosen):
         return {}
+    if not versions.positioned:
+        pairs = zip(versions.read[chosen].tolist(), versions.read_version[chosen].tolist(), strict=True)
+        return {read: write for read, write in pairs if write != INITIAL}
     key, low = versions.read_key[chosen], versions.read_low[chosen]
     at = np.minimum(places(versions.write_key, versions.low, key, low, side="left"), len(versions.write) - 1)
     there = (versions.write_key[at] == key) & (versions.low[at] == low)

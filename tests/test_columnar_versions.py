@@ -82,7 +82,7 @@ def test_one_reader_is_no_distribution() -> None:
 
 
 def batches(chance: random.Random, *, positioned: bool) -> Iterator[list[list[Op]]]:
-    """Random histories, a hundred at a time, with keys and sessions of their own so that they can be judged together."""
+    """Random histories, a hundred at a time; their keys and sessions differ, so that they can be judged together."""
     for _ in range(HISTORIES // HISTORIES_A_CALL // 2):
         yield [
             [

@@ -6,12 +6,13 @@
 | G1a | a read of a value whose transaction was aborted; a compensated saga counts as aborted |
 | G1b | a read of a value that its own transaction replaced |
 | G1c | a cycle of overwrites and reads |
-| G-single | a cycle with exactly one read of something that another replaced (read skew, lost update) |
+| G-single | a cycle with exactly one read of something that another replaced (read skew) |
 | G2 | a cycle with several of them (write skew) |
+| lost update | two transactions read one version of a register, and each replaced it |
 
 With real time, ``-realtime`` marks a cycle that only exists because one transaction ended before another began.
-A level proscribes the anomalies of Adya: read-uncommitted G0; read-committed G1 too; snapshot-isolation G-single too;
-serializable G2 too; strict-serializable also those of real time.
+A level proscribes the anomalies of Adya: read-uncommitted G0; read-committed G1 too; snapshot-isolation G-single and
+lost updates too; serializable G2 too; strict-serializable also those of real time.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ def check(columns: Columns, *, level: Level = "serializable") -> Result:
     depth = LEVELS.index(level)
     edges = dependencies(columns, transactions, real_time=level == "strict-serializable")
     findings = list(_direct(columns, transactions, depth))
+    if depth >= LEVELS.index("snapshot-isolation"):
+        findings += _lost_updates(columns, transactions)
     undecided: list[str] = []
     if not columns.complete:
         stray = [one for one in findings if one.title == "never written"]
@@ -179,6 +182,23 @@ def _direct(columns: Columns, transactions: Sequence[Transaction], depth: int) -
                         {one.row, writers[0].row},
                     )
             yield from _intermediate(columns, versions, one, step.key, elements)
+
+
+def _lost_updates(columns: Columns, transactions: Sequence[Transaction]) -> Iterator[Finding]:
+    """Two transactions that read the same version of a register and each replaced it."""
+    versions = versions_of(transactions)
+    for (key, before), afters in versions.follows.items():
+        known = [versions.writer(key, after) for after in afters]
+        writers = sorted({one.row for one in known if one is not None and one.outcome == OK})
+        if len(writers) > 1:
+            base = versions.writer(key, before)
+            yield finding_of(
+                columns,
+                "lost update",
+                f"#{writers[0] + 1} and #{writers[1] + 1} both read {before!r} of {key} and replaced it, so one of the"
+                " updates is lost.",
+                {*writers[:2], *([] if base is None else [base.row])},
+            )
 
 
 def _intermediate(

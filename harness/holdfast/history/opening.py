@@ -68,6 +68,6 @@ def _format(path: Path) -> Format:
         raise HistoryError(f"The history {path} cannot be read.", cause=str(error), remedy="name a file") from error
     if start[:1] == b"{" and b'"holdfast"' in start:
         return "holdfast"
-    if start[:2] == b"{:" or start[:3] == b"[{:" or start[:1] in (b"#", b";"):
+    if start[:2] == b"{:" or start[:3] == b"[{:" or start[:1] == b";" or start[:2] == b"#j":
         return "jepsen"
     return "porcupine" if start[:1] == b"{" else "holdfast"

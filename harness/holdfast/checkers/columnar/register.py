@@ -139,8 +139,9 @@ def _contradictory(columns: Columns, key: Integers, zones: Zones) -> Iterator[Fi
     for (one, other), (begin, end) in zip(pairs, borders, strict=True):
         clusters = [_cluster(columns, rows[begin:end], write) for write in (one, other)]
         names = [_cluster_name(columns, write) for write in (one, other)]
-        (one_ended, one_began), (other_ended, other_began) = clusters
-        witness = {*(row for pair in clusters for row in pair), one, other} - {INITIAL}
+        one_ended, other_began = _forcing(columns, one, clusters[0][0], other, clusters[1][1])
+        other_ended, one_began = _forcing(columns, other, clusters[1][0], one, clusters[0][1])
+        witness = {one_ended, other_began, other_ended, one_began, one, other} - {INITIAL}
         yield finding_of(
             columns,
             "not linearizable",
@@ -149,6 +150,23 @@ def _contradictory(columns: Columns, key: Integers, zones: Zones) -> Iterator[Fi
             f" {_before(columns, other_ended, one_began)}.",
             witness,
         )
+
+
+def _forcing(columns: Columns, write: int, ended: int, other_write: int, began: int) -> tuple[int, int]:
+    """Two operations that force one value before another: the writes themselves where they do, since they are shown.
+
+    Args:
+        columns: the history.
+        write: the write of the value that must come first, or `INITIAL`.
+        ended: the operation that ended first of those that wrote or read it.
+        other_write: the write of the other value, or `INITIAL`.
+        began: the operation that began last of those that wrote or read it.
+    """
+    if INITIAL in (write, other_write):
+        return ended, other_write if write == INITIAL else began
+    firsts = [ended] if columns.outcome[write] == UNKNOWN else [write, ended]
+    pairs = [(first, last) for last in (other_write, began) for first in firsts]
+    return next(pair for pair in pairs if columns.latest_ns[pair[0]] < columns.earliest_ns[pair[1]])
 
 
 def _before(columns: Columns, ended: int, began: int) -> str:

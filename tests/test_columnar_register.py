@@ -15,7 +15,7 @@ from holdfast.checkers.columnar.search import Budget
 from holdfast.errors import HistoryError
 from holdfast.history.columns import Columns, columns_of
 from holdfast.verdict.model import Verdict
-from linearizable import linearizable_history, plant_anomalies
+from holdfast_fixtures.synthetic_histories import linearizable_history, plant_anomalies
 
 HISTORIES = 20_000
 HISTORIES_A_CALL = 100

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from holdfast.history.columns import FIRST_COMPOSITE, NOTHING, Columns, Integers
+
+_LARGEST = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def elements_of(columns: Columns, rows: Integers) -> Elements:
     beyond = max(int(single.max()) + 1 if len(single) else 0, 0 if names is None else len(names))
 
     def code(label: Any) -> int:
-        if names is None and type(label) is int and label >= 0:
+        if names is None and type(label) is int and 0 <= label < _LARGEST:
             return label
         identity = _identity(label)
         found = codes.get(identity)
@@ -51,23 +53,40 @@ def elements_of(columns: Columns, rows: Integers) -> Elements:
             more[found] = label
         return found
 
-    lengths, flat = [], []
+    lengths: list[int] = []
+    pieces: list[Integers] = [np.empty(0, np.int64)]
     for value in columns.value[rows].tolist():
         if value == NOTHING:
             lengths.append(0)
         elif value > FIRST_COMPOSITE:
             lengths.append(1)
-            flat.append(value)
+            pieces.append(np.array([value], np.int64))
         else:
             items = list(columns.composites[FIRST_COMPOSITE - value])
             lengths.append(len(items))
-            flat += map(code, items)
+            if names is None and set(map(type, items)) == {int} and min(items) >= 0 and max(items) < _LARGEST:
+                pieces.append(np.array(items, np.int64))
+            else:
+                pieces.append(np.fromiter(map(code, items), np.int64, len(items)))
     return Elements(
         value=single,
         row=np.repeat(rows, np.array(lengths, np.int64)),
-        element=np.array(flat, np.int64),
+        element=np.concatenate(pieces),
         labels=more,
     )
+
+
+def with_equal_lists_shared(columns: Columns) -> Columns:
+    """The same history where lists and objects that are equal have one code, as single values have."""
+    listed = np.flatnonzero(columns.value <= FIRST_COMPOSITE)
+    if not len(listed):
+        return columns
+    first: dict[object, int] = {}
+    value = columns.value.copy()
+    for row in listed.tolist():
+        code = int(value[row])
+        value[row] = first.setdefault(_identity(columns.composites[FIRST_COMPOSITE - code]), code)
+    return replace(columns, value=value)
 
 
 def label_of(columns: Columns, elements: Elements, code: int) -> object:

@@ -14,6 +14,7 @@ from itertools import chain
 
 import numpy as np
 
+from holdfast.checkers.columnar.elements import with_equal_lists_shared
 from holdfast.checkers.columnar.result import FINDINGS_KEPT, Result, conclude, plural
 from holdfast.checkers.columnar.search import Budget, search_keys
 from holdfast.checkers.columnar.segments import combined, dense
@@ -37,6 +38,7 @@ def check(columns: Columns, *, budget: Budget | None = None) -> Result:
         columns: the history.
         budget: what the search of such keys may cost; None for the default.
     """
+    columns = with_equal_lists_shared(columns)
     key, keys = dense(columns.key)
     searched = _searched_keys(columns, key, keys)
     zones = zones_of(columns, key, keys, excluded=searched)

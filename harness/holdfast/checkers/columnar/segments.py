@@ -15,16 +15,17 @@ def dense(codes: Integers) -> tuple[Integers, int]:
     """Codes without large gaps, and a bound above them; codes that are dense already stay as they are.
 
     Args:
-        codes: whole numbers from -1; -1 becomes the last code.
+        codes: whole numbers; negative ones come first.
     """
     if not len(codes):
         return codes, 0
+    least = int(codes.min())
+    if least < 0:
+        codes = codes - least
     largest = int(codes.max())
     if largest > 4 * len(codes) + 1024:
         distinct, inverse = np.unique(codes, return_inverse=True)
         return inverse.astype(np.int64), len(distinct)
-    if int(codes.min()) < 0:
-        return np.where(codes < 0, largest + 1, codes), largest + 2
     return codes, largest + 1
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from holdfast.checkers.columnar.elements import with_equal_lists_shared
 from holdfast.checkers.columnar.result import FINDINGS_KEPT, Result, conclude, plural
 from holdfast.checkers.columnar.segments import combined, dense, is_first
 from holdfast.checkers.columnar.wording import finding_of, key_text, named, value_text
@@ -34,6 +35,7 @@ def check(columns: Columns, *, first: int = 1) -> Result:
     Raises:
         HistoryError: an event has no position.
     """
+    columns = with_equal_lists_shared(columns)
     events = np.flatnonzero(columns.is_kind("event") & (columns.outcome == OK))
     appends = np.flatnonzero(columns.is_kind("append"))
     position = np.full(len(columns), -1, np.int64) if columns.position is None else columns.position

@@ -17,7 +17,7 @@ import numpy as np
 
 from holdfast.checkers.columnar.elements import elements_of, label_of
 from holdfast.checkers.columnar.result import FINDINGS_KEPT, Result, conclude, plural, quantiles
-from holdfast.checkers.columnar.segments import is_first
+from holdfast.checkers.columnar.segments import combined, dense, is_first
 from holdfast.checkers.columnar.staleness import NANOSECONDS_PER_MS
 from holdfast.checkers.columnar.wording import finding_of, named
 from holdfast.history.columns import FAIL, NEVER_NS, OK, Columns, Integers
@@ -73,7 +73,7 @@ class _Judged:
         rank_of = np.full(len(columns), -1, np.int64)
         rank_of[self.reads] = np.arange(len(self.reads))
         rank = rank_of[elements.row]
-        order = np.lexsort((rank, elements.element))
+        order = np.argsort(combined(dense(elements.element)[0], rank))
         element, rank = elements.element[order], rank[order]
         again = np.zeros(len(order), np.bool_)
         again[1:] = (element[1:] == element[:-1]) & (rank[1:] == rank[:-1])

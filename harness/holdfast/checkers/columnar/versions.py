@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from holdfast.checkers.columnar.elements import with_equal_lists_shared
 from holdfast.checkers.columnar.result import plural
 from holdfast.checkers.columnar.segments import combined, dense
 from holdfast.history.columns import NEVER_NS, NOTHING, OK, UNKNOWN, Columns, Integers
@@ -70,6 +71,7 @@ class Versions:
 
 def versions_of(columns: Columns) -> Versions:
     """The versions of a history of ``write`` and ``read`` rows; refused writes count for nothing."""
+    columns = with_equal_lists_shared(columns)
     key, keys = dense(columns.key)
     earliest, latest, value = columns.earliest_ns, columns.latest_ns, columns.value
     writes = np.flatnonzero(columns.is_kind("write") & columns.is_outcome(OK, UNKNOWN))

@@ -240,17 +240,8 @@ def test_what_is_missing_convicts_nobody_and_absolves_nobody() -> None:
 
 def test_values_of_any_type_are_told_apart() -> None:
     """Text, numbers, true and lists are values too, and 1 is neither true nor 1.0 nor the text 1."""
-    for value, other in [
-        ("a", "b"),
-        (1, True),
-        (1, 1.0),
-        (1, "1"),
-        (0, False),
-        (-5, 5),
-        ([1], [2]),
-        ([1], [1.0]),
-        ({"a": 1}, [1]),
-    ]:
+    pairs = [("a", "b"), (1, True), (1, 1.0), (1, "1"), (0, False), (-5, 5), ([1], [2]), ([1], [1.0]), ({"a": 1}, [1])]
+    for value, other in pairs:
         assert judged(Op("write", value, 0, 1), Op("read", value, 2, 3))[0] == "holds"
         assert judged(Op("write", value, 0, 1), Op("read", other, 2, 3))[1] == "read of what nobody wrote"
 

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -391,6 +392,33 @@ def test_a_history_for_porcupine_is_read(tmp_path: Path) -> None:
     path.write_text("{}\n")
     with pytest.raises(HistoryError, match="holds no operation"):
         open_history(path)
+
+
+def test_many_threads_record_into_one_file(tmp_path: Path) -> None:
+    """Whether lines are flushed one by one or many at a time, none is lost, mixed up or miscounted."""
+    for lines_per_flush in (1, 7):
+        path = tmp_path / f"{lines_per_flush}.jsonl"
+        with HistoryFile(path, recorder="w1", lines_per_flush=lines_per_flush) as file:
+            threads = [threading.Thread(target=add_many, args=(file, session)) for session in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        columns = reading.read(path).columns
+        assert (columns.complete, columns.notes) == (True, ())
+        assert sorted(columns.value.tolist()) == list(range(8 * 300))
+
+
+def add_many(file: HistoryFile, session: int) -> None:
+    """What one thread records."""
+    for number in range(300):
+        file.add("write", "k", session * 300 + number, number, number + 1, "ok", session)
+
+
+def test_a_list_of_rows_is_refused() -> None:
+    """What is neither columns nor files is refused with what would do."""
+    with pytest.raises(HistoryError, match="A list of rows is no history"):
+        open_history([{"kind": "read"}])
 
 
 def test_positions_and_times_are_arrays_of_64_bits(tmp_path: Path) -> None:

@@ -206,6 +206,7 @@ def columns_of(table: Mapping[str, Any] | Any) -> Columns:
     if len(lengths) > 1:
         raise HistoryError(f"The columns have different lengths: {sorted(lengths)}.", remedy="give one entry a row")
     nothing: list[Any] = [None] * rows
+    positions = given["position"]
     coder.add(
         kind=kind,
         key=given["key"] or nothing,
@@ -214,7 +215,7 @@ def columns_of(table: Mapping[str, Any] | Any) -> Columns:
         completed_ns=completed,
         outcome=given["outcome"] or ["ok"] * rows,
         session=given["session"] or nothing,
-        position=given["position"],
+        position=None if positions is None else [None if one is None else int(one) for one in positions],
     )
     return coder.columns()
 

@@ -39,6 +39,10 @@ def open_history(
         source = [source]
     if not isinstance(source, Sequence):
         return columns_of(source)
+    if not all(isinstance(one, (str, os.PathLike)) for one in source):
+        raise HistoryError(
+            "A list of rows is no history.", remedy="give columns, a dictionary of lists, or names of files"
+        )
     files = [file for one in source for file in _files(Path(one))]
     if not files:
         raise HistoryError("No history was named.", remedy="name a file or a folder that holds *.jsonl files")

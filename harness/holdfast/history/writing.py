@@ -7,6 +7,7 @@ SIGKILL loses nothing but the operations that were still in flight. docs/check.m
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -51,7 +52,8 @@ class HistoryFile:
         self._lock = threading.Lock()
         self._waiting: list[bytes] = []
         self._lines_per_flush = lines_per_flush
-        self._operations = 0
+        # counting and taking the next number are one step, also between threads
+        self._operations = itertools.count()
         self._closed = False
         try:
             self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
@@ -100,12 +102,14 @@ class HistoryFile:
         line = orjson.dumps(
             (kind, key, value, invoked_ns, completed_ns, outcome, session, position), option=orjson.OPT_APPEND_NEWLINE
         )
-        self._operations += 1
+        next(self._operations)
         if self._lines_per_flush == 1:
             self._write(line)
             return
-        self._waiting.append(line)
-        if len(self._waiting) >= self._lines_per_flush:
+        with self._lock:
+            self._waiting.append(line)
+            is_full = len(self._waiting) >= self._lines_per_flush
+        if is_full:
             self.flush()
 
     def window(self, window: FaultWindow) -> None:
@@ -125,7 +129,7 @@ class HistoryFile:
         if self._closed:
             return
         self.flush()
-        self._write(orjson.dumps({"closed": self._operations}, option=orjson.OPT_APPEND_NEWLINE))
+        self._write(orjson.dumps({"closed": next(self._operations)}, option=orjson.OPT_APPEND_NEWLINE))
         self._closed = True
         os.close(self._file)
 

@@ -289,6 +289,64 @@ def test_convergence_is_counted_to_the_first_read_that_all_later_ones_agree_with
     )
 
 
+def converged(operations: list[Op], key: object, *, positioned: bool) -> tuple[int | None, int | None]:
+    """By definition: the place of the last read that was not final, and of the first that was, None for none."""
+    own = {
+        one.value: version
+        for one in operations
+        if one.kind == "write" and one.key == key
+        if (version := version_of(operations, key, one.value, positioned=positioned)) is not None
+        if done(operations, one) < float("inf")
+    }
+    writes = [one for one in operations if one.kind == "write" and one.key == key and one.value in own]
+    settled = max(done(operations, one) for one in writes)
+    reads = sorted(
+        (
+            (one.begin, place)
+            for place, one in enumerate(operations)
+            if one.kind == "read" and one.key == key and one.begin > settled and one.value in {None, *own}
+        ),
+    )
+    newest = max(low for low, _ in own.values())
+    finals = [place for _, place in reads if (value := operations[place].value) is not None and own[value][1] >= newest]
+    final = operations[finals[-1]].value if finals else object()
+    last_other, first_final = None, None
+    for _, place in reads:
+        if operations[place].value == final:
+            first_final = place if first_final is None else first_final
+        else:
+            last_other, first_final = place, None
+    return last_other, first_final
+
+
+@pytest.mark.parametrize("positioned", [False, True], ids=["real time", "positions"])
+def test_convergence_is_that_of_its_definition(*, positioned: bool) -> None:
+    """Of every key the last read that was not final, and the first final one after it, are those that a loop finds."""
+    found = 0
+    for histories in batches(random.Random(3), positioned=positioned):
+        everything = list(chain.from_iterable(histories))
+        history = table(*everything)
+        measured = convergence.convergence(history, versions_of(history))
+        by_key = {
+            history.keys.label(history.key[row]): row for row in range(len(history)) if everything[row].kind == "write"
+        }
+        dense_keys = {str(label): int(history.key[row]) for label, row in by_key.items()}
+        results = {
+            int(key): (int(other), int(final))
+            for key, other, final in zip(measured.key, measured.last_other, measured.first_final, strict=True)
+        }
+        first = 0
+        for operations in histories:
+            for key in {str(one.key) for one in operations}:
+                if key not in dense_keys or dense_keys[key] not in results:
+                    continue
+                expected = converged(operations, key, positioned=positioned)
+                assert results[dense_keys[key]] == tuple(-1 if at is None else first + at for at in expected)
+                found += expected != (None, None)
+            first += len(operations)
+    assert found > 500
+
+
 def test_what_has_not_converged_is_late_or_undecided() -> None:
     """Without a bound an end without convergence proves nothing; a stale read past the bound does."""
     stale = converging((2, 12), (1, 20))

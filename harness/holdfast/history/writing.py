@@ -11,6 +11,7 @@ import itertools
 import os
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -34,6 +35,7 @@ class HistoryFile:
         origin_unix_ns: the moment on the wall clock from which the recorder counts its nanoseconds.
         uncertainty_ns: by how much its clock may differ from true time, at most.
         lines_per_flush: lines that may be lost on a SIGKILL, plus one; 1 loses none.
+        columns: what a row holds: `COLUMNS`, and after them whatever else the recorder knows.
 
     Raises:
         HistoryError: the file exists or cannot be written.
@@ -47,6 +49,7 @@ class HistoryFile:
         origin_unix_ns: int | None = None,
         uncertainty_ns: int = 0,
         lines_per_flush: int = 1,
+        columns: Sequence[str] = COLUMNS,
     ) -> None:
         self.path = Path(path)
         self._lock = threading.Lock()
@@ -69,7 +72,7 @@ class HistoryFile:
             "recorder": recorder,
             "origin_unix_ns": time.time_ns() if origin_unix_ns is None else origin_unix_ns,
             "uncertainty_ns": uncertainty_ns,
-            "columns": COLUMNS,
+            "columns": tuple(columns),
         }
         self._write(orjson.dumps(header, option=orjson.OPT_APPEND_NEWLINE))
 
@@ -99,9 +102,15 @@ class HistoryFile:
         Raises:
             HistoryError: the file cannot be written, e.g. because the disk is full.
         """
-        line = orjson.dumps(
-            (kind, key, value, invoked_ns, completed_ns, outcome, session, position), option=orjson.OPT_APPEND_NEWLINE
-        )
+        self.add_row((kind, key, value, invoked_ns, completed_ns, outcome, session, position))
+
+    def add_row(self, row: tuple[Any, ...]) -> None:
+        """Append one operation, given as all columns of the file in their order.
+
+        Raises:
+            HistoryError: the file cannot be written, e.g. because the disk is full.
+        """
+        line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
         next(self._operations)
         if self._lines_per_flush == 1:
             self._write(line)

@@ -1,0 +1,101 @@
+"""Latency of a recorded run, from the time an operation was *intended*, so that a client held up hides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from holdfast.errors import HistoryError
+from holdfast.history.reading import read_header
+from holdfast_load.recorder import REFUSED
+
+PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
+_LINES = 4_096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Times of operations that were sent, one entry an operation, nanoseconds from the recorder's origin.
+
+    Attributes:
+        intended_ns: when it was to be sent.
+        sent_ns: when it was sent.
+        done_ns: when the client was done with it, answered or not.
+        refused: arrivals that were never sent; they are in no array.
+        damaged: whether the file could not be read to its end.
+    """
+
+    intended_ns: NDArray[np.int64]
+    sent_ns: NDArray[np.int64]
+    done_ns: NDArray[np.int64]
+    refused: int = 0
+    damaged: bool = False
+
+    @property
+    def latency_ns(self) -> NDArray[np.int64]:
+        """From the intended time to the end, waiting for a late client included."""
+        return self.done_ns - self.intended_ns
+
+    @property
+    def service_ns(self) -> NDArray[np.int64]:
+        """From sending to the end: what a closed client would have measured."""
+        return self.done_ns - self.sent_ns
+
+    @property
+    def slip_ns(self) -> NDArray[np.int64]:
+        """How late operations were sent."""
+        return self.sent_ns - self.intended_ns
+
+
+def read_timings(path: Path | str) -> Timings:
+    """The times in one worker's file, up to its first damage.
+
+    Raises:
+        HistoryError: the file cannot be read or was not recorded by a load run.
+    """
+    path = Path(path)
+    header = read_header(path)
+    try:
+        places = [header.columns.index(name) for name in ("intended_ns", "invoked_ns", "done_ns", "status")]
+    except ValueError as error:
+        raise HistoryError(
+            f"{path} does not say when operations were intended.",
+            cause="it was not recorded by a load run",
+            remedy="name a file that one of its workers recorded",
+        ) from error
+    pieces: list[NDArray[np.int64]] = []
+    refused, damaged = 0, False
+    with path.open("rb") as file:
+        file.seek(header.size_bytes)
+        while not damaged and (lines := list(islice(file, _LINES))):
+            rows = []
+            for line in lines:
+                try:
+                    row = orjson.loads(line)
+                except orjson.JSONDecodeError:
+                    damaged = True
+                    break
+                if not isinstance(row, list):
+                    continue  # a fault window, or the last line
+                if row[places[3]] == REFUSED:
+                    refused += 1
+                else:
+                    rows.append([row[place] for place in places[:3]])
+            pieces.append(np.array(rows, np.int64).reshape(-1, 3))
+    times = np.concatenate(pieces) if pieces else np.empty((0, 3), np.int64)
+    return Timings(intended_ns=times[:, 0], sent_ns=times[:, 1], done_ns=times[:, 2], refused=refused, damaged=damaged)
+
+
+def percentiles(nanoseconds: NDArray[np.int64], wanted: Iterable[float] = PERCENTILES) -> dict[float, float]:
+    """Exact percentiles in milliseconds: the smallest value that so many per cent do not exceed; empty for none."""
+    if not len(nanoseconds):
+        return {}
+    wanted = list(wanted)
+    found = np.percentile(nanoseconds, wanted, method="inverted_cdf")
+    return {percent: float(value) / 1e6 for percent, value in zip(wanted, found, strict=True)}

@@ -78,7 +78,7 @@ class Dispatched:
 class _Flight:
     command: Command
     intended_ns: int
-    sent_ns: int = 0
+    sent_ns: int | None = None
 
 
 class Dispatcher:
@@ -161,8 +161,8 @@ class Dispatcher:
         flight = self._flying.get(number)
         if flight is None:
             return
-        flight.sent_ns = self._clock_ns()
-        slip_ns = flight.sent_ns - flight.intended_ns
+        sent_ns = flight.sent_ns = self._clock_ns()
+        slip_ns = sent_ns - flight.intended_ns
         self._sent += 1
         self._worst_slip_ns = max(self._worst_slip_ns, slip_ns)
         if slip_ns > self._slip_budget_ns:
@@ -179,7 +179,8 @@ class Dispatcher:
         flight = self._flying.pop(number, None)
         if flight is not None:
             done_ns = self._clock_ns()
-            self._recorder.add(flight.command, reply, flight.intended_ns, flight.sent_ns or done_ns, done_ns)
+            sent_ns = done_ns if flight.sent_ns is None else flight.sent_ns
+            self._recorder.add(flight.command, reply, flight.intended_ns, sent_ns, done_ns)
 
     def _drained(self, drain_seconds: float) -> Dispatched:
         end_ns = self._clock_ns() + round(drain_seconds * NANOSECONDS)

@@ -115,7 +115,7 @@ class Service:
         route = Route(
             made["method"],
             self._host,
-            self.base + path,
+            (self.base or "/") if path == "/" else self.base + path,
             "&".join(part for part in (fixed, query) if part),
             tuple(headers.items()),
             self._model.signing_name,

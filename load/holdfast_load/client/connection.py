@@ -172,9 +172,9 @@ class Pool:
             connection.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
             if self._context is not None:
                 connection = self._context.wrap_socket(connection, server_hostname=self._place[0])
-        except gevent.ssl.SSLCertVerificationError as error:
+        except TimeoutError as error:
             connection.close()
-            raise NotSentError(f"the certificate is not trusted: {error.verify_message}") from error
+            raise TimeoutError(f"no connection within {self._connect_seconds:g} s") from error
         except OSError as error:
             connection.close()
             raise BrokenError(f"{type(error).__name__}: {error}") from error

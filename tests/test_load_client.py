@@ -236,7 +236,7 @@ def never(handler: BaseHTTPRequestHandler) -> None:
     ("behaviour", "why"),
     [
         (cut, "connection failed: "),
-        (half, "connection failed: the connection was closed before the answer was whole"),
+        (half, "connection failed: HTTPParseError: Incomplete response"),
         (garbage, "connection failed: HTTPParseError"),
         (never, "no answer within 0.4 s"),
     ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import ssl
 import subprocess
 import sys
 import threading
@@ -14,7 +13,6 @@ import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +20,11 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from holdfast.targets.embedded import ACCOUNT, EmbeddedTarget
 from holdfast_load.client.calls import reply
 from holdfast_load.client.reference import Boto3Client
-from ports_rig import Received, Web, answer, answers, cut, free_port, garbage, half, serving
+from ports_rig import Received, Web, answer, answers, certificate, cut, free_port, garbage, half, serving
 
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 HANDLER = """
@@ -334,33 +328,6 @@ def test_tls_is_verified(trusted: bool, tmp_path: Path) -> None:
             assert {made["outcome"] for made in found["made"]} == {"unknown"}
             assert "certificate verify failed" in found["made"][0]["error"]
             assert web.received == []
-
-
-def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate for 127.0.0.1, and a server context that shows it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    public, private = folder / "cert.pem", folder / "key.pem"
-    public.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(public, private)
-    return public, context
 
 
 # -- the clock -----------------------------------------------------------------------------------------------------

@@ -240,6 +240,24 @@ def test_a_stopped_dispatcher_sends_nothing_more(tmp_path: Path) -> None:
     assert dispatcher.in_flight == 0
 
 
+def test_a_stop_is_seen_while_the_next_arrival_is_far_away(tmp_path: Path) -> None:
+    """Between two arrivals an hour apart, a run that is stopped ends within a second."""
+    simulation = Simulation()
+    recorder = Recorder(tmp_path / "w0.jsonl", recorder="w0", clock_ns=simulation.clock_ns)
+
+    def send(command: Command) -> Reply:
+        simulation.sleep(2.0)
+        dispatcher.stop("stopped")
+        return OK
+
+    dispatcher = Dispatcher(
+        Work(send), recorder, spawn=simulation.spawn, sleep=simulation.sleep, clock_ns=simulation.clock_ns
+    )
+    result = simulation.run(lambda: dispatcher.run([(0, 0), (1, 3_600_000 * MS)]))
+    assert (result.sent, result.stopped) == (1, "stopped")
+    assert simulation.now_ns <= 3_000 * MS
+
+
 def test_workers_share_one_start(tmp_path: Path) -> None:
     """Two workers of one schedule, given the same start, send each arrival once, at its time."""
     start_ns, sent = 50 * MS, []

@@ -174,11 +174,8 @@ def test_the_model_of_a_used_s3_client_serves() -> None:
     """boto3 takes the bucket out of its model at the first call; the path has it all the same."""
     client = boto3_client("s3")
     client.generate_presigned_url("put_object", Params={"Bucket": "b", "Key": "k"})
-    parameters = {"Bucket": "b", "Key": "k", "Body": b""}
-    assert (
-        sent_by_us(Service(client, Keys(Credentials("AKIDEXAMPLE", "secret"), "eu-west-1")), "PutObject", parameters)[1]
-        == "/base/b/k"
-    )
+    service = Service(client, Keys(Credentials("AKIDEXAMPLE", "secret"), "eu-west-1"))
+    assert sent_by_us(service, "PutObject", {"Bucket": "b", "Key": "k", "Body": b""})[1] == "/base/b/k"
 
 
 def test_parameters_that_no_model_knows_are_refused() -> None:
@@ -222,6 +219,12 @@ def test_binary_values_are_base64() -> None:
     """What orjson cannot write, botocore does: bytes reach DynamoDB as base64."""
     body = sent_by_us(service_of("dynamodb"), "PutItem", {"TableName": "t", "Item": {"pk": {"B": b"\x00\xff"}}})[3]
     assert json.loads(body)["Item"]["pk"]["B"] == base64.b64encode(b"\x00\xff").decode()
+
+
+def test_locust_leaves_pytest_alone(pytestconfig: pytest.Config) -> None:
+    """Its own pytest plugin is off here, and nothing has patched this process for gevent."""
+    assert not pytestconfig.pluginmanager.hasplugin("locust")
+    assert not {"locust", "gevent.monkey"} & set(sys.modules)
 
 
 def test_what_pytest_may_import_brings_no_gevent() -> None:

@@ -20,6 +20,8 @@ SLIP_BUDGET_SECONDS = 0.05
 MOST_IN_FLIGHT = 1_000
 DRAIN_SECONDS = 60.0
 _PAUSE_SECONDS = 0.01
+_LOOK_SECONDS = 0.25
+"""How often a dispatcher that waits for a distant arrival looks whether it was stopped."""
 _NEVER_SENT = Reply(Outcome.FAIL, REFUSED)
 _ABANDONED = Reply(Outcome.UNKNOWN, "not answered when the run ended", answered=False)
 
@@ -140,10 +142,14 @@ class Dispatcher:
         start_ns = clock_ns() if start_ns is None else start_ns
         for number, offset_ns in arrivals:
             intended_ns = start_ns + offset_ns
-            # Also when late: what was spawned must get its turn, or the pool fills with what was never sent.
-            sleep(max(0, intended_ns - clock_ns()) / NANOSECONDS)
-            if recorder.problem is not None:
-                self.stop(recorder.problem.what)
+            while True:
+                # Also when late: what was spawned must get its turn, or the pool fills with what was never sent.
+                left_ns = intended_ns - clock_ns()
+                sleep(min(max(0, left_ns) / NANOSECONDS, _LOOK_SECONDS))
+                if recorder.problem is not None:
+                    self.stop(recorder.problem.what)
+                if self._stopped or left_ns <= _LOOK_SECONDS * NANOSECONDS:
+                    break
             if self._stopped:
                 break
             self._arrivals += 1

@@ -19,6 +19,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, ParamValidationError
 
+from holdfast.errors import PortError
 from holdfast.ports.transports.aws import client_error
 from holdfast_load.client.operations import Service
 from holdfast_load.client.signing import Keys
@@ -176,6 +177,15 @@ def test_the_model_of_a_used_s3_client_serves() -> None:
     client.generate_presigned_url("put_object", Params={"Bucket": "b", "Key": "k"})
     service = Service(client, Keys(Credentials("AKIDEXAMPLE", "secret"), "eu-west-1"))
     assert sent_by_us(service, "PutObject", {"Bucket": "b", "Key": "k", "Body": b""})[1] == "/base/b/k"
+
+
+def test_an_operation_with_a_host_of_its_own_is_refused() -> None:
+    """On AWS a synchronous execution is asked for at sync-states; an emulator has one place for all."""
+    keys = Keys(Credentials("AKIDEXAMPLE", "secret"), "eu-west-1")
+    session = boto3.Session("AKIDEXAMPLE", "secret", region_name="eu-west-1")
+    with pytest.raises(PortError, match="it has a host of its own on AWS"):
+        Service(session.client("stepfunctions"), keys).request("StartSyncExecution", {"stateMachineArn": "m"})
+    assert service_of("stepfunctions").request("StartSyncExecution", {"stateMachineArn": "m"})
 
 
 def test_parameters_that_no_model_knows_are_refused() -> None:

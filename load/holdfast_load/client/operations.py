@@ -17,6 +17,7 @@ from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 from botocore.utils import percent_encode_sequence
 
+from holdfast.errors import PortError
 from holdfast.ports.answer import Answer
 from holdfast.ports.transports.aws import client_error, success
 from holdfast_load.client.signing import Keys, Route, SignedRoute
@@ -46,6 +47,7 @@ class Service:
         self.base = url.path.rstrip("/")
         self._model = client.meta.service_model
         self._keys = keys
+        self._prefixes_host = client.meta.config.inject_host_prefix is not False
         self._protocol = self._model.resolved_protocol
         self._serializer = create_serializer(self._protocol)
         self._parser = create_parser(self._protocol)
@@ -58,6 +60,7 @@ class Service:
 
         Raises:
             botocore.exceptions.BotoCoreError: a parameter is wrong, or there are no credentials.
+            PortError: the operation has a host of its own.
         """
         if self._protocol == "json":
             try:
@@ -101,6 +104,11 @@ class Service:
         self, operation: str, parameters: Mapping[str, Any], *, check: bool = False
     ) -> tuple[SignedRoute, bytes]:
         model = self._operation(operation)
+        if model.endpoint and self._prefixes_host:
+            raise PortError(
+                f"the cheap client cannot call {operation}: it has a host of its own on AWS",
+                remedy="call it with the boto3 reference client",
+            )
         serializer = self._serializer if check else create_serializer(self._protocol, include_validation=False)
         made = serializer.serialize_to_request(parameters, model)
         path, _, fixed = made["url_path"].partition("?")

@@ -71,7 +71,8 @@ def main() -> None:
             slip, latency = percentiles(timings.slip_ns), percentiles(timings.latency_ns)
             print(
                 f"{rate:6g}/s  sent {result.sent:6}  refused {result.refused}"
-                f"  slip p50 {slip[50]:.2f} p99 {slip[99]:.2f} ms  latency p50 {latency[50]:.2f} p99 {latency[99]:.2f} ms"
+                f"  slip p50 {slip[50]:.2f} p99 {slip[99]:.2f} ms"
+                f"  latency p50 {latency[50]:.2f} p99 {latency[99]:.2f} ms"
                 f"  {cpu_us:.0f} us of processor an operation  {result.invalid and 'invalid: ' + result.invalid}",
                 flush=True,
             )

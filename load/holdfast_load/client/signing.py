@@ -1,6 +1,6 @@
 """Signature Version 4 with everything reused that can be: the key of a day, the canonical request of a second.
 
-Equal to botocore's signer byte for byte (tests/test_load_signing.py), which takes about twenty times as long.
+Equal to botocore's signer byte for byte (tests/test_load_signing.py), in a tenth of its time or less.
 Source: AWS, Signature Version 4 for API requests
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
 """

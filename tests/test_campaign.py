@@ -78,7 +78,9 @@ class World:
             update={"bounds": descriptor.bounds.model_copy(update={"recovery_seconds": recovery_seconds})}
         )
         interceptor = SimpleNamespace(running=lambda: int(self.busy), invocations=lambda key: ())
-        target = SimpleNamespace(kind="embedded", interceptor=interceptor, supports=EMBEDDED.__getitem__)
+        target = SimpleNamespace(
+            kind="embedded", interceptor=interceptor, interceptor_url=None, supports=EMBEDDED.__getitem__
+        )
         queue = SimpleNamespace(type="queue", arn="arn:aws:sqs:eu-west-1:123456789012:queue")
         stack = SimpleNamespace(descriptor=descriptor, path=path, target=target, resource=lambda component: queue)
         return Campaign(

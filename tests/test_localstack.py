@@ -32,7 +32,8 @@ HELD = {
 def patient(text: str) -> str:
     """The descriptor with longer times: functions start as processes there, and nothing makes up for a busy machine."""
     slower = substituted('WorkerTimeoutSeconds = "1"', 'WorkerTimeoutSeconds = "5"')(text)
-    return substituted('VisibilitySeconds = "6"', 'VisibilitySeconds = "30"')(slower)
+    slower = substituted('VisibilitySeconds = "6"', 'VisibilitySeconds = "30"')(slower)
+    return substituted("in_progress_expiry_seconds = .*", "in_progress_expiry_seconds = 90")(slower)
 
 
 @pytest.fixture(autouse=True)

@@ -31,6 +31,7 @@ class Options:
         deploy: whether to deploy the template first and remove it afterwards; None means only on the embedded target.
         allow_aws: the explicit opt-in without which nothing runs on AWS.
         cloudformation: the deployed CloudFormation stack to use instead of the descriptor's.
+        intercept: whether the interceptor is put in front of LocalStack; None takes the descriptor's word.
         seed: of the generated values.
         folder: where journals and verdicts are kept.
         environ: for ``${ENV}`` in the descriptor and the usual variables of the target.
@@ -40,6 +41,7 @@ class Options:
     deploy: bool | None = None
     allow_aws: bool = False
     cloudformation: str | None = None
+    intercept: bool | None = None
     seed: int = 0
     folder: Path = DEFAULT_FOLDER
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
@@ -91,6 +93,7 @@ def resolved(
             target = open_target(
                 kind,
                 localstack_endpoint=descriptor.target.localstack_endpoint,
+                intercept=descriptor.target.intercept if options.intercept is None else options.intercept,
                 pin=descriptor.target.aws,
                 allow_aws=options.allow_aws,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from holdfast.targets.base import Capability, Support
 from holdfast.targets.capabilities import AWS, EMBEDDED, LOCALSTACK, LOCALSTACK_INTERCEPTED
 from holdfast.targets.embedded import EmbeddedTarget
 from holdfast.targets.probes import PROBES, Probe, ProbeFailedError
+from holdfast.targets.table import page
 
 TARGETS = ["embedded", "localstack", "localstack with the interceptor", "aws"]
 
@@ -56,3 +58,9 @@ def test_an_emulator_is_known_from_probes(table: dict[Capability, Support]) -> N
     """What is said of an emulator has been tried on it; only AWS is written to the documentation."""
     assert {support.known_from for support in table.values()} == {"probe"}
     assert {support.known_from for support in AWS.values()} == {"documentation"}
+
+
+def test_the_documentation_shows_the_tables() -> None:
+    """docs/targets.md is what `python -m holdfast.targets.table` writes."""
+    written = Path(__file__).parents[1] / "docs" / "targets.md"
+    assert written.read_text(encoding="utf-8") == page(), "python -m holdfast.targets.table > docs/targets.md"

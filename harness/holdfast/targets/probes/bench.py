@@ -18,6 +18,9 @@ from holdfast.targets.base import Target
 
 T = TypeVar("T")
 _PAUSE_SECONDS = 0.02
+_LONGEST_PAUSE_SECONDS = 0.25
+"""Probes that wait side by side must not keep a single-threaded emulator from what they wait for."""
+
 _TRUSTED = ("lambda.amazonaws.com", "apigateway.amazonaws.com", "states.amazonaws.com")
 
 HANDLER = '''"""One handler for all probes: the event, or each record's body, says what to do."""
@@ -95,14 +98,15 @@ def wait_for(probe: Callable[[], T], otherwise: str, *, seconds: float = 30.0) -
     Raises:
         ProbeFailedError: there was none in that time.
     """
-    end = time.monotonic() + seconds
+    end, pause_seconds = time.monotonic() + seconds, _PAUSE_SECONDS
     while True:
         answer = probe()
         if answer:
             return answer
         if time.monotonic() > end:
             raise ProbeFailedError(f"{otherwise} within {seconds:g} s")
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(pause_seconds)
+        pause_seconds = min(1.2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
 
 def zipped(code: str = HANDLER) -> bytes:

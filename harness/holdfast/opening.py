@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from holdfast.campaign import Progress, new_prefix
+from holdfast.errors import GuardRailError
 from holdfast.levers.signals import Interrupted
 from holdfast.redaction import clean_errors, cleaning
 from holdfast.stack.descriptor import Descriptor
@@ -89,6 +90,11 @@ def resolved(
     with clean_errors(clean), ExitStack() as exits:
         if target is None:
             kind = options.target or descriptor.target.default
+            if kind == "aws" and options.intercept:
+                raise GuardRailError(
+                    "--intercept is for LocalStack: functions on AWS cannot reach an interceptor on this machine",
+                    remedy="leave it out; what needs aimed faults is inconclusive there",
+                )
             say(f"opening the {kind} target")
             target = open_target(
                 kind,

@@ -185,7 +185,8 @@ def opened(
         ports.check()
         journal = exits.enter_context(Journal(options.journal_folder(), Pin.of(stack)))
         exits.enter_context(watched(journal))
-        exits.enter_context(_intercepted(stack, journal, recorder, say))
+        if _needed([clause for _, clause in chosen], descriptor):
+            exits.enter_context(_intercepted(stack, journal, recorder, say))
         yield Verification(
             stack=stack,
             ports=ports,

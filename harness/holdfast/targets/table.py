@@ -9,10 +9,11 @@ from holdfast.targets import capabilities
 from holdfast.targets.base import Capability, Support
 from holdfast.targets.probes import PROBES
 
+_INTERCEPTED_COLUMN = "localstack `--intercept`"
 COLUMNS: Mapping[str, Mapping[Capability, Support]] = {
     "embedded": capabilities.EMBEDDED,
     "localstack": capabilities.LOCALSTACK,
-    "localstack `--intercept`": capabilities.LOCALSTACK_INTERCEPTED,
+    _INTERCEPTED_COLUMN: capabilities.LOCALSTACK_INTERCEPTED,
     "aws": capabilities.AWS,
 }
 
@@ -71,6 +72,8 @@ def _lines() -> Iterator[str]:
     yield f"|---|{'---|' * (len(COLUMNS) + 1)}\n"
     for capability in Capability:
         cells = [_cell(table[capability]) for table in COLUMNS.values()]
+        if capabilities.LOCALSTACK_INTERCEPTED[capability] == capabilities.LOCALSTACK[capability]:
+            cells[list(COLUMNS).index(_INTERCEPTED_COLUMN)] = "the same"
         probes = ", ".join(f"`{probe.name}`" for probe in PROBES if probe.capability is capability)
         yield f"| {capability} | {' | '.join(cells)} | {probes} |\n"
 

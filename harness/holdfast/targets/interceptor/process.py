@@ -42,7 +42,11 @@ class ProxyProcess:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         command = ["-P", "-m", "holdfast.targets.interceptor.proxy", endpoint_url, "--host", host, "--until-input-ends"]
         self._process = subprocess.Popen(
-            [sys.executable, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
+            [sys.executable, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            start_new_session=True,  # Ctrl-C at a terminal is for the run, which still needs it to heal
         )
         self.process_id = self._process.pid
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -21,11 +21,13 @@ from holdfast.levers.pointing import ENDPOINT_VARIABLE
 from holdfast.opening import Options
 from holdfast.permissions import Grant
 from holdfast.plan import described, planned
-from holdfast.targets.base import PeekedMessage
+from holdfast.targets.base import Capability, PeekedMessage, Support, Target
+from holdfast.targets.capabilities import EMBEDDED, LOCALSTACK_INTERCEPTED
 from holdfast.targets.deployment import deploy
 from holdfast.targets.embedded import ACCOUNT, EmbeddedTarget
 from holdfast.targets.localstack import LocalStackTarget
 from holdfast.verdict import Verdict
+from holdfast.verdict.model import ClauseVerdict
 from holdfast.verification import choose, opened
 from verify_runs import copy_of, holdfast, journals
 
@@ -195,6 +197,47 @@ def test_the_plan_and_the_permissions_name_it(deployed: Deployed, intercepted: S
     with examined(deployed.descriptor, options=options, target=intercepted, say=quietly) as (stack, clauses):
         arns = {one.arn for one in stack.resources.values() if one.type == "function"}
         assert {Grant("lambda:UpdateFunctionConfiguration", arn) for arn in arns} <= needed(clauses)
+
+
+class CallsAlone:
+    """The embedded target, of whose interceptor nothing is known but that it sees the calls of functions."""
+
+    def __init__(self, target: EmbeddedTarget) -> None:
+        self._target = target
+
+    def supports(self, capability: Capability) -> Support:
+        """As the emulator, but for faults at invocations."""
+        table = LOCALSTACK_INTERCEPTED if capability is Capability.INVOCATION_FAULTS else EMBEDDED
+        return table[capability]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+
+def judged(path: Path, emulator: EmbeddedTarget, ids: set[str], folder: Path) -> dict[str, ClauseVerdict]:
+    """The verdicts of some clauses, decided by faults at calls."""
+    options = Options(folder=folder)
+    target = cast("Target", CallsAlone(emulator))
+    with opened(path, options=options, ids=sorted(ids), target=target) as run:
+        return {one[1].id: run.decide(*one) for one in choose(run.stack.descriptor, sorted(ids))}
+
+
+def test_faults_at_calls_decide_and_accuse_nobody(deployed: Deployed, tmp_path: Path) -> None:
+    """On a correct stack what is done at calls alone bites, and every clause that rests on it holds."""
+    found = judged(deployed.descriptor, deployed.emulator, AT_CALLS, tmp_path)
+    assert {id_: one.reason for id_, one in found.items() if one.verdict is not Verdict.HOLDS} == {}
+    proofs = {id_: " ".join(one.evidence) for id_, one in found.items()}
+    assert "refused an AWS call of" in proofs["ES-3"]
+    assert "performed and failed" in proofs["ES-5"]
+    assert "refused an AWS call of" in proofs["ES-9"]
+    assert "killed dynamodb:TransactWriteItems of" in proofs["ES-15"]
+
+
+@pytest.mark.parametrize(("mutant", "id_"), [("redeliveries-skipped", "ES-3"), ("in-progress-for-ever", "ES-15")])
+def test_faults_at_calls_catch_mutants(mutant: str, id_: str, embedded: EmbeddedTarget, tmp_path: Path) -> None:
+    """A bug that only a failing or crashing delivery shows is found by what is done at calls alone."""
+    path = copy_of("notifications", tmp_path / "stack", mutant=mutant)
+    assert judged(path, embedded, {id_}, tmp_path)[id_].verdict is Verdict.VIOLATED
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,7 @@ def needed(clauses: Iterable[tuple[Clause, Situation]]) -> frozenset[Grant]:
         if clause.id not in situation.stack.descriptor.waive:
             for provocation in (*clause.needs, *clause.also):
                 grants |= of_provocation(provocation, situation)
+            if clause.needs or clause.also:
                 grants |= of_pointing(situation.stack)
     return frozenset(grants)
 

@@ -45,6 +45,8 @@ NAME.stack.toml::SF-1 verifies one clause.
   --target KIND           embedded, localstack or aws, instead of the descriptor's default
   --deploy, --no-deploy   deploy the template first and remove it afterwards (default on the embedded target only)
   --cloudformation NAME   the deployed CloudFormation stack to use
+  --intercept             LocalStack whose functions run on this machine: point them at an interceptor while verifying,
+                          so that faults can be aimed at one command (--no-intercept: not, whatever the descriptor says)
   --allow-aws             opt in to break parts of a stack on real AWS
   --side-by-side N        stacks verified at once (default: 4)
   --holdfast-seed N       seed of the generated values
@@ -219,11 +221,21 @@ def doctor_command(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--no-deploy", dest="deploy", action="store_false", help="the stack is deployed already")
     parser.add_argument("--cloudformation", metavar="NAME", help="the deployed CloudFormation stack to use")
+    parser.add_argument(
+        "--intercept", action="store_true", default=None, help="as verify --intercept would do; nothing is pointed yet"
+    )
+    parser.add_argument("--no-intercept", dest="intercept", action="store_false", help="as verify --no-intercept")
     parser.add_argument("--allow-aws", action="store_true", help="opt in to use real AWS")
     own = parser.parse_args(list(arguments))
     _need_stacks([own.stack], "doctor")
     path, _, clause = own.stack.partition("::")
-    options = Options(target=own.target, deploy=own.deploy, allow_aws=own.allow_aws, cloudformation=own.cloudformation)
+    options = Options(
+        target=own.target,
+        deploy=own.deploy,
+        allow_aws=own.allow_aws,
+        cloudformation=own.cloudformation,
+        intercept=own.intercept,
+    )
     ids = (clause,) if clause else ()
     if own.iam:
         policy = least_policy(Path(path), options=options, ids=ids, say=_quietly)

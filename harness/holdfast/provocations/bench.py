@@ -247,6 +247,24 @@ class Bench:
             for rule in rules:
                 interceptor.remove(rule.id)
 
+    @contextmanager
+    def counted(self, function: str, key: str) -> Iterator[Callable[[], int]]:
+        """Count the calls of a function about one key, by a rule that does nothing.
+
+        Args:
+            function: physical name.
+            key: the request to follow.
+        """
+        interceptor = self.interceptor
+        rule = Rule(
+            id=f"{self.prefix}-{self.name}-count-{function}", action="delay", point="call", function=function, key=key
+        )
+        interceptor.add(rule)
+        try:
+            yield lambda: interceptor.hits(rule.id)
+        finally:
+            interceptor.remove(rule.id)
+
     # -- waiting -------------------------------------------------------------------------------------------------
 
     def until(self, what: str, look: Callable[[], T], met: Callable[[T], bool], deadline_seconds: float) -> Waited[T]:

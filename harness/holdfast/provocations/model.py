@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.checkers.recovery import Sample
 from holdfast.history.model import DeadLetterSeen, FaultWindow, History
-from holdfast.provocations.requirements import Requirement, Situation
+from holdfast.provocations.requirements import Requirement, Situation, calls_alone
 from holdfast.stack.generate import Submission
 
 if TYPE_CHECKING:
@@ -67,6 +67,25 @@ def _no_commands(_: Situation) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AtCalls:
+    """How a provocation is done where an interceptor sees the calls of functions, but not their invocations.
+
+    Attributes:
+        provoke: as that of the provocation.
+        aims: its aimed faults, all of them at calls.
+        requires: what must be so beside what the provocation requires anywhere.
+        alone: whether nothing else may be under way, since what it does to one delivery befalls its whole batch.
+        commands: how many commands it sends when all goes well.
+    """
+
+    provoke: Callable[[Bench], Any]
+    aims: tuple[Aimed, ...]
+    commands: Callable[[Situation], int]
+    requires: tuple[Requirement, ...] = ()
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provocation:
     """One way to try a stack.
 
@@ -82,6 +101,7 @@ class Provocation:
         aims: its aimed faults.
         uses: the AWS calls it makes itself.
         commands: how many commands it sends when all goes well; repeats come on top.
+        at_calls: how it is done where only the calls of functions can be broken; None where it cannot.
     """
 
     name: str
@@ -94,6 +114,16 @@ class Provocation:
     aims: tuple[Aimed, ...] = ()
     uses: tuple[Uses, ...] = ()
     commands: Callable[[Situation], int] = _no_commands
+    at_calls: AtCalls | None = None
+
+    def way(self, situation: Situation) -> Provocation | AtCalls:
+        """How it is done in a situation."""
+        return self.at_calls if self.at_calls is not None and calls_alone(situation) else self
+
+    def alone(self, situation: Situation) -> bool:
+        """Whether nothing else may be under way while it is done."""
+        way = self.way(situation)
+        return isinstance(way, AtCalls) and way.alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

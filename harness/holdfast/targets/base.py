@@ -242,6 +242,8 @@ class Target(Protocol):
         region: region name.
         endpoint_url: the endpoint of all services; None on AWS.
         interceptor: aimed faults, where the target has them.
+        interceptor_url: where functions have to be pointed at so that their calls pass the interceptor; None where they
+            pass it anyway, or there is none.
     """
 
     kind: str
@@ -249,6 +251,7 @@ class Target(Protocol):
     region: str
     endpoint_url: str | None
     interceptor: Interceptor | None
+    interceptor_url: str | None
 
     def client(self, service: str) -> Any:
         """A boto3 client: connect and read timeouts set, SDK retries off; cached and thread-safe."""

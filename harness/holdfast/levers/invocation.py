@@ -95,9 +95,13 @@ class InvocationFault:
 
     @classmethod
     def on(cls, stack: Stack, component: str, rule: Rule) -> Self:
-        """The lever on a component of a stack; the rule's function, or the resource of its calls, is filled in."""
+        """The lever on a component of a stack; the rule's function, or the resource of its calls, is filled in.
+
+        A rule for a state machine that is about calls, and names no resource, is about the calls of its own tasks.
+        """
         found = stack.resource(component)
-        if found.type == "function":
+        own = found.type == "state_machine" and rule.point == "call" and not rule.resource
+        if found.type == "function" or own:
             rule = replace(rule, function=found.name)
         else:
             rule = replace(rule, point="call", resource=found.name, caller="any")
@@ -125,7 +129,7 @@ class InvocationFault:
 
     def snapshot(self) -> Snapshot:
         """Nothing is found: a rule is only ever added."""
-        aimed, name = self.rule.function, self.resource.split(":function:", 1)[-1]
+        aimed, name = self.rule.function, self.resource.split(":function:", 1)[-1].split(":stateMachine:", 1)[-1]
         kind = "function"
         if self.rule.resource and not aimed:
             kind = "resource"

@@ -106,6 +106,17 @@ class SagaPattern(Pattern):
     lock: Annotated[
         Name | None, Field(description="The effect port of a semantic lock; no saga may leave one when it has ended.")
     ] = None
+    reads: Annotated[
+        Name | None,
+        Field(description="The effect port whose entries show, as value, the keys of sagas whose effects were read."),
+    ] = None
+
+    def model_post_init(self, _: object, /) -> None:
+        """Take the functions of the steps and compensations for the workers, where none are named."""
+        if not self.workers:
+            named = [step.function for step in self.steps]
+            named += [step.compensation.function for step in self.steps if step.compensation is not None]
+            self.workers.extend(dict.fromkeys(function for function in named if function is not None))
 
     @model_validator(mode="after")
     def _consistent(self) -> SagaPattern:

@@ -35,7 +35,8 @@ def conserved(
             found.append(
                 finding(
                     "oversold",
-                    f"An entry of '{port}' was {value} at {moment(read.started_seconds)}, expected {minimum:g} at least.",
+                    f"An entry of '{port}' was {value} at {moment(read.started_seconds)}, expected {minimum:g} or"
+                    " more.",
                     "",
                     (read,),
                 )

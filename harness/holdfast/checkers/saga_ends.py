@@ -35,9 +35,7 @@ def unfinished(
             continue
         started = max(operation.invoked_seconds for operation in record.operations)
         late = [
-            read
-            for read in record.complete
-            if read.state in running and read.started_seconds - started > bound_seconds
+            read for read in record.complete if read.state in running and read.started_seconds - started > bound_seconds
         ]
         if late:
             found.append(

@@ -150,9 +150,10 @@ class Evidence:
     struck: dict[str, str] = field(default_factory=dict)
     executions: tuple[Execution, ...] = ()
 
-    def keys(self, *roles: str) -> frozenset[str]:
-        """The keys of the commands with these roles."""
-        return frozenset(operation.key for operation in self.history.operations if operation.role in roles)
+    @property
+    def decided_keys(self) -> frozenset[str]:
+        """The keys about which something may be said."""
+        return frozenset(self.submissions) - self.open_keys
 
     @property
     def decided(self) -> History:

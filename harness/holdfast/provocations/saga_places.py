@@ -117,7 +117,8 @@ def fault(situation: Situation, place: Place, kind: Fault, key: str, *, times: i
     """
     once = kind in ("fail once", "answer lost", "hold")
     rule = _at_function(situation, kind) if place.function else _at_state(place, kind)
-    return place.component, replace(rule, key=key, times=(times or 1) if once else times)
+    caller = situation.stack.resource(place.component).name
+    return place.component, replace(rule, function=caller, key=key, times=(times or 1) if once else times)
 
 
 def _at_function(situation: Situation, kind: Fault) -> Rule:

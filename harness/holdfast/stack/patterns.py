@@ -134,6 +134,11 @@ class SagaPattern(Pattern):
             raise ValueError("name the state_machine, or list the steps of a choreography")
         return self
 
+    def ports(self) -> tuple[str, ...]:
+        """The effect ports that tell what has become of one saga, each once."""
+        of_steps = [port for step in self.steps for port in (step.effect, step.undone)]
+        return tuple(dict.fromkeys(port for port in (*of_steps, self.lock, self.reads) if port is not None))
+
     def predecessors(self) -> Mapping[str, frozenset[str]]:
         """For each step all steps that come before it, by name; steps in no such relation may overlap."""
         direct = {later.name: [earlier.name] for earlier, later in pairwise(self.steps)}

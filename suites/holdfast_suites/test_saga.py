@@ -69,7 +69,7 @@ def _saga(campaign: Campaign) -> SagaPattern:
 
 
 def _there(campaign: Campaign, provocations: Iterable[Provocation]) -> list[Evidence]:
-    """The evidence of those provocations that could be run here."""
+    """The evidence of those provocations that could be run here; after that of one that the clause needs."""
     return [campaign.evidence(one) for one in provocations if campaign.has(one)]
 
 
@@ -129,7 +129,7 @@ def test_sg_2(campaign: Campaign) -> Holds:
 def test_sg_3(campaign: Campaign) -> Holds:
     """Compensations run in reverse order of the steps."""
     saga = _saga(campaign)
-    evidences = _there(campaign, [STEP_FAILS, STEP_AMBIGUOUS])
+    evidences = [campaign.evidence(STEP_FAILS), *_there(campaign, [STEP_AMBIGUOUS])]
     history = _together(evidences)
     executions = [one for evidence in evidences for one in evidence.executions]
     told = {one.key for one in executions if any(move.undo for move in saga_traces.moves_of(one, saga))}

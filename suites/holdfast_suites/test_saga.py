@@ -17,6 +17,7 @@ from holdfast.provocations.model import Evidence, Provocation
 from holdfast.provocations.saga_failures import (
     AFTER_PIVOT,
     AFTER_PIVOT_DEAD,
+    CALLBACK_LOST,
     COMPENSATION_ANSWER_LOST,
     COMPENSATION_DEAD,
     COMPENSATION_FAILS,
@@ -239,12 +240,12 @@ def test_sg_9(campaign: Campaign) -> Holds:
     )
 
 
-@clause("SG-10", Family.RECOVERY, needs=[COMPENSATION_DEAD], also=EVERYTHING)
+@clause("SG-10", Family.RECOVERY, needs=[COMPENSATION_DEAD], also=[*EVERYTHING, CALLBACK_LOST])
 def test_sg_10(campaign: Campaign) -> Holds:
     """No saga stays unfinished past its bound; one that cannot be compensated is surfaced with its input."""
     saga, dead = _saga(campaign), campaign.evidence(COMPENSATION_DEAD)
     bound = campaign.bounds.saga_seconds
-    everything = _there(campaign, EVERYTHING)
+    everything = _there(campaign, [*EVERYTHING, CALLBACK_LOST])
     history = sum((evidence.history for evidence in everything), History())
     stuck = list(saga_ends.unfinished(history, port=EXECUTION, running=[ExecutionStatus.RUNNING], bound_seconds=bound))
     if saga.status is not None:

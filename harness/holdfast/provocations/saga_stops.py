@@ -10,10 +10,10 @@ from holdfast.levers.pull import pulled
 from holdfast.provocations.bench import Aim, Bench, side_by_side
 from holdfast.provocations.model import Aimed, Provocation, Uses
 from holdfast.provocations.requirements import Situation
-from holdfast.provocations.saga_ends import await_ends
 from holdfast.provocations.saga_failures import AIMED_AT_STEPS
 from holdfast.provocations.saga_places import HOLD_SECONDS, Place, fault, places, saga_of
 from holdfast.provocations.saga_requirements import EXECUTIONS_RESUMED, EXECUTIONS_STOPPED, executions_kept
+from holdfast.provocations.saga_runs import await_ends
 from holdfast.stack.generate import Submission
 from holdfast.stack.resources import execution_arns
 

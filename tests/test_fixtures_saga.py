@@ -42,7 +42,7 @@ def test_a_mutant_fits_its_stack(stack: ReferenceStack, mutant: Mutant, tmp_path
 
     assert mutant.clause not in descriptor.waive
     assert descriptor.deploy is not None
-    assert package(descriptor_path.parent / descriptor.deploy.template, "bucket").artifacts
+    assert package(descriptor_path.parent / descriptor.deploy.template, "bucket").template["Resources"]
 
 
 def test_every_clause_has_a_mutant() -> None:

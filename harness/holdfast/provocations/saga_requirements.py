@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from holdfast.checkers.retries import policies_of
+from holdfast.history.executions import ExecutionStatus
 from holdfast.provocations.requirements import Situation, Supported
 from holdfast.provocations.saga_places import (
     business_failures,
@@ -198,14 +199,13 @@ def answer_tells(situation: Situation) -> bool:
     """Whether the answer to the start of an Express workflow tells how it ended, as far as the descriptor says.
 
     An execution that Holdfast starts does when it is synchronous; of an API nobody can tell but the descriptor, which
-    then reads the outcome out of the answer (``acknowledgement.acknowledged``, an expression).
+    then asks the answer for ``SUCCEEDED`` (``acknowledgement.acknowledged``, an expression).
     """
     saga = saga_of(situation)
     command = situation.stack.descriptor.commands[saga.command]
     machine = situation.configuration.machine(saga.state_machine)
     if machine is None or not machine.express or saga.status is not None:
         return False
-    last = command.calls[-1]
-    return isinstance(command.acknowledgement.acknowledged, str) and (
-        last.kind == "http" or bool(getattr(last, "synchronous", False))
-    )
+    last, rule = command.calls[-1], command.acknowledgement.acknowledged
+    synchronous = last.kind == "http" or bool(getattr(last, "synchronous", False))
+    return synchronous and isinstance(rule, str) and ExecutionStatus.SUCCEEDED in rule

@@ -14,6 +14,7 @@ from holdfast.history import History
 from holdfast.history.executions import EXECUTION, ExecutionStatus
 from holdfast.ports.quantity import quantity_port
 from holdfast.provocations.model import Evidence, Provocation
+from holdfast.provocations.saga_definitions import analysis_of, definition_usable, derived
 from holdfast.provocations.saga_failures import (
     AFTER_PIVOT,
     AFTER_PIVOT_DEAD,
@@ -30,10 +31,12 @@ from holdfast.provocations.saga_places import saga_of
 from holdfast.provocations.saga_requirements import (
     answer_tells,
     executions_kept,
+    machine_named,
     outcome_reported,
     quantities_declared,
     retries_declared,
     several_steps,
+    states_all_named,
     totals_declared,
     two_compensations,
 )
@@ -48,7 +51,7 @@ from holdfast.provocations.saga_starts import (
 )
 from holdfast.provocations.saga_stops import STOPPED
 from holdfast.stack.patterns import SagaPattern
-from holdfast.verdict import Family, Finding
+from holdfast.verdict import Family, Finding, Verdict
 from holdfast_suites.judging import acknowledged, aimed, notes
 
 ENDING = (
@@ -342,6 +345,34 @@ def test_sg_13(campaign: Campaign) -> Holds:
         undecided=_undecided(history, saga),
         holds=f"{_steps(passing)} failed after the pivot {saga.pivot} and were retried until they were done"
         + ("; where they failed for good, nothing was undone" if dead else ""),
+    )
+
+
+@clause("SG-14", Family.STATIC, requires=[machine_named, definition_usable], leaves_open=[states_all_named])
+def test_sg_14(campaign: Campaign) -> Holds:
+    """Every failure of every task leads to the compensation of all that was done, in time and in order.
+
+    In the state machine: every task has a timeout; every task before the pivot has a catch-all path that reaches the
+    compensation of every step completed by then, its own included; retries never precede a non-idempotent state marked
+    so; compensations are retried and caught; Express only where every step is idempotent and the bound is under five
+    minutes.
+    """
+    analysis = analysis_of(campaign.situation)
+    told = [(one, f"{one.sentence} ({one.file}, line {one.line}; {one.remedy})") for one in analysis.findings]
+    violated = [
+        Finding(title=str(one.kind), sentence=sentence, key="", witness=())
+        for one, sentence in told
+        if one.verdict is Verdict.VIOLATED
+    ]
+    return conclude(
+        violated,
+        holds=f"each of {len(analysis.exits)} ways in which a task can fail leads to an end that leaves nothing half"
+        " done",
+        undecided=[
+            *(sentence for one, sentence in told if one.verdict is not Verdict.VIOLATED),
+            *(() if analysis.steps.steps else ("no step is known",)),
+        ],
+        evidence=[derived(campaign.situation)] if analysis.steps.derived else [],
     )
 
 

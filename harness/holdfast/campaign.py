@@ -312,7 +312,8 @@ class Campaign:
             try:
                 bench.keep_executions(self.ports.executions(machine.component, key))
             except (ResourceError, TargetError) as error:
-                bench.undecided(f"the executions of {key} could not be read: {error.what}", [key])
+                why = " ".join(part for part in (error.what, error.cause) if part)
+                bench.undecided(f"executions could not be read: {why}", [key])
 
         side_by_side(read, [(bench, one.key) for bench in benches for one in bench.submissions()], 4)
 

@@ -17,6 +17,7 @@ from holdfast.provocations.model import Evidence, Provocation
 from holdfast.provocations.saga_failures import (
     AFTER_PIVOT,
     AFTER_PIVOT_DEAD,
+    CALLBACK_LOST,
     COMPENSATION_ANSWER_LOST,
     COMPENSATION_DEAD,
     COMPENSATION_FAILS,
@@ -69,7 +70,7 @@ def _saga(campaign: Campaign) -> SagaPattern:
 
 
 def _there(campaign: Campaign, provocations: Iterable[Provocation]) -> list[Evidence]:
-    """The evidence of those provocations that could be run here."""
+    """The evidence of those provocations that could be run here; after that of one that the clause needs."""
     return [campaign.evidence(one) for one in provocations if campaign.has(one)]
 
 
@@ -129,7 +130,7 @@ def test_sg_2(campaign: Campaign) -> Holds:
 def test_sg_3(campaign: Campaign) -> Holds:
     """Compensations run in reverse order of the steps."""
     saga = _saga(campaign)
-    evidences = _there(campaign, [STEP_FAILS, STEP_AMBIGUOUS])
+    evidences = [campaign.evidence(STEP_FAILS), *_there(campaign, [STEP_AMBIGUOUS])]
     history = _together(evidences)
     executions = [one for evidence in evidences for one in evidence.executions]
     told = {one.key for one in executions if any(move.undo for move in saga_traces.moves_of(one, saga))}
@@ -239,12 +240,12 @@ def test_sg_9(campaign: Campaign) -> Holds:
     )
 
 
-@clause("SG-10", Family.RECOVERY, needs=[COMPENSATION_DEAD], also=EVERYTHING)
+@clause("SG-10", Family.RECOVERY, needs=[COMPENSATION_DEAD], also=[*EVERYTHING, CALLBACK_LOST])
 def test_sg_10(campaign: Campaign) -> Holds:
     """No saga stays unfinished past its bound; one that cannot be compensated is surfaced with its input."""
     saga, dead = _saga(campaign), campaign.evidence(COMPENSATION_DEAD)
     bound = campaign.bounds.saga_seconds
-    everything = _there(campaign, EVERYTHING)
+    everything = _there(campaign, [*EVERYTHING, CALLBACK_LOST])
     history = sum((evidence.history for evidence in everything), History())
     stuck = list(saga_ends.unfinished(history, port=EXECUTION, running=[ExecutionStatus.RUNNING], bound_seconds=bound))
     if saga.status is not None:

@@ -8,7 +8,6 @@ docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html#error-
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 from holdfast.checkers.records import finding, ranked
 from holdfast.history.executions import Attempt, Execution, ExecutionStatus, Visit
 from holdfast.history.model import History, Operation
+from holdfast.stack.definitions import tasks_of
 from holdfast.verdict.describe import times
 from holdfast.verdict.model import Finding
 
@@ -87,22 +87,10 @@ def policies_of(definition: str) -> Mapping[str, Policy]:
     Args:
         definition: in Amazon States Language, JSON.
     """
-    try:
-        parsed = json.loads(definition)
-    except ValueError:
-        return {}
-    return dict(_policies(parsed, top=True)) if isinstance(parsed, dict) else {}
-
-
-def _policies(machine: Mapping[str, Any], *, top: bool) -> Iterator[tuple[str, Policy]]:
-    for name, state in (machine.get("States") or {}).items():
-        if state.get("Type") == "Task":
-            retriers = tuple(_retrier(one) for one in state.get("Retry") or ())
-            yield name, Policy(retriers=retriers, top=top)
-        inner = [*(state.get("Branches") or ()), state.get("Iterator"), state.get("ItemProcessor")]
-        for one in inner:
-            if isinstance(one, dict):
-                yield from _policies(one, top=False)
+    return {
+        task.name: Policy(retriers=tuple(_retrier(one) for one in task.state.get("Retry") or ()), top=task.top)
+        for task in tasks_of(definition)
+    }
 
 
 def _retrier(told: Mapping[str, Any]) -> Retrier:

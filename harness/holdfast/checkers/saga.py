@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from holdfast.checkers.records import Record, finding, ranked, records
-from holdfast.history.model import History, Observation, Operation, Outcome
+from holdfast.history.model import History, Observation, Operation
 from holdfast.stack.patterns import SagaPattern
 from holdfast.verdict.describe import moment, times
 from holdfast.verdict.model import Finding
@@ -218,7 +218,7 @@ def once(history: History, saga: SagaPattern, keys: Collection[str] | None = Non
             f"Key {one.key} was started {times(len(one.operations))} and its step {step.step} was done"
             f" {times(step.done)} at {moment(step.reads[0].started_seconds)}, expected at most 1.",
             one.key,
-            (*one.operations, *step.reads),
+            (*one.operations, step.reads[0]),
         )
         for one in left(history, saga)
         for step in one.steps
@@ -320,22 +320,6 @@ def went_forward(history: History, saga: SagaPattern, keys: Collection[str]) -> 
         _wrong(one, "1 of each: a step after the pivot is retried until it is done")
         for one in left(history, saga)
         if one.key in keys and one.settled and one.fate is not None and one.fate is not Fate.COMMITTED
-    )
-
-
-def phantom_sagas(history: History, saga: SagaPattern) -> tuple[Finding, ...]:
-    """A saga whose every start was refused has left nothing.
-
-    Args:
-        history: what concerns the clause.
-        saga: the pattern with its steps.
-    """
-    return ranked(
-        _wrong(one, "0 of each after every start was refused")
-        for one in left(history, saga)
-        if one.steps
-        and all(start.outcome is Outcome.FAIL for start in one.operations)
-        and any(step.net != 0 for step in one.steps)
     )
 
 

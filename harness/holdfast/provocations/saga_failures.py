@@ -12,10 +12,10 @@ from typing import Any
 from holdfast.provocations.bench import Bench
 from holdfast.provocations.model import Aimed, Provocation
 from holdfast.provocations.requirements import REDELIVERY, Requirement, Situation, dead_letters_named
-from holdfast.provocations.saga_ends import await_ends
 from holdfast.provocations.saga_places import (
     Fault,
     Place,
+    callbacks,
     compensated_steps,
     fault,
     passing_failures,
@@ -28,6 +28,7 @@ from holdfast.provocations.saga_places import (
     undoing,
 )
 from holdfast.provocations.saga_requirements import (
+    callback_awaited,
     compensations_aimed,
     compensations_named,
     machine_named,
@@ -39,6 +40,7 @@ from holdfast.provocations.saga_requirements import (
     steps_aimed,
     steps_listed,
 )
+from holdfast.provocations.saga_runs import await_ends, start_all
 from holdfast.stack.generate import Submission
 from holdfast.targets.base import Rule
 
@@ -57,7 +59,7 @@ def _strike(bench: Bench, struck: Sequence[tuple[Submission, Place]], faults: _F
     for submission, place in struck:
         bench.strike(submission.key, place.step)
     with bench.aimed(faults) as aim:
-        bench.submit_all(submissions, role)
+        start_all(bench, [(submission, role) for submission in submissions])
         late = await_ends(bench, submissions)
         for submission, place in struck:
             hits = [aim.interceptor.hits(rule.id) for rule in aim.rules if rule.key == submission.key]
@@ -131,6 +133,10 @@ def _at_each_compensation(bench: Bench, kind: Fault, role: str, times: Callable[
         if cause is not None:
             faults.append(fault(situation, cause, how, submission.key))
     _strike(bench, struck, faults, role)
+
+
+def _lose_callbacks(bench: Bench) -> None:
+    _at_each(bench, callbacks(bench.situation), "callback lost", role="callback lost")
 
 
 def _fail_compensations(bench: Bench) -> None:
@@ -230,6 +236,13 @@ COMPENSATION_DEAD = Provocation(
     requires=(*AIMED_AT_COMPENSATIONS, dead_letters_named),
     aims=_aims("fail for good", _compensations),
     commands=_one_each(_compensations),
+)
+CALLBACK_LOST = Provocation(
+    name="callback-lost",
+    provoke=_lose_callbacks,
+    requires=(callback_awaited, *AIMED_AT_STEPS),
+    aims=(Aimed(action="refuse what is told to the state machine", at=_functions(callbacks), point="call"),),
+    commands=_one_each(callbacks),
 )
 AFTER_PIVOT = Provocation(
     name="after-pivot",

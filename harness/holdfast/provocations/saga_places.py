@@ -14,11 +14,12 @@ from typing import Literal
 from holdfast.checkers.retries import Policy, policies_of
 from holdfast.provocations.deliveries import transient_failures
 from holdfast.provocations.requirements import Situation
+from holdfast.stack.definitions import tasks_of
 from holdfast.stack.deliveries import delivery_limit
 from holdfast.stack.patterns import SagaPattern, SagaStep
 from holdfast.targets.base import Rule
 
-Fault = Literal["fail", "fail once", "answer lost", "answers lost", "fail after", "kill after", "hold"]
+Fault = Literal["fail", "fail once", "answer lost", "answers lost", "fail after", "kill after", "hold", "callback lost"]
 
 TRANSIENT = "ServiceException"
 """A service's own error, which its callers are to retry: ``Lambda.ServiceException`` as Step Functions names it
@@ -111,7 +112,8 @@ def fault(situation: Situation, place: Place, kind: Fault, key: str, *, times: i
         situation: the stack.
         place: where.
         kind: ``fail``: before its effect; ``fail once`` and ``answer lost``: once, as a service's own error; ``answers
-            lost``, ``fail after`` and ``kill after``: after its effect; ``hold``: held before it begins, once.
+            lost``, ``fail after`` and ``kill after``: after its effect; ``hold``: held before it begins, once; ``callback
+            lost``: the function works, and all that it tells the state machine is refused.
         key: for which saga.
         times: how often; for good when 0. Those that happen once happen once.
     """
@@ -136,6 +138,8 @@ def _at_function(situation: Situation, kind: Fault) -> Rule:
             return Rule(id="", action="fail", when="after")
         case "kill after":
             return Rule(id="", action="kill", when="after")
+        case "callback lost":
+            return Rule(id="", action="refuse", point="call", service="states", error="InternalServerError")
         case "hold":
             return Rule(id="", action="delay", delay_seconds=HOLD_SECONDS)
 
@@ -143,7 +147,7 @@ def _at_function(situation: Situation, kind: Fault) -> Rule:
 def _at_state(place: Place, kind: Fault) -> Rule:
     at = Rule(id="", action="refuse", point="call", state=place.state)
     match kind:
-        case "fail":
+        case "fail" | "callback lost":
             return replace(at, error="ValidationException")
         case "fail once":
             return replace(at, error=TRANSIENT)
@@ -160,6 +164,14 @@ def policy_of(situation: Situation, place: Place) -> Policy | None:
     """The retry policy that the deployed definition declares for a place; None where it declares none."""
     machine = situation.configuration.machine(saga_of(situation).state_machine)
     return None if machine is None else policies_of(machine.definition).get(place.state)
+
+
+def callbacks(situation: Situation) -> list[Place]:
+    """The functions of steps that call the state machine back, which waits for them."""
+    saga = saga_of(situation)
+    machine = situation.configuration.machine(saga.state_machine)
+    waiting = {task.name for task in tasks_of(machine.definition) if task.waits_for_callback} if machine else set()
+    return [place for place in places(situation, saga.steps) if place.function and place.state in waiting]
 
 
 def passing_failures(situation: Situation, place: Place) -> int:

@@ -6,6 +6,7 @@ from holdfast.checkers.retries import policies_of
 from holdfast.provocations.requirements import Situation, Supported
 from holdfast.provocations.saga_places import (
     business_failures,
+    callbacks,
     compensated_steps,
     contended,
     place_of,
@@ -117,6 +118,11 @@ def retries_declared(situation: Situation) -> str:
     if machine is None or any(policy.retriers for policy in policies_of(machine.definition).values()):
         return ""
     return "the definition declares no retries, so there is no policy to keep"
+
+
+def callback_awaited(situation: Situation) -> str:
+    """Some step must be waited for until it calls back."""
+    return "" if callbacks(situation) else "no step is waited for until it calls back"
 
 
 EXECUTIONS_RESUMED = Supported(Capability.EXECUTION_REDRIVE, "a stopped execution cannot be resumed")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from holdfast.history.model import Outcome
 from holdfast.provocations.bench import Bench, side_by_side
 from holdfast.provocations.model import Aimed, Provocation
 from holdfast.provocations.requirements import Situation, interceptor_there, key_placed
-from holdfast.provocations.saga_ends import await_ends
 from holdfast.provocations.saga_failures import AIMED_AT_STEPS
 from holdfast.provocations.saga_places import (
     Place,
@@ -25,6 +23,7 @@ from holdfast.provocations.saga_requirements import (
     several_steps,
     steps_listed,
 )
+from holdfast.provocations.saga_runs import await_ends, start_all
 from holdfast.stack.generate import Submission, draw
 from holdfast.targets.base import Rule
 
@@ -58,14 +57,8 @@ def _load(bench: Bench) -> None:
             refused.append((submission, REFUSED_ROLE))
     mixed = [*healthy, *refused]
     bench.random.shuffle(mixed)
-    with_room = partial(_submit_with_room, bench)
-    side_by_side(lambda one: with_room(*one), mixed, 8)
+    start_all(bench, mixed)
     await_ends(bench, [submission for submission, _ in mixed])
-
-
-def _submit_with_room(bench: Bench, submission: Submission, role: str) -> None:
-    with bench.room:
-        bench.submit(submission, role)
 
 
 def _refusals(situation: Situation) -> list[tuple[str, dict[str, object]]]:
@@ -76,8 +69,9 @@ def _refusals(situation: Situation) -> list[tuple[str, dict[str, object]]]:
 
 def _start_twice(bench: Bench) -> None:
     back_to_back, after_end, lost, at_once = (bench.draw(KEYS) for _ in range(4))
-    bench.submit_all([*back_to_back, *after_end], role="first")
-    bench.submit_all(back_to_back, role="duplicate")
+    for role in ("first", "duplicate"):
+        bench.submit_all(back_to_back, role=role)
+    start_all(bench, [(one, "first") for one in after_end])
     for submission in lost:
         bench.submit(submission, "answer lost", lose_answer=True)
         bench.submit(submission, "retry")
@@ -147,7 +141,7 @@ def _repeat(bench: Bench) -> None:
     at = places(situation, steps_until_pivot(situation))
     failing, refused = bench.draw(len(at)), bench.draw(len(_refusals(situation)))
     first = [*failing, *refused]
-    bench.submit_all(first, role="first")
+    start_all(bench, [(one, "first") for one in first])
     await_ends(bench, first)
     committed = {one.key for one in first} - {one.key for one in bench.await_effects(first, deadline_seconds=5.0)}
     lacking = [one.key for one in first if one.key not in committed]

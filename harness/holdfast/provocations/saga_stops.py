@@ -10,10 +10,10 @@ from holdfast.levers.pull import pulled
 from holdfast.provocations.bench import Aim, Bench, side_by_side
 from holdfast.provocations.model import Aimed, Provocation, Uses
 from holdfast.provocations.requirements import Situation
-from holdfast.provocations.saga_ends import await_ends
 from holdfast.provocations.saga_failures import AIMED_AT_STEPS
-from holdfast.provocations.saga_places import Place, fault, places, saga_of
+from holdfast.provocations.saga_places import HOLD_SECONDS, Place, fault, places, saga_of
 from holdfast.provocations.saga_requirements import EXECUTIONS_RESUMED, EXECUTIONS_STOPPED, executions_kept
+from holdfast.provocations.saga_runs import await_ends
 from holdfast.stack.generate import Submission
 from holdfast.stack.resources import execution_arns
 
@@ -44,12 +44,17 @@ def _stop_once(bench: Bench, aim: Aim, submission: Submission, place: Place) -> 
     with bench.room:
         bench.submit(submission, STOPPED_ROLE)
     key = submission.key
+    machine = saga_of(bench.situation).state_machine
+    assert machine is not None
     reached = bench.until(
         f"{place} to begin", lambda: aim.hits(key), lambda hits: hits > 0, bench.bounds.saga_seconds
     ).met
-    machine = saga_of(bench.situation).state_machine
-    assert machine is not None
-    running = [one for one in bench.ports.find_executions(machine, key) if not one.ended] if reached else []
+    running = bench.until(
+        "its execution to be listed",
+        lambda: [one for one in bench.ports.find_executions(machine, key) if not one.ended],
+        bool,
+        HOLD_SECONDS if reached else 0.0,
+    ).value
     if not running:
         bench.undecided(f"no execution was running when {place} had begun", [key])
         return

@@ -8,7 +8,7 @@ from holdfast.provocations.bench import Bench
 from holdfast.provocations.deliveries import impossible
 from holdfast.provocations.model import Provocation, Window
 from holdfast.provocations.requirements import REDELIVERY, Situation, impossible_named, interceptor_there
-from holdfast.provocations.saga_ends import await_ends
+from holdfast.provocations.saga_runs import await_ends
 from holdfast.provocations.spans import most_at_once
 from holdfast.stack.generate import Submission
 from holdfast.stack.patterns import SagaPattern

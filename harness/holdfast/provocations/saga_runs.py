@@ -1,4 +1,4 @@
-"""Waiting until sagas have ended, whatever they have come to."""
+"""Starting sagas, and waiting until they have ended, whatever they have come to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from holdfast.checkers.saga import Fate, left
 from holdfast.errors import ResourceError, TargetError
 from holdfast.history.model import History, Operation, Outcome
+from holdfast.levers.signals import interrupts
 from holdfast.provocations.bench import Bench, side_by_side
 from holdfast.provocations.saga_places import saga_of
 from holdfast.provocations.saga_requirements import answer_tells, executions_kept
@@ -14,6 +15,22 @@ from holdfast.stack.generate import Submission
 
 BEYOND_SECONDS = 1.0
 """So much longer than its bound a saga is waited for, so that one that is not over by then is beyond it."""
+
+
+STAGGER_SECONDS = 1.0
+"""So long a started saga keeps its room, so that all of a run do not begin at one moment: on a small machine that would
+be a load test of the emulator."""
+
+
+def start_all(bench: Bench, starts: Sequence[tuple[Submission, str]]) -> None:
+    """Start sagas, each with its role, as far as there is room, and not all of them at once."""
+
+    def start(one: tuple[Submission, str]) -> None:
+        with bench.room:
+            bench.submit(*one)
+            interrupts.pause(STAGGER_SECONDS)
+
+    side_by_side(start, starts, 8)
 
 
 def await_ends(bench: Bench, submissions: Sequence[Submission], *, deadline_seconds: float = 0.0) -> list[Submission]:

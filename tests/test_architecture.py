@@ -20,6 +20,7 @@ LAYERS = [
     {"errors", "waiting"},
     {"history"},
     {"verdict"},
+    {"definition"},
     {"targets"},
     {"stack"},
     {"ports", "checkers", "levers"},
@@ -36,6 +37,7 @@ LAYERS = [
         "progress",
         "background",
         "reporting",
+        "definition_lint",
     },
     {"session", "clause_items"},
     {"pytest_plugin", "distribution", "cli"},
@@ -137,6 +139,19 @@ def test_reports_import_data_types_only() -> None:
 def test_no_source_root_is_a_package() -> None:
     """The five folders hold packages; an __init__.py directly in them would make `fixtures` or `load` importable."""
     assert not [folder.parent for folder in PACKAGES.values() if (folder.parent / "__init__.py").exists()]
+
+
+def test_the_definition_analysis_is_pure() -> None:
+    """It reads text and judges it: no client, target, stack or provocation is in its reach."""
+    found = {
+        name
+        for path in HARNESS
+        if part(path) == "definition"
+        for name in imports(path)
+        if name.split(".")[0] in {"boto3", "botocore", "requests", "socket", "subprocess"}
+        or (name.startswith("holdfast.") and name.split(".")[1] not in {"definition", "errors", "verdict"})
+    }
+    assert not found
 
 
 def test_modules_stay_small() -> None:

@@ -146,7 +146,7 @@ def test_reserved_names_stand_for_many_errors(names: str, error: str, matched: b
 
 
 def test_executions_drawn_from_a_policy_keep_it_and_bent_ones_do_not() -> None:
-    """An oracle that runs the policy: what it makes is accepted, and one wait cut short or one attempt too many is not."""
+    """An oracle that runs the policy: what it makes is accepted, and a wait cut short or an attempt too many is not."""
     chance = random.Random(7)
     for _ in range(2_000):
         retrier = Retrier(

@@ -165,6 +165,7 @@ def test_a_sum_is_judged_when_all_is_quiet() -> None:
     assert conservation.undecided(lived, port=STOCK) == ()
     assert conservation.undecided(history(), port=STOCK) == ("'conserved:stock' was never read",)
     unread = history(last, seen("", 0, 9.5, port=STOCK, complete=False, state="denied"))
+    assert conservation.conserved(unread, port=STOCK, total=1) == ()
     assert conservation.undecided(unread, port=STOCK) == ("'conserved:stock' was not read to the end: denied",)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
+from holdfast.checkers.saga import Fate, left
 from holdfast.errors import (
     HealError,
     HoldfastError,
@@ -283,7 +284,7 @@ class Campaign:
                 )
             for bench in benches:
                 bench.never_quiet()
-        self._look_at_sagas(benches)
+        self._look_at_sagas(benches, "" if quiet else "the stack was not quiet")
         if self.pattern.dead_letters is not None and work:
             try:
                 letters = self.ports.dead_letters(self.pattern.dead_letters)
@@ -295,14 +296,22 @@ class Campaign:
             for bench in benches:
                 bench.keep_dead_letters(letters)
 
-    def _look_at_sagas(self, benches: Sequence[Bench]) -> None:
-        """Keep the executions of every key with their histories, and read what is conserved once more."""
+    def _look_at_sagas(self, benches: Sequence[Bench], unquiet: str) -> None:
+        """Keep the executions of every key with their histories, and read what is conserved once more.
+
+        What sagas hold that are half done is missing where it is counted, so their sum then proves nothing.
+        """
         saga = self.pattern
         if not isinstance(saga, SagaPattern):
             return
+        history = self.recorder.history()
+        half = [one.key for one in left(history, saga) if one.fate is Fate.HALF] if saga.steps else []
         for bench in benches:
             for name in self.stack.descriptor.conserved:
-                self.ports.observe_quantity(name, provocation=bench.name)
+                seen = self.ports.observe_quantity(name, provocation=bench.name)
+                if unquiet or half:
+                    why = unquiet or f"sagas are half done: {', '.join(half)}"
+                    self.recorder.add(replace(seen, complete=False, state=why))
         machine = self.configuration.machine(saga.state_machine)
         if machine is None or machine.express:
             return

@@ -1,4 +1,4 @@
-"""The command line: ``holdfast verify``, ``doctor``, ``heal``, ``schema``, and those of installed packages."""
+"""The command line: ``holdfast verify``, ``doctor``, ``heal``, ``lint``, ``schema``, and those of packages."""
 
 from __future__ import annotations
 
@@ -262,6 +262,13 @@ def heal_command(arguments: Sequence[str]) -> int:
     return ExitCode.NOT_HEALED if any(result.outcome == "failed" for result in results) else ExitCode.HELD
 
 
+def lint_command(arguments: Sequence[str]) -> int:
+    """Judge state machines by their definitions alone: ``holdfast lint FILE.asl.json``."""
+    from holdfast.definition_lint import lint_command as command
+
+    return command(arguments)
+
+
 def schema_command(arguments: Sequence[str]) -> int:
     """Print the JSON Schema of stack descriptors, for editors."""
     from holdfast.stack.schema import json_schema
@@ -294,6 +301,7 @@ OWN_COMMANDS: Mapping[str, Command] = {
     "verify": verify_command,
     "doctor": doctor_command,
     "heal": heal_command,
+    "lint": lint_command,
     "schema": schema_command,
 }
 

@@ -2,6 +2,7 @@
 
 HoldfastError                 what happened, the likely cause, the remedy
 ├── DescriptorError           the stack descriptor is wrong                       exit 2
+├── DefinitionError           a state machine's definition cannot be used         exit 2
 ├── TargetError               the target cannot be reached, started or trusted    exit 2
 │   └── DeploymentError       a template could not be packaged, deployed, removed exit 2
 ├── ResourceError             a component is missing or may not be read           exit 2
@@ -58,6 +59,10 @@ class HoldfastError(Exception):
 
 class DescriptorError(HoldfastError):
     """The stack descriptor cannot be used; names the file and the key."""
+
+
+class DefinitionError(HoldfastError):
+    """A state machine's definition cannot be read or is not Amazon States Language; names the file and the line."""
 
 
 class TargetError(HoldfastError):

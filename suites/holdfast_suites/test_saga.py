@@ -9,11 +9,12 @@ from holdfast.checkers import conservation, retries, saga_ends, saga_traces
 from holdfast.checkers import saga as sagas
 from holdfast.checkers.saga import Fate
 from holdfast.checkers.saga_ends import Claim
-from holdfast.clause import Holds, clause
+from holdfast.clause import Holds, clause, conclude
 from holdfast.history import History
 from holdfast.history.executions import EXECUTION, ExecutionStatus
 from holdfast.ports.quantity import quantity_port
 from holdfast.provocations.model import Evidence, Provocation
+from holdfast.provocations.saga_definitions import analysis_of, definition_usable, derived
 from holdfast.provocations.saga_failures import (
     AFTER_PIVOT,
     AFTER_PIVOT_DEAD,
@@ -30,10 +31,12 @@ from holdfast.provocations.saga_places import saga_of
 from holdfast.provocations.saga_requirements import (
     answer_tells,
     executions_kept,
+    machine_named,
     outcome_reported,
     quantities_declared,
     retries_declared,
     several_steps,
+    states_all_named,
     totals_declared,
     two_compensations,
 )
@@ -41,28 +44,38 @@ from holdfast.provocations.saga_starts import (
     CONTENDING_ROLE,
     CONTENTION,
     DUPLICATE_START,
+    FIRST_ROLE,
     REPEATED,
     SAGA_LOAD,
+    TWINS,
 )
 from holdfast.provocations.saga_stops import STOPPED
 from holdfast.stack.patterns import SagaPattern
-from holdfast.verdict import Family, Finding
-from holdfast_suites.judging import acknowledged, conclude_on
+from holdfast.verdict import Family, Finding, Verdict
+from holdfast_suites.judging import acknowledged, aimed, notes
 
-ENDING = (SAGA_LOAD, STEP_FAILS, COMPENSATION_FAILS, STEP_ANSWER_LOST, COMPENSATION_ANSWER_LOST, STEP_AMBIGUOUS)
+ENDING = (
+    SAGA_LOAD,
+    STEP_FAILS,
+    COMPENSATION_FAILS,
+    STEP_ANSWER_LOST,
+    COMPENSATION_ANSWER_LOST,
+    STEP_AMBIGUOUS,
+    STEP_RETRIED,
+)
 """What leaves every saga committed or compensated."""
 
 EVERYTHING = (
     *ENDING,
-    STEP_RETRIED,
     AFTER_PIVOT,
     DUPLICATE_START,
     CONTENTION,
     STOPPED,
+    CALLBACK_LOST,
     COMPENSATION_DEAD,
     AFTER_PIVOT_DEAD,
 )
-"""All that starts sagas and strikes them."""
+"""All that starts sagas and strikes them; what of it has been run for other clauses is judged as well."""
 
 
 def _saga(campaign: Campaign) -> SagaPattern:
@@ -77,6 +90,25 @@ def _there(campaign: Campaign, provocations: Iterable[Provocation]) -> list[Evid
 def _together(evidences: Iterable[Evidence]) -> History:
     """The histories of several provocations, without the keys about which nothing may be said."""
     return sum((evidence.decided for evidence in evidences), History())
+
+
+def _conclude_on(
+    findings: Iterable[Finding],
+    *evidences: Evidence,
+    holds: str,
+    undecided: Iterable[str] = (),
+    bite: bool = True,
+    evidence: Iterable[str] = (),
+) -> Holds:
+    """Conclude on evidence, with its notes, gaps and fault windows; a saga that is undone need not be acknowledged."""
+    gaps = [*undecided, *(gap for one in evidences for gap in one.undecided)]
+    return conclude(
+        tuple(findings),
+        holds=holds,
+        bite=aimed(evidences) if bite else None,
+        undecided=tuple(dict.fromkeys(gaps)),
+        evidence=(*evidence, *notes(*evidences)),
+    )
 
 
 def _undecided(history: History, saga: SagaPattern) -> tuple[str, ...]:
@@ -96,13 +128,13 @@ def _seen(history: History, saga: SagaPattern, *fates: Fate) -> tuple[str, ...]:
     return tuple(f"no saga was {fate}" for fate in fates if not found.get(fate))
 
 
-@clause("SG-1", Family.COMPENSATION, needs=[SAGA_LOAD], also=ENDING[1:], requires=[several_steps])
+@clause("SG-1", Family.COMPENSATION, needs=[SAGA_LOAD], requires=[several_steps])
 def test_sg_1(campaign: Campaign) -> Holds:
     """Every execution ends all-committed or all-compensated."""
     saga, load = _saga(campaign), campaign.evidence(SAGA_LOAD)
     struck = [one for one in _there(campaign, ENDING) if one is not load]
     history = load.history + _together(struck)
-    return conclude_on(
+    return _conclude_on(
         sagas.all_or_nothing(history, saga),
         load,
         bite=False,
@@ -118,7 +150,7 @@ def test_sg_1(campaign: Campaign) -> Holds:
 def test_sg_2(campaign: Campaign) -> Holds:
     """A failure at any step compensates every step before it."""
     saga, evidence = _saga(campaign), campaign.evidence(STEP_FAILS)
-    return conclude_on(
+    return _conclude_on(
         sagas.compensated(evidence.decided, saga, evidence.struck),
         evidence,
         undecided=_undecided(evidence.history, saga),
@@ -134,7 +166,7 @@ def test_sg_3(campaign: Campaign) -> Holds:
     history = _together(evidences)
     executions = [one for evidence in evidences for one in evidence.executions]
     told = {one.key for one in executions if any(move.undo for move in saga_traces.moves_of(one, saga))}
-    return conclude_on(
+    return _conclude_on(
         [
             *saga_traces.in_order(history, saga),
             *saga_traces.executed_in_order(executions, history, saga),
@@ -152,7 +184,7 @@ def test_sg_3(campaign: Campaign) -> Holds:
 def test_sg_4(campaign: Campaign) -> Holds:
     """A compensation that fails transiently is retried until it is done."""
     saga, evidence = _saga(campaign), campaign.evidence(COMPENSATION_FAILS)
-    return conclude_on(
+    return _conclude_on(
         [*sagas.all_or_nothing(evidence.decided, saga), *sagas.undone_once(evidence.decided, saga)],
         evidence,
         undecided=[*_undecided(evidence.history, saga), *_seen(evidence.history, saga, Fate.COMPENSATED)],
@@ -166,7 +198,7 @@ def test_sg_5(campaign: Campaign) -> Holds:
     saga, evidence = _saga(campaign), campaign.evidence(STEP_ANSWER_LOST)
     fates = sagas.fates(evidence.decided, saga)
     given_up = [evidence.struck[key] for key in fates.get(Fate.COMPENSATED, ())]
-    return conclude_on(
+    return _conclude_on(
         [*sagas.once(evidence.decided, saga), *sagas.all_or_nothing(evidence.decided, saga)],
         evidence,
         undecided=[
@@ -182,7 +214,7 @@ def test_sg_5(campaign: Campaign) -> Holds:
 def test_sg_6(campaign: Campaign) -> Holds:
     """A compensation run twice undoes once."""
     saga, evidence = _saga(campaign), campaign.evidence(COMPENSATION_ANSWER_LOST)
-    return conclude_on(
+    return _conclude_on(
         [
             *sagas.undone_once(evidence.decided, saga),
             *sagas.all_or_nothing(evidence.decided, saga),
@@ -198,7 +230,7 @@ def test_sg_6(campaign: Campaign) -> Holds:
 def test_sg_7(campaign: Campaign) -> Holds:
     """A step that failed ambiguously (timeout or crash after its effect) is itself compensated."""
     saga, evidence = _saga(campaign), campaign.evidence(STEP_AMBIGUOUS)
-    return conclude_on(
+    return _conclude_on(
         sagas.compensated(evidence.decided, saga, evidence.struck, ambiguous=True),
         evidence,
         undecided=_undecided(evidence.history, saga),
@@ -210,7 +242,7 @@ def test_sg_7(campaign: Campaign) -> Holds:
 def test_sg_8(campaign: Campaign) -> Holds:
     """Starting the same saga twice runs it once."""
     saga, evidence = _saga(campaign), campaign.evidence(DUPLICATE_START)
-    return conclude_on(
+    return _conclude_on(
         [*sagas.once(evidence.decided, saga), *sagas.all_or_nothing(evidence.decided, saga)],
         evidence,
         bite=False,
@@ -226,7 +258,7 @@ def test_sg_9(campaign: Campaign) -> Holds:
     contending = evidence.history.role(CONTENDING_ROLE)
     quantities = campaign.stack.descriptor.conserved
     dirty = sagas.dirty_reads(evidence.history, saga) if saga.reads is not None else ()
-    return conclude_on(
+    return _conclude_on(
         [*_conserved(campaign, [evidence]), *sagas.all_or_nothing(evidence.history, saga), *dirty],
         evidence,
         bite=False,
@@ -240,20 +272,22 @@ def test_sg_9(campaign: Campaign) -> Holds:
     )
 
 
-@clause("SG-10", Family.RECOVERY, needs=[COMPENSATION_DEAD], also=[*EVERYTHING, CALLBACK_LOST])
+@clause("SG-10", Family.RECOVERY, needs=[COMPENSATION_DEAD], also=[CALLBACK_LOST])
 def test_sg_10(campaign: Campaign) -> Holds:
     """No saga stays unfinished past its bound; one that cannot be compensated is surfaced with its input."""
     saga, dead = _saga(campaign), campaign.evidence(COMPENSATION_DEAD)
     bound = campaign.bounds.saga_seconds
-    everything = _there(campaign, [*EVERYTHING, CALLBACK_LOST])
+    everything = _there(campaign, EVERYTHING)
     history = sum((evidence.history for evidence in everything), History())
     stuck = list(saga_ends.unfinished(history, port=EXECUTION, running=[ExecutionStatus.RUNNING], bound_seconds=bound))
     if saga.status is not None:
         pending = campaign.stack.descriptor.statuses[saga.status].pending
-        stuck += saga_ends.unfinished(history, port=saga.status, running=pending, bound_seconds=bound)
+        told_of = campaign.dead_letter_keys()
+        silent = {operation.key for operation in history.operations} - told_of
+        stuck += saga_ends.unfinished(history, port=saga.status, running=pending, bound_seconds=bound, keys=silent)
     half = dead.decided
     locks = sagas.locks_left(history, saga) if saga.lock is not None else ()
-    return conclude_on(
+    return _conclude_on(
         [*stuck, *saga_ends.surfaced(half, saga, letters=dead.dead_letters, keys=dead.submissions), *locks],
         dead,
         undecided=[*_undecided(half, saga), *saga_ends.running_still(history)],
@@ -262,17 +296,17 @@ def test_sg_10(campaign: Campaign) -> Holds:
     )
 
 
-@clause("SG-11", Family.RECOVERY, needs=[STEP_RETRIED], also=ENDING[1:], requires=[executions_kept, retries_declared])
+@clause("SG-11", Family.RECOVERY, needs=[STEP_RETRIED], requires=[executions_kept, retries_declared])
 def test_sg_11(campaign: Campaign) -> Holds:
     """Retries follow the declared policy: attempts, backoff, jitter."""
     machine = campaign.configuration.machine(_saga(campaign).state_machine)
     assert machine is not None
     evidence = campaign.evidence(STEP_RETRIED)
-    everything = _there(campaign, [STEP_RETRIED, *ENDING])
+    everything = _there(campaign, ENDING)
     executions = [one for each in everything for one in each.executions]
     history = sum((each.history for each in everything), History())
     count = retries.retried(executions)
-    return conclude_on(
+    return _conclude_on(
         retries.as_declared(executions, history, retries.policies_of(machine.definition)),
         evidence,
         undecided=[
@@ -287,7 +321,7 @@ def test_sg_11(campaign: Campaign) -> Holds:
 def test_sg_12(campaign: Campaign) -> Holds:
     """An execution killed in flight can be resumed or is compensated."""
     saga, evidence = _saga(campaign), campaign.evidence(STOPPED)
-    return conclude_on(
+    return _conclude_on(
         sagas.all_or_nothing(evidence.decided, saga),
         evidence,
         undecided=_undecided(evidence.history, saga),
@@ -302,7 +336,7 @@ def test_sg_13(campaign: Campaign) -> Holds:
     dead = _there(campaign, [AFTER_PIVOT_DEAD])
     evidences = [passing, *dead]
     history = _together(evidences)
-    return conclude_on(
+    return _conclude_on(
         [
             *sagas.went_forward(passing.decided, saga, passing.struck),
             *sagas.not_undone(history, saga, {key for one in evidences for key in one.struck}),
@@ -314,11 +348,39 @@ def test_sg_13(campaign: Campaign) -> Holds:
     )
 
 
+@clause("SG-14", Family.STATIC, requires=[machine_named, definition_usable], leaves_open=[states_all_named])
+def test_sg_14(campaign: Campaign) -> Holds:
+    """Every failure of every task leads to the compensation of all that was done, in time and in order.
+
+    In the state machine: every task has a timeout; every task before the pivot has a catch-all path that reaches the
+    compensation of every step completed by then, its own included; retries never precede a non-idempotent state marked
+    so; compensations are retried and caught; Express only where every step is idempotent and the bound is under five
+    minutes.
+    """
+    analysis = analysis_of(campaign.situation)
+    told = [(one, f"{one.sentence} ({one.file}, line {one.line}; {one.remedy})") for one in analysis.findings]
+    violated = [
+        Finding(title=str(one.kind), sentence=sentence, key="", witness=())
+        for one, sentence in told
+        if one.verdict is Verdict.VIOLATED
+    ]
+    return conclude(
+        violated,
+        holds=f"each of {len(analysis.exits)} ways in which a task can fail leads to an end that leaves nothing half"
+        " done",
+        undecided=[
+            *(sentence for one, sentence in told if one.verdict is not Verdict.VIOLATED),
+            *(() if analysis.steps.steps else ("no step is known",)),
+        ],
+        evidence=[derived(campaign.situation)] if analysis.steps.derived else [],
+    )
+
+
 @clause(
     "SG-15",
     Family.EVENTUAL,
     needs=[SAGA_LOAD],
-    also=EVERYTHING[1:],
+    also=[COMPENSATION_DEAD, AFTER_PIVOT_DEAD],
     requires=[outcome_reported],
 )
 def test_sg_15(campaign: Campaign) -> Holds:
@@ -330,7 +392,7 @@ def test_sg_15(campaign: Campaign) -> Holds:
     findings = [*saga_ends.answers_agree(history, saga, tells_outcome=answer_tells(campaign.situation))]
     if port:
         findings += saga_ends.agree(history, saga, port=port, claims=claims, surfaced_keys=surfaced)
-    return conclude_on(
+    return _conclude_on(
         findings,
         load,
         bite=False,
@@ -339,26 +401,33 @@ def test_sg_15(campaign: Campaign) -> Holds:
     )
 
 
-@clause("SG-16", Family.COMPENSATION, needs=[REPEATED], also=[CONTENTION])
+@clause("SG-16", Family.COMPENSATION, needs=[REPEATED, TWINS], also=[CONTENTION])
 def test_sg_16(campaign: Campaign) -> Holds:
     """A saga that fails or is repeated never undoes what another saga, or its own earlier success, has done."""
-    saga, repeated = _saga(campaign), campaign.evidence(REPEATED)
+    saga, repeated, twins = _saga(campaign), campaign.evidence(REPEATED), campaign.evidence(TWINS)
+    elder = {one.key for one in twins.history.role(FIRST_ROLE).operations} & twins.decided_keys
     shared = _there(campaign, [CONTENTION])
     findings = [
         *sagas.stands(
             repeated.decided, saga, repeated.decided_keys, why="was committed and then repeated with a failing step"
         ),
         *sagas.once(repeated.decided, saga),
+        *sagas.stands(twins.decided, saga, elder, why="was committed before another saga with the same input failed"),
         *_conserved(campaign, shared),
         *(finding for one in shared for finding in sagas.all_or_nothing(one.history, saga)),
     ]
-    return conclude_on(
+    return _conclude_on(
         findings,
         repeated,
+        twins,
         *shared,
         bite=False,
-        undecided=[gap for one in (repeated, *shared) for gap in _undecided(one.history, saga)],
-        holds=f"{len(repeated.decided_keys)} committed sagas were repeated and stand"
+        undecided=[
+            *(gap for one in (repeated, twins, *shared) for gap in _undecided(one.history, saga)),
+            *(() if any(window.bit for window in twins.windows) else ("no saga with the same input failed",)),
+        ],
+        holds=f"{len(repeated.decided_keys)} committed sagas were repeated and stand, {len(elder)} stand beside failing"
+        " ones with the same input"
         + (f"; of those that share a resource {_tally(shared[0].history, saga)}" if shared else ""),
     )
 

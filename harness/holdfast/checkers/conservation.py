@@ -17,7 +17,7 @@ from holdfast.verdict.model import Finding
 def conserved(
     history: History, *, port: str, total: float | None = None, minimum: float | None = None
 ) -> tuple[Finding, ...]:
-    """The last complete read adds up to the total, and no complete read shows less than the minimum.
+    """The last read adds up to the total where it is complete, and no complete read shows less than the minimum.
 
     Args:
         history: what concerns the clause.
@@ -25,7 +25,8 @@ def conserved(
         total: the declared sum; None where none is.
         minimum: of each entry; None where none is declared.
     """
-    reads = _complete(history, port)
+    every = _reads(history, port)
+    reads = [one for one in every if one.complete]
     found = []
     if minimum is not None:
         low = [(read, min(Decimal(value) for value in read.values)) for read in reads if read.values]
@@ -41,8 +42,8 @@ def conserved(
                     (read,),
                 )
             )
-    if total is not None and reads:
-        last = reads[-1]
+    if total is not None and every and every[-1].complete:
+        last = every[-1]
         there = sum((Decimal(value) for value in last.values), Decimal(0))
         if there != Decimal(str(total)):
             found.append(
@@ -64,13 +65,14 @@ def undecided(history: History, *, port: str) -> tuple[str, ...]:
         history: what concerns the clause.
         port: under which the quantity is recorded.
     """
-    reads = sorted((one for one in history.observations if one.port == port), key=lambda one: one.started_seconds)
+    reads = _reads(history, port)
     if not reads:
         return (f"'{port}' was never read",)
     last = reads[-1]
     return () if last.complete else (f"'{port}' was not read to the end: {last.state or 'the stack was not quiet'}",)
 
 
-def _complete(history: History, port: str) -> list[Observation]:
-    mine = (one for one in history.observations if one.port == port and one.complete)
+def _reads(history: History, port: str) -> list[Observation]:
+    """The reads of the quantity, in the order they began; of two that began together the one recorded later is last."""
+    mine = (one for one in history.observations if one.port == port)
     return sorted(mine, key=lambda one: one.started_seconds)

@@ -1,7 +1,7 @@
 """Steps and compensations of sagas that fail: before their effect or after it, for a while or for good.
 
 Each saga is struck at one place, by its key, and all of them run side by side. Which step struck which key is kept in
-the evidence (`Evidence.struck`).
+the evidence (`Evidence.struck`). What leaves sagas half done for good comes last: what they hold is conserved no more.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from holdfast.provocations.bench import Bench
-from holdfast.provocations.model import Aimed, Provocation
+from holdfast.provocations.model import Aimed, Moment, Provocation
 from holdfast.provocations.requirements import REDELIVERY, Requirement, Situation, dead_letters_named
 from holdfast.provocations.saga_places import (
     Fault,
@@ -159,7 +159,7 @@ def _machines(of: Callable[[Situation], Sequence[Place]]) -> Callable[[Situation
     return lambda situation: list(dict.fromkeys(place.component for place in of(situation) if not place.function))
 
 
-def _aims(action: str, of: Callable[[Situation], Sequence[Place]]) -> tuple[Aimed, ...]:
+def aims_at(action: str, of: Callable[[Situation], Sequence[Place]]) -> tuple[Aimed, ...]:
     """The aimed faults at places: at functions' invocations, and at the state machine's own calls."""
     return (Aimed(action=action, at=_functions(of)), Aimed(action=action, at=_machines(of), point="call"))
 
@@ -192,49 +192,50 @@ STEP_FAILS = Provocation(
     name="step-fails",
     provoke=_fail_each_step,
     requires=AIMED_AT_STEPS,
-    aims=_aims("fail for good, before its effect", _before_pivot),
+    aims=aims_at("fail for good, before its effect", _before_pivot),
     commands=_one_each(_before_pivot),
 )
 STEP_ANSWER_LOST = Provocation(
     name="step-answer-lost",
     provoke=_lose_each_answer,
     requires=AIMED_AT_STEPS,
-    aims=_aims("lose the answer, once", _of_steps),
+    aims=aims_at("lose the answer, once", _of_steps),
     commands=_one_each(_of_steps),
 )
 STEP_AMBIGUOUS = Provocation(
     name="step-ambiguous",
     provoke=_fail_each_step_after_its_effect,
     requires=(*AIMED_AT_STEPS, compensations_named),
-    aims=_aims("fail or be killed for good, after its effect", _ambiguous),
+    aims=aims_at("fail or be killed for good, after its effect", _ambiguous),
     commands=_one_each(_ambiguous, 2),
 )
 STEP_RETRIED = Provocation(
     name="step-retried",
     provoke=_retry_each_step,
     requires=(machine_named, states_named, retries_declared, *AIMED_AT_STEPS),
-    aims=_aims("fail for a while", _retried),
+    aims=aims_at("fail for a while", _retried),
     commands=_one_each(_retried),
 )
 COMPENSATION_FAILS = Provocation(
     name="compensation-fails",
     provoke=_fail_compensations,
     requires=AIMED_AT_COMPENSATIONS,
-    aims=_aims("fail for a while", _compensations),
+    aims=aims_at("fail for a while", _compensations),
     commands=_one_each(_compensations),
 )
 COMPENSATION_ANSWER_LOST = Provocation(
     name="compensation-answer-lost",
     provoke=_lose_answers_of_compensations,
     requires=AIMED_AT_COMPENSATIONS,
-    aims=_aims("lose the answer, once", _compensations),
+    aims=aims_at("lose the answer, once", _compensations),
     commands=_one_each(_compensations),
 )
 COMPENSATION_DEAD = Provocation(
     name="compensation-dead",
     provoke=_fail_compensations_for_good,
+    moment=Moment.LAST,
     requires=(*AIMED_AT_COMPENSATIONS, dead_letters_named),
-    aims=_aims("fail for good", _compensations),
+    aims=aims_at("fail for good", _compensations),
     commands=_one_each(_compensations),
 )
 CALLBACK_LOST = Provocation(
@@ -248,13 +249,14 @@ AFTER_PIVOT = Provocation(
     name="after-pivot",
     provoke=_fail_after_the_pivot,
     requires=(pivot_named, *AIMED_AT_STEPS),
-    aims=_aims("fail for a while", _after_pivot),
+    aims=aims_at("fail for a while", _after_pivot),
     commands=_one_each(_after_pivot),
 )
 AFTER_PIVOT_DEAD = Provocation(
     name="after-pivot-dead",
     provoke=_fail_after_the_pivot_for_good,
+    moment=Moment.LAST,
     requires=(pivot_named, *AIMED_AT_STEPS),
-    aims=_aims("fail for good", _after_pivot),
+    aims=aims_at("fail for good", _after_pivot),
     commands=_one_each(_after_pivot),
 )

@@ -19,7 +19,7 @@ from holdfast.stack.deliveries import delivery_limit
 from holdfast.stack.patterns import SagaPattern, SagaStep
 from holdfast.targets.base import Rule
 
-Fault = Literal["fail", "fail once", "answer lost", "answers lost", "fail after", "kill after", "hold", "callback lost"]
+Fault = Literal["fail", "fail once", "answer lost", "fail after", "kill after", "hold", "callback lost"]
 
 TRANSIENT = "ServiceException"
 """A service's own error, which its callers are to retry: ``Lambda.ServiceException`` as Step Functions names it
@@ -111,9 +111,9 @@ def fault(situation: Situation, place: Place, kind: Fault, key: str, *, times: i
     Args:
         situation: the stack.
         place: where.
-        kind: ``fail``: before its effect; ``fail once`` and ``answer lost``: once, as a service's own error; ``answers
-            lost``, ``fail after`` and ``kill after``: after its effect; ``hold``: held before it begins, once; ``callback
-            lost``: the function works, and all that it tells the state machine is refused.
+        kind: ``fail``: before its effect; ``fail once`` and ``answer lost``: once, as a service's own error; ``fail
+            after`` and ``kill after``: after its effect; ``hold``: held before it begins, once; ``callback lost``: the
+            function works, and all that it tells the state machine is refused.
         key: for which saga.
         times: how often; for good when 0. Those that happen once happen once.
     """
@@ -127,37 +127,30 @@ def _at_function(situation: Situation, kind: Fault) -> Rule:
     orchestrated = saga_of(situation).state_machine is not None
     transient = f"Lambda.{TRANSIENT}" if orchestrated else ""
     lost = "Lambda.SdkClientException" if orchestrated else ""
-    match kind:
-        case "fail":
-            return Rule(id="", action="fail")
-        case "fail once":
-            return Rule(id="", action="fail", error=transient)
-        case "answer lost" | "answers lost":
-            return Rule(id="", action="fail", when="after", error=lost)
-        case "fail after":
-            return Rule(id="", action="fail", when="after")
-        case "kill after":
-            return Rule(id="", action="kill", when="after")
-        case "callback lost":
-            return Rule(id="", action="refuse", point="call", service="states", error="InternalServerError")
-        case "hold":
-            return Rule(id="", action="delay", delay_seconds=HOLD_SECONDS)
+    rules: dict[Fault, Rule] = {
+        "fail": Rule(id="", action="fail"),
+        "fail once": Rule(id="", action="fail", error=transient),
+        "answer lost": Rule(id="", action="fail", when="after", error=lost),
+        "fail after": Rule(id="", action="fail", when="after"),
+        "kill after": Rule(id="", action="kill", when="after"),
+        "callback lost": Rule(id="", action="refuse", point="call", service="states", error="InternalServerError"),
+        "hold": Rule(id="", action="delay", delay_seconds=HOLD_SECONDS),
+    }
+    return rules[kind]
 
 
 def _at_state(place: Place, kind: Fault) -> Rule:
     at = Rule(id="", action="refuse", point="call", state=place.state)
-    match kind:
-        case "fail" | "callback lost":
-            return replace(at, error="ValidationException")
-        case "fail once":
-            return replace(at, error=TRANSIENT)
-        case "answer lost" | "answers lost":
-            return replace(at, action="drop")
-        case "fail after" | "kill after":
-            # what a state machine calls by itself has no process to kill
-            return replace(at, action="fail-after", error="InternalServerError")
-        case "hold":
-            return replace(at, action="delay", delay_seconds=HOLD_SECONDS)
+    after = replace(at, action="fail-after", error="InternalServerError")
+    rules: dict[Fault, Rule] = {
+        "fail": replace(at, error="ValidationException"),
+        "fail once": replace(at, error=TRANSIENT),
+        "answer lost": replace(at, action="drop"),
+        "fail after": after,
+        "kill after": after,  # what a state machine calls by itself has no process to kill
+        "hold": replace(at, action="delay", delay_seconds=HOLD_SECONDS),
+    }
+    return rules[kind]
 
 
 def policy_of(situation: Situation, place: Place) -> Policy | None:

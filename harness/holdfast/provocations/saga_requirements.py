@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from holdfast.checkers.retries import policies_of
+from holdfast.history.executions import ExecutionStatus
 from holdfast.provocations.requirements import Situation, Supported
+from holdfast.provocations.saga_definitions import derived
 from holdfast.provocations.saga_places import (
     business_failures,
     callbacks,
@@ -22,16 +24,9 @@ def steps_listed(situation: Situation) -> str:
     """The descriptor must list the steps with their effect ports; nothing else can tell what a step has done."""
     if saga_of(situation).steps:
         return ""
-    return f"the descriptor lists no steps, and without effect ports none can be judged; {_derived(situation)}"
-
-
-def _derived(situation: Situation) -> str:
-    """What the definition says about the steps, to be confirmed by writing it into the descriptor."""
-    machine = situation.configuration.machine(saga_of(situation).state_machine)
-    if machine is None:
-        return "there is no state machine to derive them from"
-    states = ", ".join(policies_of(machine.definition))
-    return f"the definition has the tasks {states or 'none'}: list the steps among them in [[patterns.saga.steps]]"
+    told = derived(situation)
+    confirm = f"; {told}: list them in [[patterns.saga.steps]], each with its effect port" if told else ""
+    return f"the descriptor lists no steps, and without effect ports none can be judged{confirm}"
 
 
 def _unaimed(situation: Situation, steps: list[SagaStep], *, undo: bool) -> str:
@@ -110,6 +105,15 @@ def states_named(situation: Situation) -> str:
     if any(step.state is not None for step in saga_of(situation).steps):
         return ""
     return "the descriptor names no step's state, so no attempts can be told in an execution's history"
+
+
+def states_all_named(situation: Situation) -> str:
+    """Every step and compensation must name its state, where the descriptor lists them."""
+    saga = saga_of(situation)
+    lacking = [step.name for step in saga.steps if step.state is None]
+    undone = [step for step in saga.steps if step.compensation is not None and step.compensation.state is None]
+    lacking += [f"the compensation of {step.name}" for step in undone]
+    return f"the descriptor names no state of {', '.join(lacking)}" if lacking else ""
 
 
 def retries_declared(situation: Situation) -> str:
@@ -198,14 +202,13 @@ def answer_tells(situation: Situation) -> bool:
     """Whether the answer to the start of an Express workflow tells how it ended, as far as the descriptor says.
 
     An execution that Holdfast starts does when it is synchronous; of an API nobody can tell but the descriptor, which
-    then reads the outcome out of the answer (``acknowledgement.acknowledged``, an expression).
+    then asks the answer for ``SUCCEEDED`` (``acknowledgement.acknowledged``, an expression).
     """
     saga = saga_of(situation)
     command = situation.stack.descriptor.commands[saga.command]
     machine = situation.configuration.machine(saga.state_machine)
     if machine is None or not machine.express or saga.status is not None:
         return False
-    last = command.calls[-1]
-    return isinstance(command.acknowledgement.acknowledged, str) and (
-        last.kind == "http" or bool(getattr(last, "synchronous", False))
-    )
+    last, rule = command.calls[-1], command.acknowledgement.acknowledged
+    synchronous = last.kind == "http" or bool(getattr(last, "synchronous", False))
+    return synchronous and isinstance(rule, str) and ExecutionStatus.SUCCEEDED in rule

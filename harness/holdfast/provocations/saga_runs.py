@@ -46,7 +46,8 @@ def await_ends(bench: Bench, submissions: Sequence[Submission], *, deadline_seco
     longest_seconds = deadline_seconds or bench.bounds.saga_seconds + BEYOND_SECONDS
 
     def look() -> list[Submission]:
-        over = side_by_side(lambda one: ended(bench, one), missing, 4)
+        surfaced = _surfaced(bench)
+        over = side_by_side(lambda one: one.key in surfaced or ended(bench, one), missing, 4)
         missing[:] = [one for one, done in zip(missing, over, strict=True) if not done]
         return missing
 
@@ -54,6 +55,16 @@ def await_ends(bench: Bench, submissions: Sequence[Submission], *, deadline_seco
     for one in late:
         look_at(bench, one)
     return late
+
+
+def _surfaced(bench: Bench) -> set[str]:
+    """The keys of sagas that were given up and surfaced, where no execution tells that they have ended."""
+    if bench.pattern.dead_letters is None or not executions_kept(bench.situation):
+        return set()
+    try:
+        return {letter.key for letter in bench.ports.dead_letters(bench.pattern.dead_letters)}
+    except (ResourceError, TargetError):
+        return set()
 
 
 def _outcomes(bench: Bench) -> dict[str, set[Outcome]]:

@@ -8,7 +8,7 @@ from holdfast.history.model import Outcome
 from holdfast.provocations.bench import Bench, side_by_side
 from holdfast.provocations.model import Aimed, Provocation
 from holdfast.provocations.requirements import Situation, interceptor_there, key_placed
-from holdfast.provocations.saga_failures import AIMED_AT_STEPS
+from holdfast.provocations.saga_failures import AIMED_AT_STEPS, aims_at
 from holdfast.provocations.saga_places import (
     Place,
     business_failures,
@@ -41,6 +41,11 @@ DELAYED_CALLS = 2
 SETTLE_SECONDS = 3.0
 """How long no invocation for a repeated key may be under way before it counts as dealt with."""
 
+COMMIT_SECONDS = 5.0
+"""How long after its end the effect of a saga that nothing disturbed may still take."""
+
+FIRST_ROLE = "first"
+TWIN_ROLE = "with the same input, failing"
 REFUSED_ROLE = "refused by business"
 CONTENDING_ROLE = "contending"
 REPEATED_ROLE = "repeated"
@@ -141,12 +146,7 @@ def _repeat(bench: Bench) -> None:
     at = places(situation, steps_until_pivot(situation))
     failing, refused = bench.draw(len(at)), bench.draw(len(_refusals(situation)))
     first = [*failing, *refused]
-    start_all(bench, [(one, "first") for one in first])
-    await_ends(bench, first)
-    committed = {one.key for one in first} - {one.key for one in bench.await_effects(first, deadline_seconds=5.0)}
-    lacking = [one.key for one in first if one.key not in committed]
-    if lacking:
-        bench.undecided("not committed before they were repeated", lacking)
+    _commit(bench, first)
     faults = [fault(situation, place, "fail", one.key) for one, place in zip(failing, at, strict=True)]
     with bench.aimed(faults) as aim:
         again = {Outcome.OK: 0, Outcome.FAIL: 0, Outcome.UNKNOWN: 0}
@@ -162,6 +162,33 @@ def _repeat(bench: Bench) -> None:
             f"of {len(first)} repeated sagas {again[Outcome.FAIL]} were refused, and {aim.bitten()} ran into a step"
             " that fails"
         )
+
+
+def _commit(bench: Bench, submissions: Sequence[Submission]) -> None:
+    """Start sagas that nothing disturbs; of one that is not committed nothing may be said."""
+    start_all(bench, [(one, FIRST_ROLE) for one in submissions])
+    await_ends(bench, submissions)
+    lacking = [one.key for one in bench.await_effects(submissions, deadline_seconds=COMMIT_SECONDS)]
+    if lacking:
+        bench.undecided("not committed, though nothing disturbed them", lacking)
+
+
+def _fail_twins(bench: Bench) -> None:
+    """Let sagas fail that have the same input as committed ones, each at another step, after its effect."""
+    situation = bench.situation
+    at = places(situation, steps_until_pivot(situation))
+    first = bench.draw(len(at))
+    _commit(bench, first)
+    twins = [bench.draw(1, dict(one.fields))[0] for one in first]
+    for twin, place in zip(twins, at, strict=True):
+        bench.strike(twin.key, place.step)
+    faults = [fault(situation, place, "fail after", twin.key) for twin, place in zip(twins, at, strict=True)]
+    with bench.aimed(faults) as aim:
+        start_all(bench, [(twin, TWIN_ROLE) for twin in twins])
+        await_ends(bench, twins)
+        for twin, place in zip(twins, at, strict=True):
+            if not aim.hits(twin.key):
+                bench.undecided(f"{place} was not reached by {twin.key}", [twin.key])
 
 
 def _settle(bench: Bench, keys: Sequence[str]) -> None:
@@ -228,13 +255,15 @@ REPEATED = Provocation(
     name="repeated-saga",
     provoke=_repeat,
     requires=(*AIMED_AT_STEPS, key_placed, _interceptor),
-    aims=(
-        Aimed(
-            action="fail for good, once it was committed",
-            at=lambda situation: [
-                place.component for place in places(situation, steps_until_pivot(situation)) if place.function
-            ],
-        ),
+    aims=aims_at(
+        "fail for good, once it was committed", lambda situation: places(situation, steps_until_pivot(situation))
     ),
     commands=lambda situation: 2 * (len(steps_until_pivot(situation)) + len(_refusals(situation))),
+)
+TWINS = Provocation(
+    name="failing-twins",
+    provoke=_fail_twins,
+    requires=AIMED_AT_STEPS,
+    aims=aims_at("fail for good, after its effect", lambda situation: places(situation, steps_until_pivot(situation))),
+    commands=lambda situation: 2 * len(steps_until_pivot(situation)),
 )

@@ -24,8 +24,9 @@ class Task:
 
     @property
     def waits_for_callback(self) -> bool:
-        """Whether it waits for its token to come back
-        (docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-wait-token).
+        """Whether it waits for its token to come back.
+
+        docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-wait-token
         """
         return str(self.state.get("Resource", "")).endswith(".waitForTaskToken")
 

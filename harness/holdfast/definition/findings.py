@@ -1,0 +1,57 @@
+"""What the analysis of a definition reports: anomalies with their place, their witness, and a remedy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from holdfast.verdict.model import Verdict
+
+
+class FindingKind(StrEnum):
+    """The kinds of anomalies of SG-14; the text is what the linter prints."""
+
+    MISSING_TIMEOUT = "missing timeout"
+    MISSING_CATCHER = "missing catch-all"
+    UNCOMPENSATED = "uncompensated step"
+    ORPHANED = "own effect orphaned"
+    NO_COMPENSATION = "step without compensation"
+    GOES_ON = "goes on without the step"
+    OUT_OF_ORDER = "compensations out of order"
+    AFTER_PIVOT = "compensation after the pivot"
+    MISORDERED_CATCHERS = "misordered catchers"
+    MISORDERED_RETRIERS = "misordered retriers"
+    RETRIED_NOT_IDEMPOTENT = "retry of a non-idempotent step"
+    COMPENSATION_NOT_RETRIED = "compensation not retried"
+    COMPENSATION_NOT_CAUGHT = "compensation not caught"
+    EXPRESS_NOT_IDEMPOTENT = "Express with a non-idempotent step"
+    EXPRESS_TOO_LONG = "Express may take too long"
+    UNKNOWN_MACHINE = "nested machine not known"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One anomaly of a definition.
+
+    Attributes:
+        kind: what it is.
+        verdict: violated, or inconclusive where the definition alone cannot tell.
+        state: id of the state it is about; empty for the machine.
+        file: the file of that state.
+        line: the line to look at.
+        steps: the steps that stay in effect, or that it is about.
+        witness: the shortest way from the failing state to the end that shows it, ids of states; empty where none is
+            needed.
+        sentence: what is wrong, in one sentence.
+        remedy: what to change.
+    """
+
+    kind: FindingKind
+    verdict: Verdict
+    state: str
+    file: str
+    line: int
+    sentence: str
+    remedy: str
+    steps: tuple[str, ...] = ()
+    witness: tuple[str, ...] = ()

@@ -1,0 +1,255 @@
+"""The parts of SG-14 that single states decide: timeouts, order of catchers, retries, and Express."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from holdfast.definition.durations import longest_seconds
+from holdfast.definition.error_names import (
+    ALL,
+    BRANCH_FAILED,
+    OTHER,
+    RUNTIME,
+    TASK_FAILED,
+    TIMEOUT,
+    is_ambiguous,
+    matches,
+    retrier_of,
+)
+from holdfast.definition.findings import Finding, FindingKind
+from holdfast.definition.model import Catcher, Kind, Retrier, State
+from holdfast.definition.paths import Machine
+from holdfast.definition.steps import Step
+from holdfast.verdict.model import Verdict
+
+EXPRESS_SECONDS = 300
+"""An Express workflow runs for at most five minutes, and may run more than once
+(docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html)."""
+
+_RETRY_ALL = '"Retry": [{"ErrorEquals": ["States.ALL"], ...}]'
+
+
+def rule_findings(machine: Machine) -> Iterable[Finding]:
+    """Findings about single states, and about Express."""
+    for state in machine.graph.definition.flow.walk():
+        if not machine.effects.reached(state.id):
+            continue
+        if state.work is not None:
+            yield from _timeout(state)
+            yield from _unknown_machine(machine, state)
+        yield from _misordered(state, state.catchers, FindingKind.MISORDERED_CATCHERS, "catcher")
+        yield from _misordered(state, state.retriers, FindingKind.MISORDERED_RETRIERS, "retrier")
+        yield from _retried(machine, state)
+    for step in machine.steps.steps:
+        for compensation in dict.fromkeys(step.compensations):
+            yield from _compensation(machine, step, compensation)
+    yield from _undecided(machine)
+    if machine.graph.definition.express:
+        yield from _express(machine)
+
+
+def _timeout(state: State) -> Iterable[Finding]:
+    assert state.work is not None
+    if not state.work.has_timeout:
+        yield _about(
+            state,
+            FindingKind.MISSING_TIMEOUT,
+            f"{state.id} has no TimeoutSeconds: when no answer comes, it waits as long as the execution may live, and"
+            " nothing is compensated.",
+            "give it TimeoutSeconds, a little more than its work may take",
+        )
+
+
+def _unknown_machine(machine: Machine, state: State) -> Iterable[Finding]:
+    assert state.work is not None
+    known = state.id in machine.steps.by_state or state.id in machine.steps.compensations
+    if state.work.starts and not state.flows and not known and state.id not in machine.steps.read_only:
+        yield _about(
+            state,
+            FindingKind.UNKNOWN_MACHINE,
+            f"{state.id} starts {state.work.starts} and waits for it; what that machine does is not known here.",
+            "name its definition too",
+            verdict=Verdict.INCONCLUSIVE,
+        )
+
+
+def _misordered(state: State, entries: Sequence[Catcher | Retrier], kind: FindingKind, word: str) -> Iterable[Finding]:
+    composite = state.kind in (Kind.PARALLEL, Kind.MAP)
+    for at, entry in enumerate(entries):
+        problem, remedy = "", ""
+        earlier = [name for before in entries[:at] for name in before.errors]
+        hidden = [name for name in entry.errors if any(_covers(each, name, composite=composite) for each in earlier)]
+        if hidden and len(hidden) == len(entry.errors):
+            problem = f"{word} {at + 1} of {state.id} is never reached: an earlier one takes {_listed(hidden)}"
+            remedy = f"put the {word} of the narrower errors first, and States.ALL last"
+        elif ALL in entry.errors and len(entry.errors) > 1:
+            problem = f"{word} {at + 1} of {state.id} names States.ALL beside other errors"
+            remedy = "States.ALL must stand alone in ErrorEquals"
+        elif entry.errors == (RUNTIME,):
+            problem = f"{word} {at + 1} of {state.id} waits for States.Runtime, which always fails the execution"
+            remedy = f"remove it; no {word} takes States.Runtime"
+        elif ALL in entry.errors and at + 1 < len(entries):
+            continue  # told at those that come after it
+        if problem:
+            yield _about(state, kind, problem + ".", remedy, line=entry.line)
+
+
+def _covers(pattern: str, name: str, *, composite: bool) -> bool:
+    """Whether whatever one name in ``ErrorEquals`` matches is matched by an earlier one."""
+    if pattern == name:
+        return True
+    if name == ALL:
+        return False
+    if name == TASK_FAILED:
+        return pattern == ALL or (composite and pattern == BRANCH_FAILED)
+    return matches(pattern, name, composite=composite)
+
+
+def _retried(machine: Machine, state: State) -> Iterable[Finding]:
+    """A retrier, of a step or of what is around it, that repeats a step which must not be repeated."""
+    inside = [state, *(each for flow in state.flows for each in flow.walk())]
+    once = [
+        step
+        for step in machine.steps.steps
+        if step.idempotent is False and any(each.id in step.states for each in inside)
+    ]
+    for retrier in state.retriers if once else ():
+        ambiguous = [error for error in retrier.errors if is_ambiguous(error)]
+        if retrier.maximum_attempts > 0 and ambiguous:
+            names = tuple(step.name for step in once)
+            yield _about(
+                state,
+                FindingKind.RETRIED_NOT_IDEMPOTENT,
+                f"{state.id} is retried after {_listed(ambiguous)}, when {_listed(names)} may have taken effect, but"
+                " is not idempotent.",
+                "make it idempotent, or retry errors only that show that it had no effect",
+                line=retrier.line,
+                steps=names,
+            )
+
+
+def _compensation(machine: Machine, step: Step, compensation: str) -> Iterable[Finding]:
+    verdict = Verdict.VIOLATED if step.certain else Verdict.INCONCLUSIVE
+    state = machine.graph.states[compensation]
+    for task in [state, *(each for flow in state.flows for each in flow.walk())]:
+        if task.work is None or not machine.effects.reached(task.id):
+            continue
+        routes = {error: machine.graph.route(task.id, error) for error in (TIMEOUT, OTHER)}
+        targets = [route.target for route in routes.values() if route.target is not None]
+        loops = [task.id in machine.graph.reachable([target]) for target in targets]
+        if not all(_repeated(machine, task, error) for error in routes) and not (len(loops) == 2 and all(loops)):
+            tried = [name for retrier in task.retriers if retrier.maximum_attempts for name in retrier.errors]
+            yield _about(
+                task,
+                FindingKind.COMPENSATION_NOT_RETRIED,
+                f"{task.id} undoes {step.name} and "
+                + (f"is retried after {_listed(tried)} only." if tried else "is not retried when it fails."),
+                f"add {_RETRY_ALL} to it, so that a passing failure does not leave {step.name} in effect",
+                verdict=verdict,
+                steps=(step.name,),
+            )
+        open_errors = [error for error, route in routes.items() if route.target is None]
+        if open_errors:
+            yield _about(
+                task,
+                FindingKind.COMPENSATION_NOT_CAUGHT,
+                f"{task.id} undoes {step.name}; when it fails for good with {_listed(open_errors)}, nothing catches it"
+                " and nobody is told.",
+                "catch States.ALL and hand the input to a queue, a topic or an alarm",
+                verdict=verdict,
+                steps=(step.name,),
+                witness=(task.id,),
+            )
+
+
+def _repeated(machine: Machine, task: State, error: str) -> bool:
+    """Whether a failure is retried, by the task or by a composite that fails with it."""
+    around = [task]
+    for composite, _ in machine.graph.composites(task.id):
+        if machine.graph.route(task.id, error).owner in {each.id for each in around}:
+            break
+        around.append(composite)
+    return any(retrier_of(each, error) is not None for each in around)
+
+
+def _undecided(machine: Machine) -> Iterable[Finding]:
+    """Tasks before a compensated step of which a derivation could not tell what undoes them."""
+    for each in machine.steps.undecided if machine.steps.steps else ():
+        state = machine.graph.states[each.state]
+        later = machine.graph.reachable(machine.graph.following(each.state))
+        if each.state not in machine.success or later.isdisjoint(machine.steps.by_state):
+            continue
+        yield _about(
+            state,
+            FindingKind.NO_COMPENSATION,
+            f"{each.state} comes before steps that are compensated, but {each.reason}.",
+            "declare it as a step with its compensation, or as read-only",
+            verdict=Verdict.INCONCLUSIVE,
+        )
+
+
+def _express(machine: Machine) -> Iterable[Finding]:
+    definition = machine.graph.definition
+    unsafe = [step.name for step in machine.steps.steps if step.idempotent is False]
+    unknown = [step.name for step in machine.steps.steps if step.idempotent is None]
+    if unsafe or unknown:
+        yield Finding(
+            kind=FindingKind.EXPRESS_NOT_IDEMPOTENT,
+            verdict=Verdict.VIOLATED if unsafe else Verdict.INCONCLUSIVE,
+            state="",
+            file=definition.file,
+            line=definition.line,
+            steps=tuple(unsafe or unknown),
+            sentence=f"{definition.name} is an Express workflow, which may run more than once, "
+            + (
+                f"but {_listed(unsafe)} must not be repeated."
+                if unsafe
+                else f"and whether {_listed(unknown)} may be repeated is not known."
+            ),
+            remedy="make the steps idempotent and declare them so, or use a Standard workflow",
+        )
+    seconds = longest_seconds(machine.graph)
+    if seconds is None or seconds >= EXPRESS_SECONDS:
+        yield Finding(
+            kind=FindingKind.EXPRESS_TOO_LONG,
+            verdict=Verdict.INCONCLUSIVE if seconds is None else Verdict.VIOLATED,
+            state="",
+            file=definition.file,
+            line=definition.line,
+            sentence=f"{definition.name} is an Express workflow, which ends after {EXPRESS_SECONDS} s, "
+            + (
+                "and its timeouts do not bound it."
+                if seconds is None
+                else f"but by its timeouts, waits and retries it may take {seconds:.0f} s."
+            ),
+            remedy="shorten timeouts and retries, or use a Standard workflow",
+        )
+
+
+def _about(
+    state: State,
+    kind: FindingKind,
+    sentence: str,
+    remedy: str,
+    *,
+    line: int = 0,
+    verdict: Verdict = Verdict.VIOLATED,
+    steps: tuple[str, ...] = (),
+    witness: tuple[str, ...] = (),
+) -> Finding:
+    return Finding(
+        kind=kind,
+        verdict=verdict,
+        state=state.id,
+        file=state.file,
+        line=line or state.line,
+        steps=steps,
+        witness=witness,
+        sentence=sentence[0].upper() + sentence[1:],
+        remedy=remedy,
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = list(names) or ["nothing"]
+    return f"{', '.join(most)} and {last}" if most else last

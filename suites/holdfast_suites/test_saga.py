@@ -296,7 +296,7 @@ def test_sg_10(campaign: Campaign) -> Holds:
     )
 
 
-@clause("SG-11", Family.RECOVERY, needs=[STEP_RETRIED], requires=[executions_kept, retries_declared])
+@clause("SG-11", Family.RECOVERY, needs=[STEP_RETRIED], also=ENDING, requires=[executions_kept, retries_declared])
 def test_sg_11(campaign: Campaign) -> Holds:
     """Retries follow the declared policy: attempts, backoff, jitter."""
     machine = campaign.configuration.machine(_saga(campaign).state_machine)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from holdfast.errors import Inconclusive
@@ -12,8 +11,9 @@ from holdfast.provocations.duplicates import submit_until_acknowledged
 from holdfast.provocations.model import Aimed, AtCalls, FaultPoint, Provocation
 from holdfast.provocations.quiescence import queue_depth
 from holdfast.provocations.requirements import Situation, functions_named
+from holdfast.provocations.tracing import calls_of_one_handling, first_handlings, follow
 from holdfast.stack.generate import Submission
-from holdfast.targets.base import Rule, TracedCall, TracedInvocation
+from holdfast.targets.base import Rule
 
 WIDTH = 4
 """Commands of the sweep that are under way at once."""
@@ -27,17 +27,19 @@ def _trace(bench: Bench, functions: dict[str, str], *, boundaries: bool) -> list
         functions: component names by physical name.
         boundaries: whether the beginning and the end of an invocation are fault points beside its calls.
     """
-    submission = bench.draw(1)[0]
 
-    def unhandled() -> list[str]:
-        done = first_handlings(bench.interceptor.invocations(key=submission.key))
-        return [component for function, component in functions.items() if function not in done]
+    def handled(submission: Submission) -> None:
+        def unhandled() -> list[str]:
+            done = first_handlings(bench.interceptor.invocations(key=submission.key))
+            return [component for function, component in functions.items() if function not in done]
 
-    with bench.watched(functions, submission.key):
-        bench.submit(submission, "traced")
         if bench.await_effects([submission]):
             raise Inconclusive("an undisturbed command did not take effect, so there is no trace to break")
         left = bench.until("the traced command to be handled", unhandled, lambda none: not none, bench.patience_seconds)
+        if left.value:
+            raise Inconclusive(
+                f"an undisturbed command was never handled by {', '.join(left.value)}: nothing to crash there"
+            )
         if not boundaries:  # where no invocation is seen to end, its message is seen to go
             queues = bench.configuration.worked_off(bench.pattern.store)
             bench.until(
@@ -46,51 +48,15 @@ def _trace(bench: Bench, functions: dict[str, str], *, boundaries: bool) -> list
                 lambda depth: not depth,
                 bench.patience_seconds,
             )
-    if left.value:
-        raise Inconclusive(
-            f"an undisturbed command was never handled by {', '.join(left.value)}: nothing to crash there"
-        )
-    points = calls_of_one_handling(
-        bench.interceptor.invocations(key=submission.key), bench.interceptor.calls(submission.key), functions
-    )
+
+    _, trace = follow(bench, functions, "traced", handled)
+    points = calls_of_one_handling(trace, functions)
     edges = [(component, "", "", 1) for component in functions.values()] if boundaries else []
     return [
         FaultPoint(function=component, service=service, operation=operation, nth=nth, when=when)
         for component, service, operation, nth in (*edges, *points)
         for when in ("before", "after")
     ]
-
-
-def first_handlings(invocations: Sequence[TracedInvocation]) -> dict[str, str]:
-    """The request id of each function's first invocation that went well to its end, by physical name."""
-    first: dict[str, str] = {}
-    for invocation in invocations:
-        if not invocation.failed and invocation.ended_seconds:
-            first.setdefault(invocation.function, invocation.request_id)
-    return first
-
-
-def calls_of_one_handling(
-    invocations: Sequence[TracedInvocation], calls: Sequence[TracedCall], functions: Mapping[str, str]
-) -> list[tuple[str, str, str, int]]:
-    """The calls of each function's first invocation that went well: component, service, operation, which of its kind.
-
-    A slow machine may have a function handle the request twice; the second time has the same fault points.
-
-    Args:
-        invocations: those of the traced request, in order.
-        calls: the AWS calls they made, in order.
-        functions: component names by physical name of the function.
-    """
-    first = first_handlings(invocations)
-    seen: Counter[tuple[str, str, str]] = Counter()
-    points = []
-    for call in calls:
-        if call.function in functions and first.get(call.function) == call.request_id:
-            identity = (functions[call.function], call.service, call.operation)
-            seen[identity] += 1
-            points.append((*identity, seen[identity]))
-    return points
 
 
 def _crash_everywhere(bench: Bench, *, at_calls: bool = False) -> None:

@@ -63,6 +63,7 @@ PROBES: tuple[Probe, ...] = (
     Probe(queues.partial_batch, Capability.SQS_PARTIAL_BATCH),
     Probe(queues.bad_identifier, Capability.SQS_PARTIAL_BATCH),
     Probe(queues.redrive, Capability.SQS_REDRIVE),
+    Probe(queues.chained_dead_letters),
     Probe(queues.batching_window),
     Probe(queues.fifo_order, Capability.FIFO_ORDER),
     Probe(queues.mapping_disabled, Capability.MAPPING_DISABLE),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 import time
@@ -134,6 +135,28 @@ def redrive(target: Target) -> None:
         except ClientError:
             return
         check(holds=False, otherwise="a queue that is no dead-letter queue was redriven")
+
+
+def _twice_then(queue: Queue) -> dict[str, str]:
+    """The attributes of a queue that gives a message up after two receives."""
+    policy = {"deadLetterTargetArn": queue.arn, "maxReceiveCount": 2}
+    return {"VisibilityTimeout": "0", "RedrivePolicy": json.dumps(policy)}
+
+
+def chained_dead_letters(target: Target) -> None:
+    """A dead-letter queue with a policy of its own counts its own receives, not those of the queue before it."""
+    with bench(target) as on:
+        sqs = target.client("sqs")
+        last = on.queue()
+        middle = on.queue(**_twice_then(last))
+        first = on.queue(**_twice_then(middle))
+        on.send(first, {"n": 1})
+        for queue, following in ((first, middle), (middle, last)):
+            received = [sqs.receive_message(QueueUrl=queue.url).get("Messages", []) for _ in range(2)]
+            check([len(messages) for messages in received] == [1, 1], f"two receives of {queue.url} gave {received}")
+            move = functools.partial(sqs.receive_message, QueueUrl=queue.url)
+            arrived = functools.partial(on.bodies, following)
+            wait_for(lambda ask=move, look=arrived: ask() and look(), "it was not moved on")  # type: ignore[misc]
 
 
 def fifo_order(target: Target) -> None:

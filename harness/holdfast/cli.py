@@ -1,4 +1,4 @@
-"""The command line: ``holdfast verify``, ``doctor``, ``heal``, ``check``, ``lint``, ``schema``, and those of packages."""
+"""The command line: ``holdfast verify``, ``doctor``, ``heal``, ``check``, ``lint``, ``schema``, and packages' own."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Runs the provocations that the chosen clauses need, once, in the fewest and shortest phases; keeps their evidence.
 
 The order is: the stack undisturbed; then each fault on everything, once, with all provocations that need it inside;
-then everything else side by side, each fault aimed at keys of its own; then silence, a last look at every key, and the
-stack undisturbed again.
+then everything else side by side, each fault aimed at keys of its own; then silence and a last look at every key; then
+what leaves something half done for good, which would falsify that look; and the stack undisturbed again.
 """
 
 from __future__ import annotations
@@ -183,7 +183,21 @@ class Campaign:
             [partial(self._provoke_and_observe, p) for p in aimed]
             + [partial(self._observe, p, sent) for p, sent in waiting]
         )
-        quiet = await_silence(
+        quiet = self._quiet()
+        self._last_look([*moments[Moment.FIRST], *moments[Moment.MIDDLE]], quiet)
+        if moments[Moment.SCARRING]:
+            self._say(f"{len(moments[Moment.SCARRING])} provocations that leave something half done")
+            self._all([partial(self._provoke_and_observe, p) for p in moments[Moment.SCARRING]])
+            quiet = self._quiet()
+            self._last_look(moments[Moment.SCARRING], quiet)
+        self._all([partial(self._provoke, p) for p in moments[Moment.LAST]])
+        self._last_look(moments[Moment.LAST], quiet)
+        history = self.recorder.history()
+        self._evidence = {name: bench.evidence(history) for name, bench in self._benches.items()}
+
+    def _quiet(self) -> bool:
+        """Wait for silence; whether it came."""
+        return await_silence(
             self.stack,
             self.pattern,
             self.configuration,
@@ -191,11 +205,6 @@ class Campaign:
             say=self._say,
             check=self._stopping.check,
         )
-        self._last_look([p for p in self._needed if p.moment is not Moment.LAST], quiet)
-        self._all([partial(self._provoke, p) for p in moments[Moment.LAST]])
-        self._last_look(moments[Moment.LAST], quiet)
-        history = self.recorder.history()
-        self._evidence = {name: bench.evidence(history) for name, bench in self._benches.items()}
 
     def _prepare(self, provocation: Provocation) -> bool:
         """Make the bench of a provocation; whether it can be run here at all."""

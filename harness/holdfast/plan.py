@@ -145,6 +145,7 @@ def _phases(run: Sequence[tuple[Provocation, Situation]]) -> Iterator[Phase]:
         ]
         yield from _phase(f"fault window: {window}", inside, faults)
     yield from _phase(str(Moment.MIDDLE), [one for one in middle if one[0].window is None])
+    yield from _phase(str(Moment.SCARRING), [one for one in run if one[0].moment is Moment.SCARRING])
     yield from _phase(str(Moment.LAST), [one for one in run if one[0].moment is Moment.LAST])
 
 

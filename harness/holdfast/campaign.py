@@ -1,8 +1,8 @@
 """Runs the provocations that the chosen clauses need, once, in the fewest and shortest phases; keeps their evidence.
 
 The order is: the stack undisturbed; then each fault on everything, once, with all provocations that need it inside;
-then everything else side by side, each fault aimed at keys of its own; then silence, a last look at every key, and the
-stack undisturbed again.
+then everything else side by side, each fault aimed at keys of its own; then silence and a last look at every key; then
+what leaves something half done for good, which would falsify that look; and the stack undisturbed again.
 """
 
 from __future__ import annotations
@@ -185,10 +185,15 @@ class Campaign:
             [partial(self._provoke_and_observe, p) for p in aimed]
             + [partial(self._observe, p, sent) for p, sent in waiting]
         )
-        quiet = self._silence()
+        quiet = self._quiet()
         if alone:
             quiet = self._one_by_one(alone, quiet)
-        self._last_look([p for p in self._needed if p.moment is not Moment.LAST], quiet)
+        self._last_look([*moments[Moment.FIRST], *moments[Moment.MIDDLE]], quiet)
+        if moments[Moment.SCARRING]:
+            self._say(f"{len(moments[Moment.SCARRING])} provocations that leave something half done")
+            self._all([partial(self._provoke_and_observe, p) for p in moments[Moment.SCARRING]])
+            quiet = self._quiet()
+            self._last_look(moments[Moment.SCARRING], quiet)
         self._all([partial(self._provoke, p) for p in moments[Moment.LAST]])
         self._last_look(moments[Moment.LAST], quiet)
         history = self.recorder.history()
@@ -218,7 +223,8 @@ class Campaign:
                 remedy="verify with --no-intercept; what needs aimed faults is inconclusive then",
             )
 
-    def _silence(self) -> bool:
+    def _quiet(self) -> bool:
+        """Wait for silence; whether it came."""
         return await_silence(
             self.stack,
             self.pattern,
@@ -234,7 +240,7 @@ class Campaign:
             if quiet:
                 self._say(f"{provocation.name}, with nothing else under way")
                 self._provoke_and_observe(provocation)
-                quiet = self._silence()
+                quiet = self._quiet()
             else:
                 self._refused[provocation.name] = (
                     "the stack did not come to rest, and its faults would have struck requests that were under way"

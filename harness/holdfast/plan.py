@@ -150,6 +150,7 @@ def _phases(run: Sequence[tuple[Provocation, Situation]]) -> Iterator[Phase]:
     aimed = [one for one in middle if one[0].window is None]
     yield from _phase(str(Moment.MIDDLE), [one for one in aimed if not one[0].alone(one[1])])
     yield from _phase("one after another, with nothing else under way", [one for one in aimed if one[0].alone(one[1])])
+    yield from _phase(str(Moment.SCARRING), [one for one in run if one[0].moment is Moment.SCARRING])
     yield from _phase(str(Moment.LAST), [one for one in run if one[0].moment is Moment.LAST])
 
 

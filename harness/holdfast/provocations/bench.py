@@ -342,6 +342,11 @@ class Bench:
             self._undecided.append(line)
             self._open_keys.update(keys)
 
+    def leave_open(self, keys: Iterable[str]) -> None:
+        """Keep keys about which nothing may be said, since they were not what they were meant to be."""
+        with self._lock:
+            self._open_keys.update(keys)
+
     def underway(self, keys: Iterable[str]) -> None:
         """Keep keys that may still be on their way: nothing may be said of them unless everything comes to rest."""
         with self._lock:

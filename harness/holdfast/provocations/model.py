@@ -32,6 +32,7 @@ class Moment(StrEnum):
 
     FIRST = "before any fault"
     MIDDLE = "with the others, side by side"
+    SCARRING = "after a last look at the others, since it leaves something half done"
     LAST = "after everything has healed and settled"
 
 

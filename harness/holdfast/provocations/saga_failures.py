@@ -1,7 +1,7 @@
 """Steps and compensations of sagas that fail: before their effect or after it, for a while or for good.
 
 Each saga is struck at one place, by its key, and all of them run side by side. Which step struck which key is kept in
-the evidence (`Evidence.struck`). What leaves sagas half done for good comes last: what they hold is conserved no more.
+the evidence (`Evidence.struck`). What leaves sagas half done for good comes after a look at all others.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ COMPENSATION_ANSWER_LOST = Provocation(
 COMPENSATION_DEAD = Provocation(
     name="compensation-dead",
     provoke=_fail_compensations_for_good,
-    moment=Moment.LAST,
+    moment=Moment.SCARRING,
     requires=(*AIMED_AT_COMPENSATIONS, dead_letters_named),
     aims=aims_at("fail for good", _compensations),
     commands=_one_each(_compensations),
@@ -255,7 +255,7 @@ AFTER_PIVOT = Provocation(
 AFTER_PIVOT_DEAD = Provocation(
     name="after-pivot-dead",
     provoke=_fail_after_the_pivot_for_good,
-    moment=Moment.LAST,
+    moment=Moment.SCARRING,
     requires=(pivot_named, *AIMED_AT_STEPS),
     aims=aims_at("fail for good", _after_pivot),
     commands=_one_each(_after_pivot),

@@ -1,4 +1,4 @@
-"""The command line: ``holdfast verify``, ``doctor``, ``heal``, ``schema``, and those of installed packages."""
+"""The command line: ``holdfast verify``, ``sweep``, ``replay``, ``doctor``, ``heal``, ``schema``, and more."""
 
 from __future__ import annotations
 
@@ -262,6 +262,20 @@ def heal_command(arguments: Sequence[str]) -> int:
     return ExitCode.NOT_HEALED if any(result.outcome == "failed" for result in results) else ExitCode.HELD
 
 
+def sweep_command(arguments: Sequence[str]) -> int:
+    """Break every fault point of one command in every way: ``holdfast sweep NAME.stack.toml``."""
+    from holdfast.sweep.command import sweep_command
+
+    return sweep_command(arguments)
+
+
+def replay_command(arguments: Sequence[str]) -> int:
+    """Run a fault schedule that a sweep found again: ``holdfast replay NAME.replay.json``."""
+    from holdfast.sweep.command import replay_command
+
+    return replay_command(arguments)
+
+
 def schema_command(arguments: Sequence[str]) -> int:
     """Print the JSON Schema of stack descriptors, for editors."""
     from holdfast.stack.schema import json_schema
@@ -293,6 +307,8 @@ def _help() -> str:
 OWN_COMMANDS: Mapping[str, Command] = {
     "verify": verify_command,
     "doctor": doctor_command,
+    "sweep": sweep_command,
+    "replay": replay_command,
     "heal": heal_command,
     "schema": schema_command,
 }

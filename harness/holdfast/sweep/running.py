@@ -258,7 +258,7 @@ class Runner:
                 missed=tuple(missed.get(at, ())),
                 unproven=() if at in missed else self._unproven(schedule, traces[at]),
                 quiet=quiet,
-                starved=any(one.starved for one in traces[at].invocations),
+                starved=self._starved(schedule, traces[at]),
                 deliveries=deliveries,
                 anonymous=anonymous,
             )
@@ -301,6 +301,11 @@ class Runner:
             if not gave_up and not _again(fault.point, trace, self.callers):
                 told.append(f"{fault.point.name} was delayed, and its caller waited for it")
         return tuple(told)
+
+    def _starved(self, schedule: Schedule, trace: Trace) -> bool:
+        """Whether a function ran out of time because the machine was busy, and not because a fault held its call."""
+        held = {self.callers.physical(fault.point.caller) for fault in schedule.faults if fault.kind is Kind.DELAYED}
+        return any(one.starved for one in trace.invocations if one.function not in held)
 
     def _bench(self) -> Bench:
         wave = next(self._waves)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from holdfast.sweep.judging import Judgement, Mark
-from holdfast.sweep.plan import Schedule
+from holdfast.sweep.plan import Fault, Schedule
 
 
 @dataclass(slots=True)
@@ -29,11 +29,24 @@ class Verdicts:
 
 
 def smaller(schedule: Schedule) -> tuple[Schedule, ...]:
-    """The schedules within a schedule, the smallest first: no fault, then each fault alone."""
-    within = [Schedule(patient=schedule.patient)] if schedule.faults else []
+    """The schedules that say less than a schedule, the smallest first: no fault, each fault alone, a patient client.
+
+    A fault at a retried call is also tried at the call's first of its kind, where no other fault is needed to reach it.
+    """
+    if not schedule.faults:
+        return ()
+    alone = [Schedule(), *(Schedule(patient=schedule.patient),) * (not schedule.patient)]
     if len(schedule.faults) > 1:
-        within += [Schedule(faults=(fault,), patient=schedule.patient) for fault in schedule.faults]
-    return tuple(within)
+        for fault in schedule.faults:
+            first = Fault(replace(fault.point, nth=1), fault.kind)
+            alone += [Schedule(faults=(one,), patient=schedule.patient) for one in (first, fault)]
+    if not schedule.patient:
+        alone += [replace(one, patient=True) for one in (*alone, schedule)]
+    return tuple(dict.fromkeys(sorted(alone, key=_size)))
+
+
+def _size(schedule: Schedule) -> tuple[int, int, bool]:
+    return len(schedule.faults), sum(fault.point.nth for fault in schedule.faults), not schedule.patient
 
 
 def to_run(violating: Iterable[Schedule], verdicts: Verdicts, repeats: int) -> list[Schedule]:

@@ -35,6 +35,8 @@ HEADS = {
 }
 WIDTH = 140
 NARROWEST = 100
+DESCRIBED = 5
+"""So many violations are told with their witness; sweep.json has all."""
 
 
 def table(coverage: Coverage) -> Table:
@@ -69,7 +71,7 @@ def details(coverage: Coverage) -> list[str]:
         lines += [
             f"violation {number}: {finding.title}",
             f"  smallest: {one.schedule} (violated in {one.violated} of {one.runs} runs)",
-            *(f"  {line}" for line in describe(finding)),
+            *(f"  {line}" for line in describe(finding) if number <= DESCRIBED),
         ]
         if one.found_by:
             lines.append(f"  also found by {len(one.found_by)} larger schedules")

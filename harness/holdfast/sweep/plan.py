@@ -167,6 +167,7 @@ def pairs(
     callers: Callers,
     known: Surroundings,
     kinds: Sequence[Kind],
+    surfacing: Collection[tuple[str, str]] = (),
     most: int,
     seed: int,
 ) -> Pairs:
@@ -183,6 +184,8 @@ def pairs(
         callers: the callers of the stack.
         known: what is known of them.
         kinds: the kinds of second faults.
+        surfacing: the calls that put a request among the dead letters, by service and operation: where a first fault
+            does not pass and these fail for good too, nothing is promised.
         most: how many to return.
         seed: of the order among equals.
     """
@@ -200,7 +203,9 @@ def pairs(
     for schedule, trace in ran:
         for point, view in _new(schedule, trace, usual, callers):
             for kind in kinds:
-                if not inapplicable(point, kind, known):
+                call = (point.service, point.operation)
+                hopeless = schedule.for_good and kind is Kind.FOR_GOOD and call in surfacing
+                if not hopeless and not inapplicable(point, kind, known):
                     unknown = (point.caller, point.service, point.operation, point.state) not in usual
                     candidates.append((not unknown, random_order.random(), schedule, Fault(point, kind), view))
     kept: list[Schedule] = []

@@ -34,12 +34,19 @@ from holdfast.sweep.kinds import Kind, Surroundings, rule_of
 from holdfast.sweep.plan import Schedule
 from holdfast.sweep.points import Caller, Callers, Point, visited
 from holdfast.targets.base import Rule
+from holdfast.waiting import eventually
 
 TRIES = 5
 """A patient client sends its command so often at most."""
 
 WIDTH = 8
 """So many clients at once."""
+
+OPEN_AT_ONCE = 16
+"""So many invocations, executions and held calls may be under way when the next command is sent."""
+
+LONGEST_ADMISSION_SECONDS = 2.0
+"""A command that has waited for so long is sent all the same."""
 
 READERS = 4
 """So many looks at once."""
@@ -96,6 +103,7 @@ class Runner:
     callers: Callers = field(init=False)
     known: Surroundings = field(init=False)
     invariants: Invariants = field(init=False)
+    _gate: threading.Lock = field(default_factory=threading.Lock)
     _waves: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
@@ -204,10 +212,26 @@ class Runner:
         for attempt in range(TRIES if schedule.patient else 1):
             if attempt:
                 interrupts.pause(PAUSE_SECONDS * attempt)
+            self._admit(bench)
             with bench.room:
                 operation = bench.submit(submission, role if not attempt else "retry")
             if operation.outcome is not Outcome.UNKNOWN:
                 return
+
+    def _admit(self, bench: Bench) -> None:
+        """Wait until little enough is under way: beyond that commands time out for want of a processor, and retry.
+
+        What waits for a delay or a retry is under way too, so nobody waits for long.
+        """
+        with self._gate:
+            eventually(
+                bench.interceptor.running,
+                lambda running: running < OPEN_AT_ONCE,
+                deadline_seconds=LONGEST_ADMISSION_SECONDS,
+                interval_seconds=0.05,
+                longest_interval_seconds=0.2,
+                pause=interrupts.pause,
+            )
 
     def _silence(self) -> bool:
         def say(message: str, seconds: float) -> None:

@@ -113,6 +113,11 @@ class Sweep:
         apis = {name for name, one in self.runner.stack.resources.items() if one.type == "api"}
         return frozenset(self.runner.pattern.ingest) | apis
 
+    def _surfacing(self) -> set[tuple[str, str]]:
+        """The calls that put a request where dead letters are."""
+        ports = self.runner.stack.descriptor.dead_letters.values()
+        return {("sqs", "SendMessage") if port.queue is not None else ("s3", "PutObject") for port in ports}
+
     def _timed(self, schedules: Sequence[Schedule]) -> tuple[list[Ran], float]:
         began = self.clock()
         ran = self.runner.run(schedules)
@@ -133,6 +138,7 @@ class Sweep:
             callers=self.runner.callers,
             known=self.runner.known,
             kinds=list(Kind),
+            surfacing=self._surfacing(),
             most=self.budget.pairs,
             seed=self.runner.seed,
         )

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from holdfast.history.model import DeadLetterSeen, Observation, Operation, Outcome
+from holdfast.checkers import saga, saga_ends, saga_traces
+from holdfast.history.model import DeadLetterSeen, History, Observation, Operation, Outcome
 from holdfast.stack.effects import Status
-from holdfast.stack.patterns import Pattern, SagaPattern, SagaStep
+from holdfast.stack.patterns import Pattern, SagaPattern
 from holdfast.sweep.plan import Schedule
 from holdfast.verdict.model import Finding
 
@@ -73,6 +74,10 @@ class Case:
         """The last look at a port, if it was looked at to the end."""
         found = self.observations.get(port or "")
         return found if found is not None and found.complete else None
+
+    def history(self) -> History:
+        """What checkers judge: the submissions, and the last look at each port."""
+        return History(self.operations, tuple(self.observations.values()))
 
     def witness(self, *ports: str | None) -> tuple[Operation | Observation, ...]:
         """The submissions, and the last look at these ports."""
@@ -142,7 +147,7 @@ def judge(case: Case, invariants: Invariants) -> Judgement:  # noqa: PLR0911 - o
 
 
 _REPEATED, _REFUSED = "repeated effect", "refused and done"
-_FINAL = frozenset({_REPEATED, _REFUSED})
+_FINAL = frozenset({_REPEATED, _REFUSED, "step repeated", f"saga {saga.Fate.REPEATED}"})
 """What no waiting can put right."""
 
 
@@ -235,10 +240,12 @@ class AllOrNothing:
     Attributes:
         pattern: the pattern, with its steps.
         status: its status port, if it has one.
+        answers: whether the client is answered when the saga has ended.
     """
 
     pattern: SagaPattern
     status: Status | None = None
+    answers: bool = False
 
     @property
     def effects(self) -> tuple[str, ...]:
@@ -247,79 +254,59 @@ class AllOrNothing:
         return tuple(dict.fromkeys(port for port in (*ports, self.pattern.lock) if port is not None))
 
     def broken(self, case: Case) -> Iterator[Finding]:
-        """Steps repeated or undone twice, sagas left half done, outcomes reported wrongly, locks left behind."""
-        nets = self._nets(case)
-        for step in self.pattern.steps:
-            if step.name in nets:
-                yield from _step(case, step, *nets[step.name])
-        if len(nets) < len(self.pattern.steps):
+        """What the checkers of sagas find; a saga that was surfaced, as it may be, need not be whole or reported."""
+        history = case.history()
+        may_be_half = case.may_give_up and bool(case.dead_letters or case.anonymous)
+        for finding in (*saga.all_or_nothing(history, self.pattern), *saga.once(history, self.pattern)):
+            if not may_be_half or finding.title != f"saga {saga.Fate.HALF}":
+                yield finding
+        if may_be_half:
             return
-        committed = all(done - undone == 1 for done, undone in nets.values())
-        compensated = all(done == undone for done, undone in nets.values())
-        surfaced = case.may_give_up and bool(case.dead_letters or case.anonymous)
-        if not committed and not compensated and not surfaced:
-            kept = [step for step, (done, undone) in nets.items() if done > undone]
-            gone = [step for step, (done, undone) in nets.items() if done <= undone]
-            sentence = f"of {case.key}, {', '.join(kept)} took effect and {', '.join(gone)} did not"
-            yield _finding(case, "half done", sentence, *self.effects)
-        if committed and case.refused:
-            yield _finding(case, _REFUSED, f"{case.key} was refused, and every step is done", *self.effects)
-        if not surfaced:
-            yield from self._reported(case, committed=committed, compensated=compensated)
-        lock = case.seen(self.pattern.lock)
-        if lock is not None and lock.count and not surfaced:
-            sentence = f"{case.key} has ended, and its lock {self.pattern.lock} is still there"
-            yield _finding(case, "lock left behind", sentence, self.pattern.lock)
+        yield from saga_traces.in_order(history, self.pattern)
+        yield from saga_ends.answers_agree(history, self.pattern, tells_outcome=self.answers)
+        if self.pattern.lock is not None:
+            yield from saga.locks_left(history, self.pattern)
+        if self.status is not None and self.pattern.status is not None:
+            yield from saga_ends.agree(history, self.pattern, port=self.pattern.status, claims=self._claims())
+            yield from self._lost(case)
 
     def open(self, case: Case) -> str:
-        """A half-done saga while dead letters came that do not tell whose they are."""
-        nets = self._nets(case)
-        if len(nets) < len(self.pattern.steps):
-            return "not every step could be counted"
-        if case.dead_letters or len({done - undone for done, undone in nets.values()}) <= 1:
-            return ""
-        return f"it may be among the letters of {', '.join(case.anonymous)}, which do not tell their key"
+        """A saga of which something was not counted, or that is half done while letters came that tell no key."""
+        (left,) = saga.left(case.history(), self.pattern)
+        if not left.whole or not left.settled:
+            return "not every step was counted to the end"
+        if left.fate is saga.Fate.HALF and not case.dead_letters:
+            return f"it may be among the letters of {', '.join(case.anonymous)}, which do not tell their key"
+        return ""
 
-    def _nets(self, case: Case) -> dict[str, tuple[int, int]]:
-        """How often each step was done and undone, as far as that was seen."""
-        found: dict[str, tuple[int, int]] = {}
-        for step in self.pattern.steps:
-            done, undone = case.seen(step.effect), case.seen(step.undone)
-            if done is not None and (undone is not None or step.undone is None):
-                found[step.name] = (done.count, 0 if undone is None else undone.count)
-        return found
+    def _claims(self) -> dict[str, saga_ends.Claim]:
+        assert self.status is not None
+        return {
+            **dict.fromkeys(self.status.done, saga_ends.Claim.DONE),
+            **dict.fromkeys(self.status.failed, saga_ends.Claim.UNDONE),
+            **dict.fromkeys(self.status.pending, saga_ends.Claim.OPEN),
+        }
 
-    def _reported(self, case: Case, *, committed: bool, compensated: bool) -> Iterator[Finding]:
+    def _lost(self, case: Case) -> Iterator[Finding]:
+        """A saga that was acknowledged, of which nothing was done and nothing is reported."""
         status = case.seen(self.pattern.status)
-        if self.status is None or status is None:
-            return
-        nothing = compensated and not any(done for done, _ in self._nets(case).values())
-        if status.state in self.status.done and not committed:
-            sentence = f"{case.key} is reported {status.state}, and its steps are not done"
-        elif status.state in self.status.failed and not compensated:
-            sentence = f"{case.key} is reported {status.state}, and its steps are not undone"
-        elif status.state not in (*self.status.done, *self.status.failed) and (case.acknowledged or not nothing):
-            sentence = f"{case.key} has ended, and is reported {status.state or 'as nothing'}"
-        else:
-            return
-        yield _finding(case, "reported wrongly", sentence, self.pattern.status, *self.effects)
-
-
-def _step(case: Case, step: SagaStep, done: int, undone: int) -> Iterator[Finding]:
-    ports = (step.effect, step.undone)
-    if undone > done:
-        sentence = f"{step.name} of {case.key} was done {done} times and undone {undone} times"
-        yield _finding(case, "undone twice", sentence, *ports)
-    elif done - undone > 1 or (done > 1 and not undone):
-        yield _finding(case, _REPEATED, f"{step.name} of {case.key} was done {done} times", *ports)
+        (left,) = saga.left(case.history(), self.pattern)
+        nothing = left.whole and not any(step.done for step in left.steps)
+        if case.acknowledged and nothing and status is not None and not status.state:
+            sentence = f"{case.key} was acknowledged, nothing of it was done, and nothing is reported of it"
+            yield _finding(case, "acknowledged and lost", sentence, self.pattern.status)
 
 
 def _finding(case: Case, title: str, sentence: str, *ports: str | None) -> Finding:
     return Finding(title=title, sentence=sentence, key=case.key, witness=case.witness(*ports))
 
 
-def invariants_of(pattern: Pattern, status: Status | None) -> Invariants:
-    """The promises of a pattern, as the sweep judges them."""
-    if isinstance(pattern, SagaPattern):
-        return AllOrNothing(pattern, status)
-    return OneEffect(pattern, status)
+def invariants_of(pattern: Pattern, status: Status | None, *, answers: bool = False) -> Invariants:
+    """The promises of a pattern, as the sweep judges them.
+
+    Args:
+        pattern: the pattern.
+        status: its status port, if it has one.
+        answers: whether a saga's client is answered when the saga has ended.
+    """
+    return AllOrNothing(pattern, status, answers) if isinstance(pattern, SagaPattern) else OneEffect(pattern, status)

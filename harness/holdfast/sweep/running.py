@@ -20,6 +20,8 @@ from holdfast.ports.dead_letters import DeadLetter
 from holdfast.ports.ports import Ports
 from holdfast.provocations.bench import Aim, Bench, side_by_side
 from holdfast.provocations.quiescence import await_silence
+from holdfast.provocations.requirements import Situation
+from holdfast.provocations.saga_requirements import answer_tells
 from holdfast.provocations.stopping import Stopping
 from holdfast.provocations.tracing import ANY_FUNCTION, Trace, follow
 from holdfast.stack.aws_errors import translated
@@ -111,7 +113,9 @@ class Runner:
         self.callers = Callers.of(self.stack, self.configuration)
         self.known = surroundings(self.stack, self.configuration, self.pattern, self.callers)
         status = self.stack.descriptor.statuses.get(self.pattern.status or "")
-        self.invariants = invariants_of(self.pattern, status)
+        situation = Situation(stack=self.stack, pattern=self.pattern, configuration=self.configuration)
+        answers = isinstance(self.pattern, SagaPattern) and answer_tells(situation)
+        self.invariants = invariants_of(self.pattern, status, answers=answers)
 
     @property
     def pattern(self) -> Pattern:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from holdfast.campaign import Progress, new_prefix
-from holdfast.errors import DescriptorError, Inconclusive
+from holdfast.errors import DescriptorError, HoldfastError, Inconclusive
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal, Pin
 from holdfast.levers.watchdog import watched
@@ -82,6 +82,12 @@ class Sweep:
         self._remember([undisturbed])
         seen = visited(undisturbed.trace, self.runner.callers, stack)
         wanted = chosen(seen.points, Kind, self.budget.expression)
+        if not wanted:
+            raise HoldfastError(
+                f"No fault point and kind has all of these words: {self.budget.expression}",
+                cause=f"the fault points are {', '.join(point.name for point in seen.points) or 'none'}",
+                remedy=f"choose among them, and among the kinds {', '.join(Kind)}",
+            )
         schedules, left = singles(wanted, self.runner.known, self._synchronous())
         alone, alone_seconds = self._timed(schedules)
         second = self._pairs(undisturbed, alone, alone_seconds)

@@ -52,7 +52,7 @@ def test_a_correct_stack_is_covered(tmp_path: Path) -> None:
     ended = holdfast("sweep", descriptor, "-k", "dynamodb", "--pairs", "4", "--strict", cwd=tmp_path)
     assert ended.code == ExitCode.HELD, ended.text
     (document,) = json.loads((tmp_path / ".holdfast/webhook-orders/sweep.json").read_text(encoding="utf-8"))["sweeps"]
-    assert document["counts"] == {"violated": 0, "inconclusive": 0, "unreached": 0, "held": 7, "inapplicable": 1}
+    assert document["counts"] == {"violated": 0, "inconclusive": 0, "unreached": 0, "held": 8, "inapplicable": 1}
     assert {one["mark"] for one in document["pairs"]["ran"]} == {"held"}
     assert len(document["pairs"]["ran"]) == 4
     assert "nothing to heal" in holdfast("heal", cwd=tmp_path).out

@@ -7,7 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from holdfast.sweep.kinds import LONGEST_DELAY_SECONDS, STALLED_TIMES, Kind, delay_seconds, inapplicable, rule_of
+from holdfast.sweep.kinds import (
+    LASTING,
+    LONGEST_DELAY_SECONDS,
+    STALLED_TIMES,
+    Kind,
+    delay_seconds,
+    inapplicable,
+    rule_of,
+)
 from holdfast.sweep.plan import Fault, Schedule, chosen, pairs, singles, views
 from holdfast.sweep.points import Point, visited
 from holdfast.targets.base import Rule
@@ -93,7 +101,7 @@ def test_every_rule_can_be_put_in_force(point: Point, kind: Kind) -> None:
     rule = replace(rule_of(point, kind, "k", "physical", KNOWN), id="r")
     assert problems(rule) == ()
     assert (rule.key, rule.function, rule.state) == ("k", "physical", point.state)
-    assert (rule.nth, rule.times) == ((0, 0) if kind is Kind.FOR_GOOD else (1, 1))
+    assert (rule.nth, rule.times) == ((0, 0) if kind in LASTING else (1, 1))
 
 
 def test_a_delay_outlasts_its_caller_and_has_a_bound() -> None:

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     DELAYED = "delayed"
     DUPLICATED = "duplicated"
     FOR_GOOD = "for-good"
+    LOST_FOR_GOOD = "lost-for-good"
 
 
 ABOUT: Mapping[Kind, str] = {
@@ -33,7 +34,11 @@ ABOUT: Mapping[Kind, str] = {
     Kind.DELAYED: "delayed past its caller's timeout",
     Kind.DUPLICATED: "delivered twice",
     Kind.FOR_GOOD: "failing for good",
+    Kind.LOST_FOR_GOOD: "effect applied, every answer lost",
 }
+
+LASTING = frozenset({Kind.FOR_GOOD, Kind.LOST_FOR_GOOD})
+"""Kinds that do not pass by themselves."""
 
 LONGEST_DELAY_SECONDS = 20.0
 """No call is held longer; a caller that waits longer than this is not made to give up."""
@@ -90,10 +95,10 @@ def inapplicable(point: Point, kind: Kind, known: Surroundings) -> str:
     match kind:
         case Kind.KILLED_BEFORE | Kind.KILLED_AFTER if point.caller.type != "function":
             return f"a {_said(point.caller)} is a service and has no process to kill"
-        case Kind.ANSWER_LOST if is_read(point.operation):
+        case Kind.ANSWER_LOST | Kind.LOST_FOR_GOOD if is_read(point.operation):
             return "it only reads, so there is no effect of which the answer could be lost"
-        case Kind.FOR_GOOD if point.nth > 1:
-            return "failing for good begins with the first of its kind"
+        case Kind.FOR_GOOD | Kind.LOST_FOR_GOOD if point.nth > 1:
+            return "what does not pass begins with the first of its kind"
         case Kind.DELAYED:
             return "" if delay_seconds(point, known) else _never_gives_up(point, known)
         case Kind.DUPLICATED:
@@ -134,7 +139,7 @@ def rule_of(point: Point, kind: Kind, key: str, caller: str, known: Surroundings
         known: the callers.
     """
     action, when, error = _action(point, kind)
-    for_good = kind is Kind.FOR_GOOD
+    for_good = kind in LASTING
     lasts = STALLED_TIMES if endless(point, kind, known) else 0
     return Rule(
         id="",
@@ -162,11 +167,13 @@ def _action(point: Point, kind: Kind) -> tuple[Action, str, str]:
         Kind.REFUSED: ("fail", "before", ""),
         Kind.ANSWER_LOST: ("fail", "after", ""),
         Kind.FOR_GOOD: ("fail", "before", ""),
+        Kind.LOST_FOR_GOOD: ("fail", "after", ""),
     }
     calls: dict[Kind, tuple[Action, str, str]] = {
         Kind.REFUSED: ("refuse", "before", refusal),
         Kind.ANSWER_LOST: ("drop", "after", ""),
         Kind.FOR_GOOD: ("refuse", "before", refusal),
+        Kind.LOST_FOR_GOOD: ("drop", "after", ""),
         Kind.DELAYED: ("delay", "before", ""),
         Kind.DUPLICATED: ("duplicate", "before", ""),
     }

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from holdfast.provocations.tracing import Trace
-from holdfast.sweep.kinds import ABOUT, Kind, Surroundings, inapplicable
+from holdfast.sweep.kinds import ABOUT, LASTING, Kind, Surroundings, inapplicable
 from holdfast.sweep.points import Caller, Callers, Point, counted, visited
 from holdfast.targets.base import TracedCall
 
@@ -39,7 +39,7 @@ class Schedule:
     @property
     def for_good(self) -> bool:
         """Whether one of its faults does not pass."""
-        return any(fault.kind is Kind.FOR_GOOD for fault in self.faults)
+        return any(fault.kind in LASTING for fault in self.faults)
 
     def __str__(self) -> str:
         client = "" if self.patient else "; the client gives up"
@@ -229,7 +229,7 @@ def _new(
     schedule: Schedule, trace: Trace, usual: Mapping[tuple[Caller, str, str, str], int], callers: Callers
 ) -> Iterator[tuple[Point, View]]:
     """The calls that an undisturbed command does not make."""
-    broken = {_kind(fault.point) for fault in schedule.faults if fault.kind is Kind.FOR_GOOD}
+    broken = {_kind(fault.point) for fault in schedule.faults if fault.kind in LASTING}
     for point, view in views(trace, callers):
         if point.nth > usual.get(_kind(point), 0) and _kind(point) not in broken:
             yield point, view

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import json
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from holdfast.campaign import COMMANDS_AT_ONCE, Progress
 from holdfast.errors import Inconclusive
 from holdfast.history.model import DeadLetterSeen, Observation, Operation, Outcome
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal
+from holdfast.levers.pull import pulled
 from holdfast.levers.signals import interrupts
 from holdfast.ports.dead_letters import DeadLetter
 from holdfast.ports.ports import Ports
@@ -24,15 +23,16 @@ from holdfast.provocations.requirements import Situation
 from holdfast.provocations.saga_requirements import answer_tells
 from holdfast.provocations.stopping import Stopping
 from holdfast.provocations.tracing import ANY_FUNCTION, Trace, follow
-from holdfast.stack.aws_errors import translated
 from holdfast.stack.base import Json
 from holdfast.stack.configuration import Configuration
+from holdfast.stack.definitions import tasks_of
 from holdfast.stack.deliveries import delivery_limit
 from holdfast.stack.generate import Submission
 from holdfast.stack.patterns import Pattern, PatternName, SagaPattern
 from holdfast.stack.resolve import Stack
 from holdfast.sweep.judging import Case, Invariants, Judgement, invariants_of, judge
-from holdfast.sweep.kinds import Kind, Surroundings, rule_of
+from holdfast.sweep.kinds import LASTING, Kind, Surroundings, rule_of
+from holdfast.sweep.levers import Means
 from holdfast.sweep.plan import Schedule
 from holdfast.sweep.points import Caller, Callers, Point, visited
 from holdfast.targets.base import Rule
@@ -49,6 +49,9 @@ OPEN_AT_ONCE = 16
 
 LONGEST_ADMISSION_SECONDS = 2.0
 """A command that has waited for so long is sent all the same."""
+
+HELD_SECONDS = 3.0
+"""A fault on everything is kept so long after the command was sent."""
 
 READERS = 4
 """So many looks at once."""
@@ -111,16 +114,20 @@ class Runner:
     def __post_init__(self) -> None:
         """Read what is known of the callers."""
         self.callers = Callers.of(self.stack, self.configuration)
-        self.known = surroundings(self.stack, self.configuration, self.pattern, self.callers)
+        self.known = surroundings(self.configuration, self.pattern, self.callers)
         status = self.stack.descriptor.statuses.get(self.pattern.status or "")
-        situation = Situation(stack=self.stack, pattern=self.pattern, configuration=self.configuration)
-        answers = isinstance(self.pattern, SagaPattern) and answer_tells(situation)
+        answers = isinstance(self.pattern, SagaPattern) and answer_tells(self.situation)
         self.invariants = invariants_of(self.pattern, status, answers=answers)
 
     @property
     def pattern(self) -> Pattern:
         """The pattern under test."""
         return self.stack.descriptor.patterns[self.name]
+
+    @property
+    def situation(self) -> Situation:
+        """What requirements are asked about."""
+        return Situation(stack=self.stack, pattern=self.pattern, configuration=self.configuration)
 
     def undisturbed(self) -> Ran:
         """Follow one command without a fault.
@@ -204,6 +211,26 @@ class Runner:
                 return False
         return True
 
+    def run_with(self, found: Means) -> Ran:
+        """Send one command while a lever does a fault to everything, heal it, and judge the command.
+
+        Raises:
+            Inconclusive: the lever cannot be used here.
+            InjectionError: the fault was not felt; it is undone.
+            HealError: the fault could not be taken away.
+        """
+        bench = self._bench()
+        schedule = Schedule(faults=(found.fault,))
+        (submission,) = bench.draw(1)
+        self.say(f"{found.fault.point.name}: {found.about}")
+        levers = found.make(self.stack, self.prefix)
+        with pulled(levers, stack=self.stack, journal=self.journal, recorder=self.recorder, provocation=bench.name):
+            self._send(bench, schedule, submission)
+            interrupts.pause(HELD_SECONDS)
+        quiet = self._silence()
+        (ran,) = self._looked_at(bench, [schedule], [submission], [Trace()], {}, quiet=quiet)
+        return ran
+
     def say(self, message: str) -> None:
         """Tell whoever waits."""
         self.listener(Progress(self.stack.descriptor.name, message))
@@ -227,6 +254,8 @@ class Runner:
 
         What waits for a delay or a retry is under way too, so nobody waits for long.
         """
+        if self.stack.target.interceptor is None:
+            return
         with self._gate:
             eventually(
                 bench.interceptor.running,
@@ -355,7 +384,7 @@ class Runner:
 
 def _slow(schedule: Schedule) -> bool:
     """Whether a schedule takes long to come to its end, and so is to begin first."""
-    return any(fault.kind in (Kind.FOR_GOOD, Kind.DELAYED) for fault in schedule.faults)
+    return any(fault.kind in (*LASTING, Kind.DELAYED) for fault in schedule.faults)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -382,13 +411,8 @@ def _again(point: Point, trace: Trace, callers: Callers) -> bool:
     )
 
 
-def surroundings(stack: Stack, configuration: Configuration, pattern: Pattern, callers: Callers) -> Surroundings:
-    """What is known of a stack's callers; reads only.
-
-    Raises:
-        ResourceError: a state machine may not be read.
-        TargetError: the target does not answer.
-    """
+def surroundings(configuration: Configuration, pattern: Pattern, callers: Callers) -> Surroundings:
+    """What is known of a stack's callers, from its configuration."""
     visibility: dict[Caller, float] = {}
     for function in configuration.functions:
         for mapping in function.mappings:
@@ -397,17 +421,13 @@ def surroundings(stack: Stack, configuration: Configuration, pattern: Pattern, c
                 visibility[callers.by_name[mapping.uuid]] = float(queue.visibility_seconds)
     states: dict[tuple[str, str], float] = {}
     express: set[str] = set()
-    for component, resource in stack.resources.items():
-        if resource.type != "state_machine":
-            continue
-        with translated(f"The state machine {component}", stack.target):
-            told = stack.target.client("stepfunctions").describe_state_machine(stateMachineArn=resource.arn)
-        if told.get("type") == "EXPRESS":
-            express.add(component)
-        for name, state in _states(json.loads(told["definition"])):
-            seconds = state.get("TimeoutSeconds")
+    for machine in configuration.machines:
+        if machine.express:
+            express.add(machine.component)
+        for task in tasks_of(machine.definition):
+            seconds = task.state.get("TimeoutSeconds")
             if isinstance(seconds, int | float):
-                states[component, name] = float(seconds)
+                states[machine.component, task.name] = float(seconds)
     once: set[tuple[str, str]] = set()
     if isinstance(pattern, SagaPattern) and pattern.state_machine is not None:
         once = {(pattern.state_machine, step.state) for step in pattern.steps if step.state and not step.idempotent}
@@ -418,12 +438,3 @@ def surroundings(stack: Stack, configuration: Configuration, pattern: Pattern, c
         express=frozenset(express),
         once=frozenset(once),
     )
-
-
-def _states(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """All states of a definition, those inside Parallel and Map states too."""
-    for name, state in (definition.get("States") or {}).items():
-        yield name, state
-        inner = [*state.get("Branches", ()), state.get("ItemProcessor") or {}, state.get("Iterator") or {}]
-        for part in inner:
-            yield from _states(part)

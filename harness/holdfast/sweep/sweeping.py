@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from holdfast.campaign import Progress, new_prefix
-from holdfast.errors import DescriptorError, HoldfastError, Inconclusive
+from holdfast.errors import DescriptorError, HoldfastError, Inconclusive, InjectionError
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal, Pin
 from holdfast.levers.watchdog import watched
@@ -24,8 +24,9 @@ from holdfast.stack.resolve import Stack
 from holdfast.stack.seeding import seed as put_seed
 from holdfast.sweep.coverage import Coverage, PairRun, Violation, cells
 from holdfast.sweep.judging import Judgement, Mark
-from holdfast.sweep.kinds import Kind
-from holdfast.sweep.plan import Pairs, Schedule, chosen, pairs, singles
+from holdfast.sweep.kinds import Kind, inapplicable
+from holdfast.sweep.levers import Means, aimed_here, means, points_told
+from holdfast.sweep.plan import Left, Pairs, Schedule, chosen, pairs, singles
 from holdfast.sweep.points import visited
 from holdfast.sweep.running import Ran, Runner
 from holdfast.sweep.shrinking import Verdicts, grouped, to_run
@@ -78,6 +79,8 @@ class Sweep:
         """
         self._started = self.clock()
         stack = self.runner.stack
+        if not aimed_here(self.runner.situation):
+            return self._by_levers()
         undisturbed = self.runner.undisturbed()
         self._remember([undisturbed])
         seen = visited(undisturbed.trace, self.runner.callers, stack)
@@ -113,6 +116,51 @@ class Sweep:
             seconds=round(self.clock() - self._started, 1),
             notes=tuple(self._notes),
         )
+
+    def _by_levers(self) -> Coverage:
+        """Visit what levers on everything can reach, one after another, and say what they cannot."""
+        situation, points = self.runner.situation, points_told(self.runner.situation, self.runner.callers)
+        left: list[Left] = []
+        ran: list[tuple[Schedule, Judgement]] = []
+        for point, kind in chosen(points, Kind, self.budget.expression):
+            found = inapplicable(point, kind, self.runner.known) or means(point, kind, situation)
+            if isinstance(found, str):
+                left.append(Left(point=point, kind=kind, why=found))
+            else:
+                ran.append((Schedule(faults=(found.fault,)), self._with(found)))
+        violating = [one.schedule for one in self._ran if one.judgement.mark is Mark.VIOLATED]
+        return Coverage(
+            stack=self.runner.stack.descriptor.name,
+            descriptor=str(self.runner.stack.path),
+            pattern=self.runner.name,
+            target=self.runner.stack.target.kind,
+            seed=self.runner.seed,
+            undisturbed=Judgement(mark=Mark.UNREACHED, why="no command can be traced without an interceptor"),
+            cells=tuple(
+                replace(cell, mark=Mark.UNREACHED)
+                if cell.mark is Mark.INAPPLICABLE and not inapplicable(cell.point, cell.kind, self.runner.known)
+                else cell
+                for cell in cells(ran, left, points)
+            ),
+            violations=tuple(self._violation(one, (one,)) for one in dict.fromkeys(violating)),
+            commands=len(self._ran),
+            seconds=round(self.clock() - self._started, 1),
+            notes=(
+                "the calls that functions make themselves cannot be seen here, so no point stands for them",
+                "faults are on everything here, so points are visited one after another, and no pair is run",
+                *self._notes,
+            ),
+        )
+
+    def _with(self, found: Means) -> Judgement:
+        if not self._time_for(0.0):
+            return Judgement(mark=Mark.UNREACHED, why="the budget was used up")
+        try:
+            ran = self.runner.run_with(found)
+        except (Inconclusive, InjectionError) as reason:
+            return Judgement(mark=Mark.UNREACHED, why=str(reason))
+        self._remember([ran])
+        return ran.judgement
 
     def _synchronous(self) -> frozenset[str]:
         """The components that work before a command is acknowledged."""

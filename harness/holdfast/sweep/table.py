@@ -32,6 +32,7 @@ HEADS = {
     Kind.DELAYED: "delayed",
     Kind.DUPLICATED: "twice",
     Kind.FOR_GOOD: "for good",
+    Kind.LOST_FOR_GOOD: "lost for good",
 }
 WIDTH = 140
 NARROWEST = 100

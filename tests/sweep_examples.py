@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from histories import ok
 from holdfast.history.model import DeadLetterSeen, Observation, Operation
 from holdfast.provocations.tracing import Trace
-from holdfast.sweep.judging import Case
+from holdfast.sweep.coverage import Cell, Coverage, PairRun, Violation
+from holdfast.sweep.judging import Case, Judgement, Mark
 from holdfast.sweep.kinds import Kind, Surroundings
 from holdfast.sweep.plan import Fault, Schedule
 from holdfast.sweep.points import Caller, Callers, Point
 from holdfast.targets.base import TracedCall, TracedInvocation
+from holdfast.verdict.model import Finding
 
 WORKER = Caller(component="worker")
 QUEUE = Caller(component="worker", type="mapping", source="queue")
@@ -104,3 +107,47 @@ def case(
         deliveries=3,
     )
     return replace(given, **more)  # type: ignore[arg-type]
+
+
+HELD = Judgement(mark=Mark.HELD, why="acknowledged; entered: 1")
+BROKEN = Judgement(
+    mark=Mark.VIOLATED,
+    why="entered of k is there 2 times",
+    findings=(Finding(title="repeated effect", sentence="entered of k is there 2 times", key="k"),),
+)
+AGAIN = replace(PUT, nth=2)
+PAIR = Schedule(faults=(Fault(GET, Kind.REFUSED), Fault(AGAIN, Kind.KILLED_AFTER)))
+
+
+def coverage(descriptor: Path, *, violations: tuple[Violation, ...] = ()) -> Coverage:
+    """A small coverage."""
+    return Coverage(
+        stack="orders",
+        descriptor=str(descriptor),
+        pattern="storage-first",
+        target="embedded",
+        seed=7,
+        undisturbed=HELD,
+        cells=(
+            Cell(point=PUT, kind=Kind.KILLED_AFTER, mark=Mark.VIOLATED, why=BROKEN.why),
+            Cell(point=INVOKE, kind=Kind.DELAYED, mark=Mark.UNREACHED, why="it was not passed"),
+        ),
+        pairs=(PairRun(schedule=PAIR, mark=Mark.VIOLATED, why=BROKEN.why),),
+        reachable=9,
+        pruned=8,
+        violations=violations,
+        commands=5,
+        seconds=1.5,
+    )
+
+
+def violation(schedule: Schedule) -> Violation:
+    """A violation of a schedule."""
+    return Violation(
+        schedule=schedule,
+        judgement=BROKEN,
+        violated=3,
+        runs=3,
+        found_by=(PAIR,),
+        fields={"amount": "1.00", "note": "a-secret-of-mine"},
+    )

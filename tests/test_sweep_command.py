@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from holdfast.cli import main
 from holdfast.errors import ExitCode
+from holdfast.sweep.kinds import Kind
+from holdfast.sweep.plan import Fault, Schedule
+from holdfast.sweep.points import Caller, Point
+from holdfast.sweep.replay import write
+from sweep_examples import coverage, violation
 from verify_runs import copy_of, holdfast, journals
 
 
@@ -99,7 +105,25 @@ def test_a_planted_bug_is_found_and_its_smallest_schedule_runs_again(
     again = holdfast("replay", found["replay"], "--times", "3", cwd=tmp_path)
     assert again.code == ExitCode.VIOLATED, again.text
     assert "3 of 3 agree" in again.out, again.text
-    repaired = copy_of(stack, tmp_path / "repaired")
-    mended = holdfast("replay", found["replay"], "--stack", repaired, cwd=tmp_path)
-    assert mended.code in (ExitCode.HELD, ExitCode.INCONCLUSIVE), mended.text
+
+
+def test_a_replay_on_a_repaired_stack_disagrees(tmp_path: Path) -> None:
+    """The schedule of a bug that is gone is reached and holds, and a point that is gone is unreached, never held."""
+    descriptor = copy_of("webhooks", tmp_path / "stack")
+    handler = Point(caller=Caller(component="worker"))
+    for number, point in enumerate((handler, replace(handler, service="dynamodb", operation="PutItem")), start=1):
+        schedule = Schedule(faults=(Fault(point, Kind.ANSWER_LOST),))
+        write(
+            coverage(descriptor),
+            replace(violation(schedule), fields={}),
+            number,
+            folder=tmp_path,
+            clean=lambda one: one,
+        )
+    mended = holdfast("replay", "storage-first-1.replay.json", cwd=tmp_path)
+    assert mended.code == ExitCode.HELD, mended.text
+    assert "disagrees: held" in mended.out
     assert "0 of 1 agree" in mended.out
+    gone = holdfast("replay", "storage-first-2.replay.json", cwd=tmp_path)
+    assert gone.code == ExitCode.INCONCLUSIVE, gone.text
+    assert "disagrees: unreached: worker dynamodb:PutItem #1 was not passed" in gone.out

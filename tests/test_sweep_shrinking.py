@@ -9,24 +9,14 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import HoldfastError
-from holdfast.sweep.coverage import Cell, Coverage, PairRun, Violation, cells, to_json, without_secrets
+from holdfast.sweep.coverage import cells, to_json, without_secrets
 from holdfast.sweep.judging import Judgement, Mark
 from holdfast.sweep.kinds import Kind
-from holdfast.sweep.plan import Fault, Left, Schedule
+from holdfast.sweep.plan import Left, Schedule
 from holdfast.sweep.replay import read, write
 from holdfast.sweep.shrinking import Verdicts, grouped, smaller, smallest, to_run
 from holdfast.sweep.table import show
-from holdfast.verdict.model import Finding
-from sweep_examples import CHARGE, GET, INVOKE, PUT, single
-
-HELD = Judgement(mark=Mark.HELD, why="acknowledged; entered: 1")
-BROKEN = Judgement(
-    mark=Mark.VIOLATED,
-    why="entered of k is there 2 times",
-    findings=(Finding(title="repeated effect", sentence="entered of k is there 2 times", key="k"),),
-)
-AGAIN = replace(PUT, nth=2)
-PAIR = Schedule(faults=(Fault(GET, Kind.REFUSED), Fault(AGAIN, Kind.KILLED_AFTER)))
+from sweep_examples import AGAIN, BROKEN, CHARGE, GET, HELD, PAIR, PUT, coverage, single, violation
 
 
 def test_smaller_schedules_come_smallest_first() -> None:
@@ -94,40 +84,6 @@ def test_of_several_runs_of_one_fault_the_worst_is_in_the_table() -> None:
         (PUT, Kind.REFUSED, Mark.VIOLATED),
     ]
     assert found[2].why.endswith("(the client gives up)")
-
-
-def coverage(descriptor: Path, *, violations: tuple[Violation, ...] = ()) -> Coverage:
-    """A small coverage."""
-    return Coverage(
-        stack="orders",
-        descriptor=str(descriptor),
-        pattern="storage-first",
-        target="embedded",
-        seed=7,
-        undisturbed=HELD,
-        cells=(
-            Cell(point=PUT, kind=Kind.KILLED_AFTER, mark=Mark.VIOLATED, why=BROKEN.why),
-            Cell(point=INVOKE, kind=Kind.DELAYED, mark=Mark.UNREACHED, why="it was not passed"),
-        ),
-        pairs=(PairRun(schedule=PAIR, mark=Mark.VIOLATED, why=BROKEN.why),),
-        reachable=9,
-        pruned=8,
-        violations=violations,
-        commands=5,
-        seconds=1.5,
-    )
-
-
-def violation(schedule: Schedule) -> Violation:
-    """A violation of a schedule."""
-    return Violation(
-        schedule=schedule,
-        judgement=BROKEN,
-        violated=3,
-        runs=3,
-        found_by=(PAIR,),
-        fields={"amount": "1.00", "note": "a-secret-of-mine"},
-    )
 
 
 @pytest.mark.parametrize("schedule", [PAIR, Schedule(patient=False), single(CHARGE, Kind.FOR_GOOD)])

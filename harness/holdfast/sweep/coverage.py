@@ -89,6 +89,7 @@ class Coverage:
         strangers: callers that take part in the command and are no components, so nothing can be aimed at them.
         commands: how many commands were sent.
         seconds: wall time.
+        singles_seconds: wall time of the singles, with the command that is traced before them.
         notes: what else a reader must know, a line each.
     """
 
@@ -107,6 +108,7 @@ class Coverage:
     strangers: tuple[str, ...] = ()
     commands: int = 0
     seconds: float = 0.0
+    singles_seconds: float = 0.0
     notes: tuple[str, ...] = ()
 
     @property
@@ -160,6 +162,7 @@ def to_json(coverage: Coverage) -> dict[str, Any]:
         "target": coverage.target,
         "seed": coverage.seed,
         "seconds": coverage.seconds,
+        "singles_seconds": coverage.singles_seconds,
         "commands": coverage.commands,
         "points": [str(point) for point in coverage.points],
         "counts": {mark.value: marks.get(mark.value, 0) for mark in Mark},

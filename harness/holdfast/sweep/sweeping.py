@@ -93,6 +93,7 @@ class Sweep:
             )
         schedules, left = singles(wanted, self.runner.known, self._synchronous())
         alone, alone_seconds = self._timed(schedules)
+        singles_seconds = self.clock() - self._started
         second = self._pairs(undisturbed, alone, alone_seconds)
         together, _ = self._timed(second.schedules)
         violations = self._violations([*alone, *together], alone_seconds)
@@ -114,6 +115,7 @@ class Sweep:
             strangers=seen.strangers,
             commands=len(self._ran),
             seconds=round(self.clock() - self._started, 1),
+            singles_seconds=round(singles_seconds, 1),
             notes=tuple(self._notes),
         )
 

@@ -36,6 +36,7 @@ LAYERS = [
         "progress",
         "background",
         "reporting",
+        "sweep",
     },
     {"session", "clause_items"},
     {"pytest_plugin", "distribution", "cli"},

@@ -208,6 +208,18 @@ def test_the_same_seed_gives_the_same_pairs_and_a_bound_drops_the_rest() -> None
     assert few.dropped == len(everything) - 1  # type: ignore[attr-defined]
 
 
+def test_every_kind_at_every_new_call_comes_before_a_second_visit() -> None:
+    """With a budget for two, both kinds at the compensation are tried, whatever many ways lead there."""
+    ways = [
+        trace(f"m-saga/r1/Charge lambda:Invoke {status}", "m-saga/r1/Refund lambda:Invoke 200")
+        for status in (0, 200, 400)
+    ]
+    ran = [(single(point, Kind.KILLED_AFTER), way) for point, way in zip((GET, PUT, HANDLER), ways, strict=True)]
+    for seed in range(20):
+        few = planned(*ran, most=4, seed=seed).schedules  # type: ignore[attr-defined]
+        assert len({(one.faults[1].point.state, one.faults[1].kind) for one in few}) == 4
+
+
 def test_where_nothing_passes_what_surfaces_a_request_is_left_alone() -> None:
     """A fault for good, and one for good at the call that surfaces the request, leave nothing that is promised."""
     gone = trace("uuid-1/r1 sqs:SendMessage 200")

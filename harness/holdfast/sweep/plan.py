@@ -208,17 +208,24 @@ def pairs(
                 if not hopeless and not inapplicable(point, kind, known):
                     unknown = (point.caller, point.service, point.operation, point.state) not in usual
                     candidates.append((not unknown, random_order.random(), schedule, Fault(point, kind), view))
-    kept: list[Schedule] = []
+    kept: list[tuple[tuple[bool, int], Schedule]] = []
+    visits: Counter[tuple[Caller, str, str, str, Kind]] = Counter()
     pruned = 0
-    for _, _, schedule, second, view in sorted(candidates, key=lambda one: one[:2]):
+    for known_call, _, schedule, second, view in sorted(candidates, key=lambda one: one[:2]):
         told = _seen(second.point, view, second.kind)
         if told in shown:
             pruned += 1
             continue
         shown.add(told)
-        kept.append(Schedule(faults=(*schedule.faults, second), patient=schedule.patient))
+        visit = (*_kind(second.point), second.kind)
+        kept.append(
+            ((known_call, visits[visit]), Schedule(faults=(*schedule.faults, second), patient=schedule.patient))
+        )
+        visits[visit] += 1
+    # every kind at every call once, before a call is visited with another past
+    kept.sort(key=lambda one: one[0])
     return Pairs(
-        schedules=tuple(kept[:most]),
+        schedules=tuple(schedule for _, schedule in kept[:most]),
         reachable=len(candidates),
         pruned=pruned,
         dropped=max(0, len(kept) - most),

@@ -18,8 +18,8 @@ from holdfast.verdict.describe import describe
 
 MARKS = {
     Mark.HELD: ("held", "green"),
-    Mark.VIOLATED: ("VIOLATED", "bold red"),
-    Mark.UNREACHED: ("unreached", "yellow"),
+    Mark.VIOLATED: ("BROKEN", "bold red"),
+    Mark.UNREACHED: ("missed", "yellow"),
     Mark.INCONCLUSIVE: ("open", "yellow"),
     Mark.INAPPLICABLE: ("-", "dim"),
 }
@@ -36,6 +36,7 @@ HEADS = {
 }
 WIDTH = 140
 NARROWEST = 100
+POINT_WIDTH = 44
 DESCRIBED = 5
 """So many violations are told with their witness; sweep.json has all."""
 
@@ -49,10 +50,11 @@ def table(coverage: Coverage) -> Table:
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
-    found.add_column("fault point", overflow="fold", ratio=1)
+    found.add_column("fault point", overflow="fold", min_width=POINT_WIDTH)
     for kind in Kind:
-        found.add_column(HEADS[kind], no_wrap=False, min_width=9)
+        found.add_column(HEADS[kind], overflow="fold")
     of = {(cell.point, cell.kind): cell for cell in coverage.cells}
     for point in coverage.points:
         marks = []
@@ -79,7 +81,7 @@ def details(coverage: Coverage) -> list[str]:
         if one.file:
             lines.append(f"  again: holdfast replay {one.file}")
     lines += [
-        f"{MARKS[cell.mark][0]}: {cell.point.name}, {ABOUT[cell.kind]}: {cell.why}"
+        f"{cell.mark.value}: {cell.point.name}, {ABOUT[cell.kind]}: {cell.why}"
         for cell in coverage.cells
         if cell.mark in (Mark.UNREACHED, Mark.INCONCLUSIVE)
     ]
@@ -96,7 +98,7 @@ def _pairs(coverage: Coverage) -> list[str]:
     dropped = f", {coverage.dropped} dropped for the budget" if coverage.dropped else ""
     return [
         f"pairs: {coverage.reachable} reachable, {coverage.pruned} pruned, {ran}{dropped}",
-        *(f"  {MARKS[one.mark][0]}: {one.schedule}: {one.why}" for one in of[Mark.INCONCLUSIVE]),
+        *(f"  {one.mark.value}: {one.schedule}: {one.why}" for one in of[Mark.INCONCLUSIVE]),
     ]
 
 

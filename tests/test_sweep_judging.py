@@ -13,7 +13,8 @@ from holdfast.stack.patterns import Pattern, SagaPattern
 from holdfast.sweep.judging import AllOrNothing, Case, Mark, OneEffect, invariants_of, judge
 from holdfast.sweep.kinds import Kind
 from holdfast.sweep.plan import Fault, Schedule
-from sweep_examples import GET, HANDLER, PUT, case, look, single
+from holdfast.sweep.points import Caller
+from sweep_examples import CHARGE, GET, HANDLER, PUT, case, look, single
 
 PATTERN = Pattern(command="place", effect="entered", status="order", row="row", message="message")
 STATUS = Status.model_validate(
@@ -166,6 +167,50 @@ def saga_case(counts: tuple[int, int, int, int], state: str = "", **more: object
 def test_all_or_nothing(given: Case, mark: Mark) -> None:
     """A saga is whole or undone, once, and reports which; half done it may stay only where it was surfaced."""
     assert judge(given, AllOrNothing(SAGA, STATUS)).mark is mark
+
+
+def test_only_what_has_no_way_back_may_leave_a_saga_stuck() -> None:
+    """Of a state machine's saga, a step that fails for good is undone, and a compensation is tried again."""
+    steps = [
+        {
+            "name": name,
+            "effect": done,
+            "undone": undone,
+            "state": name.capitalize(),
+            "function": name,
+            "compensation": {"state": back.capitalize(), "function": back},
+        }
+        for name, done, back, undone in (
+            ("reserve", "reserved", "release", "released"),
+            ("charge", "charged", "refund", "refunded"),
+        )
+    ]
+    ship = {"name": "ship", "effect": "shipped", "state": "Ship"}
+    led = SagaPattern.model_validate(
+        {
+            "command": "place",
+            "effect": "charged",
+            "status": "order",
+            "state_machine": "saga",
+            "pivot": "charge",
+            "steps": [*steps, ship],
+        }
+    )
+
+    def at(state: str, kind: Kind) -> Fault:
+        return Fault(replace(CHARGE, state=state), kind)
+
+    stuck = [look(port, count) for port, count in zip((*PORTS, "shipped"), (1, 0, 0, 0, 0), strict=True)]
+    for faults, mark in (
+        ((at("Charge", Kind.FOR_GOOD),), Mark.VIOLATED),
+        ((at("Charge", Kind.FOR_GOOD), at("Release", Kind.REFUSED)), Mark.VIOLATED),
+        ((at("Charge", Kind.FOR_GOOD), at("Release", Kind.FOR_GOOD)), Mark.HELD),
+        ((at("Ship", Kind.LOST_FOR_GOOD),), Mark.HELD),
+        ((Fault(replace(HANDLER, caller=Caller(component="charge")), Kind.FOR_GOOD),), Mark.VIOLATED),
+        ((Fault(replace(HANDLER, caller=Caller(component="release")), Kind.FOR_GOOD),), Mark.HELD),
+    ):
+        given = case(*stuck, look("order", 1, state="pending"), schedule=Schedule(faults=faults), letters=1)
+        assert judge(given, AllOrNothing(led, STATUS)).mark is mark, faults
 
 
 def test_a_lock_that_is_left_is_found() -> None:

@@ -11,7 +11,9 @@ from holdfast.checkers import saga, saga_ends, saga_traces
 from holdfast.history.model import DeadLetterSeen, History, Observation, Operation, Outcome
 from holdfast.stack.effects import Status
 from holdfast.stack.patterns import Pattern, SagaPattern
+from holdfast.sweep.kinds import LASTING
 from holdfast.sweep.plan import Schedule
+from holdfast.sweep.points import Point
 from holdfast.verdict.model import Finding
 
 
@@ -256,7 +258,7 @@ class AllOrNothing:
     def broken(self, case: Case) -> Iterator[Finding]:
         """What the checkers of sagas find; a saga that was surfaced, as it may be, need not be whole or reported."""
         history = case.history()
-        may_be_half = case.may_give_up and bool(case.dead_letters or case.anonymous)
+        may_be_half = self._may_be_stuck(case) and bool(case.dead_letters or case.anonymous)
         for finding in (*saga.all_or_nothing(history, self.pattern), *saga.once(history, self.pattern)):
             if not may_be_half or finding.title != f"saga {saga.Fate.HALF}":
                 yield finding
@@ -287,6 +289,28 @@ class AllOrNothing:
             **dict.fromkeys(self.status.failed, saga_ends.Claim.UNDONE),
             **dict.fromkeys(self.status.pending, saga_ends.Claim.OPEN),
         }
+
+    def _may_be_stuck(self, case: Case) -> bool:
+        """Whether a saga may end half done, if it is surfaced.
+
+        Where a state machine leads, a step that can be undone and fails for good is to be compensated, and what fails
+        for a while is to be tried again: only a compensation, or what comes after the pivot, may be the end.
+        """
+        if self.pattern.state_machine is None:
+            return case.may_give_up
+        return any(fault.kind in LASTING and not self._undoable(fault.point) for fault in case.schedule.faults)
+
+    def _undoable(self, point: Point) -> bool:
+        """Whether a point is in a step that has a way back."""
+        caller = point.caller
+        compensating = {step.compensation.function for step in self.pattern.steps if step.compensation is not None}
+        if caller.component in compensating:
+            return False
+        return any(
+            point.state == step.state if caller.type == "state_machine" else caller.component == step.function
+            for step in self.pattern.steps
+            if not self.pattern.after_pivot(step.name)
+        )
 
     def _nothing_done(self, case: Case) -> bool:
         (left,) = saga.left(case.history(), self.pattern)

@@ -1,4 +1,4 @@
-"""The command line: ``holdfast verify``, ``doctor``, ``heal``, ``check``, ``lint``, ``schema``, and packages' own."""
+"""The command line: ``holdfast verify``, ``sweep``, ``doctor``, ``heal``, ``check``, ``lint``, and more."""
 
 from __future__ import annotations
 
@@ -303,6 +303,20 @@ def lint_command(arguments: Sequence[str]) -> int:
     return command(arguments)
 
 
+def sweep_command(arguments: Sequence[str]) -> int:
+    """Break every fault point of one command in every way: ``holdfast sweep NAME.stack.toml``."""
+    from holdfast.sweep.command import sweep_command
+
+    return sweep_command(arguments)
+
+
+def replay_command(arguments: Sequence[str]) -> int:
+    """Run a fault schedule that a sweep found again: ``holdfast replay NAME.replay.json``."""
+    from holdfast.sweep.command import replay_command
+
+    return replay_command(arguments)
+
+
 def schema_command(arguments: Sequence[str]) -> int:
     """Print the JSON Schema of stack descriptors, for editors."""
     from holdfast.stack.schema import json_schema
@@ -341,6 +355,8 @@ def check_command(arguments: Sequence[str]) -> int:
 OWN_COMMANDS: Mapping[str, Command] = {
     "verify": verify_command,
     "doctor": doctor_command,
+    "sweep": sweep_command,
+    "replay": replay_command,
     "heal": heal_command,
     "lint": lint_command,
     "check": check_command,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from holdfast.checkers.recovery import Sample
 from holdfast.errors import Inconclusive
@@ -220,27 +220,34 @@ class Bench:
             yield Aim(interceptor, tuple(rules))
 
     @contextmanager
-    def watched(self, functions: Iterable[str], key: str) -> Iterator[None]:
-        """Trace one key exactly, by rules that do nothing.
+    def watched(
+        self,
+        functions: Iterable[str],
+        *keys: str,
+        points: Sequence[Literal["invocation", "call"]] = ("invocation", "call"),
+    ) -> Iterator[None]:
+        """Trace keys exactly, by rules that do nothing.
 
         A request that a rule names is delivered in a batch of its own, so its calls are its own; and while a rule about
         calls is in force those of other HTTP clients than the SDKs are traced as well.
 
         Args:
-            functions: physical names.
-            key: the request to follow.
+            functions: physical names; an empty one is any function.
+            keys: the requests to follow.
+            points: what the rules are about.
         """
         interceptor = self.interceptor
         rules = [
             Rule(
-                id=f"{self.prefix}-{self.name}-watch-{function}-{point}",
+                id=f"{self.prefix}-{self.name}-watch-{function}-{point}-{key}",
                 action="delay",
                 point=point,
                 function=function,
                 key=key,
             )
             for function in functions
-            for point in ("invocation", "call")
+            for point in points
+            for key in keys
         ]
         try:
             for rule in rules:

@@ -234,7 +234,7 @@ class Interceptor(Protocol):
         """The invocations of a function whose event contains the key, in order."""
 
     def running(self) -> int:
-        """How many invocations have not ended, and calls that a rule delays."""
+        """How many invocations have not ended, calls that a rule delays, and batches that wait to be tried again."""
 
 
 class Target(Protocol):

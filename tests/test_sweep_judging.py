@@ -211,6 +211,11 @@ def test_only_what_has_no_way_back_may_leave_a_saga_stuck() -> None:
     ):
         given = case(*stuck, look("order", 1, state="pending"), schedule=Schedule(faults=faults), letters=1)
         assert judge(given, AllOrNothing(led, STATUS)).mark is mark, faults
+    # undone as a whole: right after a step before the pivot, wrong after one behind it
+    back = [look(port, count) for port, count in zip((*PORTS, "shipped"), (1, 1, 1, 1, 0), strict=True)]
+    for state, mark in (("Charge", Mark.HELD), ("Ship", Mark.VIOLATED)):
+        given = case(*back, look("order", 1, state="failed"), schedule=Schedule(faults=(at(state, Kind.FOR_GOOD),)))
+        assert judge(given, AllOrNothing(led, STATUS)).mark is mark, state
 
 
 def test_a_lock_that_is_left_is_found() -> None:

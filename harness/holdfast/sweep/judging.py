@@ -262,6 +262,9 @@ class AllOrNothing:
         for finding in (*saga.all_or_nothing(history, self.pattern), *saga.once(history, self.pattern)):
             if not may_be_half or finding.title != f"saga {saga.Fate.HALF}":
                 yield finding
+        (left,) = saga.left(history, self.pattern)
+        if left.fate is saga.Fate.COMPENSATED and self._only_after_pivot(case):
+            yield from saga.went_forward(history, self.pattern, {case.key})
         if may_be_half:
             return
         yield from saga_traces.in_order(history, self.pattern)
@@ -299,6 +302,16 @@ class AllOrNothing:
         if self.pattern.state_machine is None:
             return case.may_give_up
         return any(fault.kind in LASTING and not self._undoable(fault.point) for fault in case.schedule.faults)
+
+    def _only_after_pivot(self, case: Case) -> bool:
+        """Whether everything that was broken is in steps after the pivot, so that the saga must not have gone back."""
+        later = [step for step in self.pattern.steps if self.pattern.after_pivot(step.name)]
+        states, functions = {step.state for step in later} - {None}, {step.function for step in later} - {None}
+        points = [fault.point for fault in case.schedule.faults]
+        return bool(points) and all(
+            point.state in states if point.caller.type == "state_machine" else point.caller.component in functions
+            for point in points
+        )
 
     def _undoable(self, point: Point) -> bool:
         """Whether a point is in a step that has a way back."""

@@ -1,4 +1,4 @@
-"""The command line: ``holdfast verify``, ``sweep``, ``doctor``, ``heal``, ``check``, ``lint``, and more."""
+"""The command line: ``holdfast verify``, ``sweep``, ``doctor``, ``heal``, ``check``, ``lint`` and more."""
 
 from __future__ import annotations
 

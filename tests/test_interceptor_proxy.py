@@ -362,11 +362,6 @@ def test_it_dies_with_a_killed_parent() -> None:
     assert eventually(lambda: psutil.pid_exists(pid), lambda there: not there, deadline_seconds=30).met
 
 
-def test_an_interrupt_at_the_terminal_is_not_for_it(proxy: ProxyProcess) -> None:
-    """It is in no process group of ours, so Ctrl-C leaves it there until everything has healed."""
-    assert os.getpgid(proxy.process_id) != os.getpgid(0)
-
-
 def test_its_control_interface_knows_what_it_answers(proxy: ProxyProcess) -> None:
     """Unknown control paths are 404 and tell so as JSON."""
     status, _, body = _send(proxy, "GET", "/_holdfast/nonsense")

@@ -192,7 +192,7 @@ class Campaign:
         if moments[Moment.SCARRING]:
             self._say(f"{len(moments[Moment.SCARRING])} provocations that leave something half done")
             self._all([partial(self._provoke_and_observe, p) for p in moments[Moment.SCARRING]])
-            quiet = self._quiet()
+            quiet = quiet and self._quiet()  # what did not come to rest before will not do so now
             self._last_look(moments[Moment.SCARRING], quiet)
         self._all([partial(self._provoke, p) for p in moments[Moment.LAST]])
         self._last_look(moments[Moment.LAST], quiet)

@@ -248,10 +248,12 @@ def test_the_command_prints_findings_as_a_linter_does(tmp_path: Path, capsys: py
 
 
 def test_the_pivot_can_be_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What cannot be derived can be said: the pivot is shown as told, and a step that is not there is an error."""
+    """What cannot be derived can be said: what follows the pivot must go forward; one that is no step is an error."""
     file = str(_written(tmp_path, "travel.asl.json", text_of(TRAVEL)))
-    assert main(["lint", "--pivot", "ReserveCar", file]) == 0
-    assert "pivot: ReserveCar" in capsys.readouterr().out
+    assert main(["lint", "--pivot", "ChargePayment", file]) == 0
+    assert "pivot: ChargePayment" in capsys.readouterr().out
+    assert main(["lint", "--pivot", "ReserveCar", file]) == 1
+    assert "ChargePayment comes after the pivot ReserveCar" in capsys.readouterr().out
     assert main(["lint", "--pivot", "ReserveHorse", file]) == 2
     assert "the pivot ReserveHorse is no step" in capsys.readouterr().err
 

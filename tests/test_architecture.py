@@ -44,6 +44,7 @@ LAYERS = [
         "definition_lint",
         "check",
         "check_command",
+        "sweep",
     },
     {"session", "clause_items"},
     {"pytest_plugin", "distribution", "cli"},

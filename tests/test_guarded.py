@@ -182,7 +182,7 @@ def stack() -> Stack:
 
     class Nowhere:
         kind, account, region = "aws", "123456789012", "eu-west-1"
-        endpoint_url = interceptor = None
+        endpoint_url = interceptor = interceptor_url = None
 
     def resource(kind: str, name: str, arn: str, **rest: str) -> Resource:
         return Resource(component=name, type=kind, name=name, arn=arn, **rest)

@@ -1,8 +1,8 @@
 """Runs the provocations that the chosen clauses need, once, in the fewest and shortest phases; keeps their evidence.
 
 The order is: the stack undisturbed; then each fault on everything, once, with all provocations that need it inside;
-then everything else side by side, each fault aimed at keys of its own; then silence, a last look at every key, and the
-stack undisturbed again.
+then everything else side by side, each fault aimed at keys of its own; then silence and a last look at every key; then
+what leaves something half done for good, which would falsify that look; and the stack undisturbed again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
+from holdfast.checkers.saga import Fate, left
 from holdfast.errors import (
     HealError,
     HoldfastError,
@@ -25,7 +26,7 @@ from holdfast.errors import (
     ResourceError,
     TargetError,
 )
-from holdfast.history.model import Observation
+from holdfast.history.model import Observation, Outcome
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal
 from holdfast.levers.pull import pulled
@@ -39,7 +40,7 @@ from holdfast.provocations.stopping import Stopping
 from holdfast.stack.configuration import Configuration, read_configuration
 from holdfast.stack.descriptor import Bounds
 from holdfast.stack.generate import Submission
-from holdfast.stack.patterns import Pattern, PatternName
+from holdfast.stack.patterns import Pattern, PatternName, SagaPattern
 from holdfast.stack.resolve import Stack
 
 COMMANDS_AT_ONCE = 8
@@ -173,16 +174,58 @@ class Campaign:
         moments = {moment: [p for p in possible if p.moment is moment] for moment in Moment}
         self._say("undisturbed commands")
         self._all([partial(self._provoke, p) for p in moments[Moment.FIRST]])
+        self._need_reach()
         waiting: list[tuple[Provocation, Any]] = []
         for window in Window:
             waiting += self._inside(window, [p for p in moments[Moment.MIDDLE] if p.window is window])
-        aimed = [p for p in moments[Moment.MIDDLE] if p.window is None]
+        aimed = [p for p in moments[Moment.MIDDLE] if p.window is None and not p.alone(self.situation)]
+        alone = [p for p in moments[Moment.MIDDLE] if p.window is None and p.alone(self.situation)]
         self._say(f"{len(aimed)} provocations side by side")
         self._all(
             [partial(self._provoke_and_observe, p) for p in aimed]
             + [partial(self._observe, p, sent) for p, sent in waiting]
         )
-        quiet = await_silence(
+        quiet = self._quiet()
+        if alone:
+            quiet = self._one_by_one(alone, quiet)
+        self._last_look([*moments[Moment.FIRST], *moments[Moment.MIDDLE]], quiet)
+        if moments[Moment.SCARRING]:
+            self._say(f"{len(moments[Moment.SCARRING])} provocations that leave something half done")
+            self._all([partial(self._provoke_and_observe, p) for p in moments[Moment.SCARRING]])
+            quiet = quiet and self._quiet()  # what did not come to rest before will not do so now
+            self._last_look(moments[Moment.SCARRING], quiet)
+        self._all([partial(self._provoke, p) for p in moments[Moment.LAST]])
+        self._last_look(moments[Moment.LAST], quiet)
+        history = self.recorder.history()
+        self._evidence = {name: bench.evidence(history) for name, bench in self._benches.items()}
+
+    def _need_reach(self) -> None:
+        """See that functions which were pointed at the interceptor reach it, before anything rests on that.
+
+        Raises:
+            TargetError: undisturbed commands fail, and some function makes no call that the interceptor sees.
+        """
+        target = self.stack.target
+        if target.interceptor is None or target.interceptor_url is None:
+            return
+        history = self.recorder.history()
+        done = {one.key for one in history.observations if one.port == self.pattern.effect and one.count}
+        failed = [one for one in history.operations if one.outcome is not Outcome.OK or one.key not in done]
+        seen = {call.function for call in target.interceptor.calls("")}
+        unseen = [
+            name for name in (*self.pattern.ingest, *self.pattern.workers) if self.stack.resource(name).name not in seen
+        ]
+        if failed and unseen:
+            raise TargetError(
+                f"{', '.join(unseen)} cannot reach the interceptor at {target.interceptor_url}",
+                cause="undisturbed commands failed, and no call of theirs was seen: functions in containers cannot "
+                "reach an address of this machine's loopback",
+                remedy="verify with --no-intercept; what needs aimed faults is inconclusive then",
+            )
+
+    def _quiet(self) -> bool:
+        """Wait for silence; whether it came."""
+        return await_silence(
             self.stack,
             self.pattern,
             self.configuration,
@@ -190,11 +233,19 @@ class Campaign:
             say=self._say,
             check=self._stopping.check,
         )
-        self._last_look([p for p in self._needed if p.moment is not Moment.LAST], quiet)
-        self._all([partial(self._provoke, p) for p in moments[Moment.LAST]])
-        self._last_look(moments[Moment.LAST], quiet)
-        history = self.recorder.history()
-        self._evidence = {name: bench.evidence(history) for name, bench in self._benches.items()}
+
+    def _one_by_one(self, provocations: Sequence[Provocation], quiet: bool) -> bool:  # noqa: FBT001 - one caller
+        """Run what would harm other requests when nothing else is under way; whether the stack is at rest after it."""
+        for provocation in provocations:
+            if quiet:
+                self._say(f"{provocation.name}, with nothing else under way")
+                self._provoke_and_observe(provocation)
+                quiet = self._quiet()
+            else:
+                self._refused[provocation.name] = (
+                    "the stack did not come to rest, and its faults would have struck requests that were under way"
+                )
+        return quiet
 
     def _prepare(self, provocation: Provocation) -> bool:
         """Make the bench of a provocation; whether it can be run here at all."""
@@ -230,7 +281,7 @@ class Campaign:
         return [(p, what) for p, what in zip(provocations, sent, strict=True) if p.name not in self._refused]
 
     def _provoke(self, provocation: Provocation) -> Any:
-        return self._attempt(provocation, provocation.provoke)
+        return self._attempt(provocation, provocation.way(self.situation).provoke)
 
     def _observe(self, provocation: Provocation, sent: Any) -> None:
         if provocation.observe is None or provocation.name in self._refused:
@@ -283,6 +334,7 @@ class Campaign:
                 )
             for bench in benches:
                 bench.never_quiet()
+        self._look_at_sagas(benches, "" if quiet else "the stack was not quiet")
         if self.pattern.dead_letters is not None and work:
             try:
                 letters = self.ports.dead_letters(self.pattern.dead_letters)
@@ -294,6 +346,36 @@ class Campaign:
             for bench in benches:
                 bench.keep_dead_letters(letters)
 
+    def _look_at_sagas(self, benches: Sequence[Bench], unquiet: str) -> None:
+        """Keep the executions of every key with their histories, and read what is conserved once more.
+
+        What sagas hold that are half done is missing where it is counted, so their sum then proves nothing.
+        """
+        saga = self.pattern
+        if not isinstance(saga, SagaPattern):
+            return
+        history = self.recorder.history()
+        half = [one.key for one in left(history, saga) if one.fate is Fate.HALF] if saga.steps else []
+        for bench in benches:
+            for name in self.stack.descriptor.conserved:
+                seen = self.ports.observe_quantity(name, provocation=bench.name)
+                if unquiet or half:
+                    why = unquiet or f"sagas are half done: {', '.join(half)}"
+                    self.recorder.add(replace(seen, complete=False, state=why))
+        machine = self.configuration.machine(saga.state_machine)
+        if machine is None or machine.express:
+            return
+
+        def read(item: tuple[Bench, str]) -> None:
+            bench, key = item
+            try:
+                bench.keep_executions(self.ports.executions(machine.component, key))
+            except (ResourceError, TargetError) as error:
+                why = " ".join(part for part in (error.what, error.cause) if part)
+                bench.undecided(f"executions could not be read: {why}", [key])
+
+        side_by_side(read, [(bench, one.key) for bench in benches for one in bench.submissions()], 4)
+
     def _look(self, bench: Bench, submission: Submission) -> list[Observation]:
         """Read a key at every port.
 
@@ -304,7 +386,13 @@ class Campaign:
         if self.pattern.status is not None:
             seen.append(self.ports.observe_status(self.pattern.status, submission, provocation=bench.name))
         outbox = (self.pattern.row, self.pattern.message, self.pattern.row)
-        ports = [port for port in (self.pattern.stored, *outbox, self.pattern.effect) if port is not None]
+        named = [self.pattern.stored, *outbox, self.pattern.effect]
+        if isinstance(self.pattern, SagaPattern):
+            machine = self.configuration.machine(self.pattern.state_machine)
+            if machine is not None and not machine.express:
+                seen.append(self.ports.observe_executions(machine.component, submission, provocation=bench.name))
+            named = list(dict.fromkeys((*named, *self.pattern.ports())))
+        ports = [port for port in named if port is not None]
         return [*seen, *(self.ports.observe(port, submission, provocation=bench.name) for port in ports)]
 
     def _bench(self, provocation: Provocation) -> Bench:

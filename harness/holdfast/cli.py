@@ -1,4 +1,4 @@
-"""The command line: ``holdfast verify``, ``doctor``, ``heal``, ``lint``, ``check``, ``schema``, and packages' own."""
+"""The command line: ``holdfast verify``, ``sweep``, ``doctor``, ``heal``, ``check``, ``lint`` and more."""
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ NAME.stack.toml::SF-1 verifies one clause.
   --target KIND           embedded, localstack or aws, instead of the descriptor's default
   --deploy, --no-deploy   deploy the template first and remove it afterwards (default on the embedded target only)
   --cloudformation NAME   the deployed CloudFormation stack to use
+  --intercept             LocalStack whose functions run on this machine: point them at an interceptor while verifying,
+                          so that faults can be aimed at one command (--no-intercept: not, whatever the descriptor says)
   --allow-aws             opt in to break parts of a stack on real AWS
   --side-by-side N        stacks verified at once (default: 4)
   --holdfast-seed N       seed of the generated values
@@ -219,11 +221,21 @@ def doctor_command(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--no-deploy", dest="deploy", action="store_false", help="the stack is deployed already")
     parser.add_argument("--cloudformation", metavar="NAME", help="the deployed CloudFormation stack to use")
+    parser.add_argument(
+        "--intercept", action="store_true", default=None, help="as verify --intercept would do; nothing is pointed yet"
+    )
+    parser.add_argument("--no-intercept", dest="intercept", action="store_false", help="as verify --no-intercept")
     parser.add_argument("--allow-aws", action="store_true", help="opt in to use real AWS")
     own = parser.parse_args(list(arguments))
     _need_stacks([own.stack], "doctor")
     path, _, clause = own.stack.partition("::")
-    options = Options(target=own.target, deploy=own.deploy, allow_aws=own.allow_aws, cloudformation=own.cloudformation)
+    options = Options(
+        target=own.target,
+        deploy=own.deploy,
+        allow_aws=own.allow_aws,
+        cloudformation=own.cloudformation,
+        intercept=own.intercept,
+    )
     ids = (clause,) if clause else ()
     if own.iam:
         policy = least_policy(Path(path), options=options, ids=ids, say=_quietly)
@@ -291,6 +303,20 @@ def lint_command(arguments: Sequence[str]) -> int:
     return command(arguments)
 
 
+def sweep_command(arguments: Sequence[str]) -> int:
+    """Break every fault point of one command in every way: ``holdfast sweep NAME.stack.toml``."""
+    from holdfast.sweep.command import sweep_command
+
+    return sweep_command(arguments)
+
+
+def replay_command(arguments: Sequence[str]) -> int:
+    """Run a fault schedule that a sweep found again: ``holdfast replay NAME.replay.json``."""
+    from holdfast.sweep.command import replay_command
+
+    return replay_command(arguments)
+
+
 def schema_command(arguments: Sequence[str]) -> int:
     """Print the JSON Schema of stack descriptors, for editors."""
     from holdfast.stack.schema import json_schema
@@ -329,6 +355,8 @@ def check_command(arguments: Sequence[str]) -> int:
 OWN_COMMANDS: Mapping[str, Command] = {
     "verify": verify_command,
     "doctor": doctor_command,
+    "sweep": sweep_command,
+    "replay": replay_command,
     "heal": heal_command,
     "lint": lint_command,
     "check": check_command,

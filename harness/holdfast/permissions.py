@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.levers.base import Lever
+from holdfast.levers.pointing import pointing
 from holdfast.provocations.faults import levers_of, requirements_of
 from holdfast.provocations.model import Provocation
 from holdfast.provocations.requirements import Situation, unmet
-from holdfast.stack.commands import AnyCall, HttpCall
+from holdfast.stack.commands import AnyCall, ExecutionCall, HttpCall
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.effects import AnySource, DynamoQuerySource, HttpSource
 from holdfast.stack.resolve import Stack
-from holdfast.stack.resources import Arn, partition
+from holdfast.stack.resources import Arn, execution_arns, partition
 from holdfast.targets.deployment import artifacts_bucket_name
 
 _READING = {
@@ -106,6 +107,12 @@ def of_provocation(provocation: Provocation, situation: Situation) -> frozenset[
     return frozenset((*own, *(grant for lever in levers for grant in of_lever(lever, situation.stack))))
 
 
+def of_pointing(stack: Stack) -> frozenset[Grant]:
+    """What pointing the functions at the target's interceptor takes; nothing where they need not be pointed."""
+    url = stack.target.interceptor_url
+    return frozenset(grant for lever in (pointing(stack, url) if url else ()) for grant in of_lever(lever, stack))
+
+
 def of_lever(lever: Lever, stack: Stack) -> Iterator[Grant]:
     """What pulling a lever takes."""
     resource = lever.resource
@@ -171,6 +178,12 @@ def _of_reading(situation: Situation) -> Iterator[Grant]:
     for queue in situation.configuration.queues:
         for action in _READING["queue"]:
             yield Grant(action, queue.arn)
+    machine = situation.configuration.machine(getattr(situation.pattern, "state_machine", None))
+    if machine is not None and not machine.express:
+        yield Grant("states:ListExecutions", machine.arn)
+        for arn in execution_arns(machine.arn):
+            yield Grant("states:DescribeExecution", arn)
+            yield Grant("states:GetExecutionHistory", arn)
     name = stack.cloudformation
     if name:
         for action in ("DescribeStacks", "ListStackResources"):
@@ -212,6 +225,8 @@ def _of_call(call: AnyCall, stack: Stack) -> Iterator[Grant]:
     if call.kind not in _SENDING:
         return
     attribute, action = _SENDING[call.kind]
+    if isinstance(call, ExecutionCall) and call.synchronous:
+        action = "states:StartSyncExecution"
     component = getattr(call, attribute)
     if component is None:
         yield Grant(action, _arn(stack, "events", "event-bus/default"))

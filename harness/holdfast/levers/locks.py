@@ -89,6 +89,8 @@ def lock_path(resource: str, journal: Journal) -> Path:
 
 def _refuse_leftovers(resources: set[str], journal: Journal) -> None:
     for entry in open_entries(journal.directory).entries:
+        if entry.path == journal.path and entry.state != "heal-failed":
+            continue  # this run's own: either it held a lock that is now ours, or it was put there beside others
         if entry.snapshot.resource in resources and entry.pin.place() == journal.pin.place():
             raise InjectionError(
                 f"an earlier fault is still on {entry.snapshot.resource}; nothing was changed",

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from holdfast.checkers.recovery import Sample
 from holdfast.errors import Inconclusive
+from holdfast.history.executions import Execution
 from holdfast.history.model import DeadLetterSeen, History, Operation, Outcome
 from holdfast.history.recorder import Recorder
 from holdfast.levers.invocation import InvocationFault
@@ -93,6 +94,8 @@ class Bench:
     _underway: set[str] = field(default_factory=set)
     _points: list[tuple[str, FaultPoint]] = field(default_factory=list)
     _figures: dict[str, float] = field(default_factory=dict)
+    _struck: dict[str, str] = field(default_factory=dict)
+    _executions: list[Execution] = field(default_factory=list)
     _dead_letters: dict[str, DeadLetterSeen] = field(default_factory=dict)
     _rule_numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -217,27 +220,34 @@ class Bench:
             yield Aim(interceptor, tuple(rules))
 
     @contextmanager
-    def watched(self, functions: Iterable[str], key: str) -> Iterator[None]:
-        """Trace one key exactly, by rules that do nothing.
+    def watched(
+        self,
+        functions: Iterable[str],
+        *keys: str,
+        points: Sequence[Literal["invocation", "call"]] = ("invocation", "call"),
+    ) -> Iterator[None]:
+        """Trace keys exactly, by rules that do nothing.
 
         A request that a rule names is delivered in a batch of its own, so its calls are its own; and while a rule about
         calls is in force those of other HTTP clients than the SDKs are traced as well.
 
         Args:
-            functions: physical names.
-            key: the request to follow.
+            functions: physical names; an empty one is any function.
+            keys: the requests to follow.
+            points: what the rules are about.
         """
         interceptor = self.interceptor
         rules = [
             Rule(
-                id=f"{self.prefix}-{self.name}-watch-{function}-{point}",
+                id=f"{self.prefix}-{self.name}-watch-{function}-{point}-{key}",
                 action="delay",
                 point=point,
                 function=function,
                 key=key,
             )
             for function in functions
-            for point in ("invocation", "call")
+            for point in points
+            for key in keys
         ]
         try:
             for rule in rules:
@@ -246,6 +256,24 @@ class Bench:
         finally:
             for rule in rules:
                 interceptor.remove(rule.id)
+
+    @contextmanager
+    def counted(self, function: str, key: str) -> Iterator[Callable[[], int]]:
+        """Count the calls of a function about one key, by a rule that does nothing.
+
+        Args:
+            function: physical name.
+            key: the request to follow.
+        """
+        interceptor = self.interceptor
+        rule = Rule(
+            id=f"{self.prefix}-{self.name}-count-{function}", action="delay", point="call", function=function, key=key
+        )
+        interceptor.add(rule)
+        try:
+            yield lambda: interceptor.hits(rule.id)
+        finally:
+            interceptor.remove(rule.id)
 
     # -- waiting -------------------------------------------------------------------------------------------------
 
@@ -321,6 +349,11 @@ class Bench:
             self._undecided.append(line)
             self._open_keys.update(keys)
 
+    def leave_open(self, keys: Iterable[str]) -> None:
+        """Keep keys about which nothing may be said, since they were not what they were meant to be."""
+        with self._lock:
+            self._open_keys.update(keys)
+
     def underway(self, keys: Iterable[str]) -> None:
         """Keep keys that may still be on their way: nothing may be said of them unless everything comes to rest."""
         with self._lock:
@@ -335,6 +368,16 @@ class Bench:
         """Keep that a fault point is visited by a key."""
         with self._lock:
             self._points.append((key, point))
+
+    def strike(self, key: str, step: str) -> None:
+        """Keep at which step of a saga a key is struck."""
+        with self._lock:
+            self._struck[key] = step
+
+    def keep_executions(self, executions: Iterable[Execution]) -> None:
+        """Keep executions of this provocation's keys, with their histories."""
+        with self._lock:
+            self._executions += executions
 
     def submissions(self) -> tuple[Submission, ...]:
         """All that was generated here so far."""
@@ -376,6 +419,8 @@ class Bench:
             undecided=tuple(self._undecided),
             open_keys=frozenset(self._open_keys),
             figures=dict(self._figures),
+            struck=dict(self._struck),
+            executions=tuple(self._executions),
         )
 
 

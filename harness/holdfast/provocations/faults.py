@@ -13,13 +13,16 @@ from holdfast.provocations.model import Provocation, Window
 from holdfast.provocations.requirements import (
     CALL_FAULTS,
     INVOCATION_FAULTS,
+    INVOCATION_OR_CALL_FAULTS,
     STREAM_DETACHED,
     Requirement,
     Situation,
     Supported,
+    calls_alone,
     store_named,
     workers_named,
 )
+from holdfast.stack.patterns import Pattern, SagaPattern
 from holdfast.targets.base import Capability
 
 STORING_ACTIONS = {
@@ -77,12 +80,30 @@ WINDOW_REQUIREMENTS: Mapping[Window, tuple[Requirement, ...]] = MappingProxyType
 def requirements_of(provocation: Provocation) -> tuple[Requirement, ...]:
     """All that must be so for a provocation to be run: its own requirements, its window's and its aimed faults'."""
     points = {aimed.point for aimed in provocation.aims}
+    at_calls = provocation.at_calls
+    aimable: tuple[Requirement, ...]
+    if at_calls is not None:
+        aimable = (INVOCATION_OR_CALL_FAULTS, CALL_FAULTS, *(_at_calls(one) for one in at_calls.requires))
+    else:
+        aimable = (*((INVOCATION_FAULTS,) if points else ()), *((CALL_FAULTS,) if "call" in points else ()))
     return (
         *provocation.requires,
         *(WINDOW_REQUIREMENTS[provocation.window] if provocation.window is not None else ()),
-        *((INVOCATION_FAULTS,) if points else ()),
-        *((CALL_FAULTS,) if "call" in points else ()),
+        *aimable,
     )
+
+
+def _at_calls(requirement: Requirement) -> Requirement:
+    """A requirement that matters only where calls alone can be broken."""
+    return lambda situation: requirement(situation) if calls_alone(situation) else ""
+
+
+def _struck(pattern: Pattern) -> list[str]:
+    """The workers that are dead when compute is; what undoes a saga's steps lives, or many would stay half done."""
+    steps = pattern.steps if isinstance(pattern, SagaPattern) else []
+    undo = {step.compensation.function for step in steps if step.compensation is not None}
+    undo -= {step.function for step in steps}
+    return [worker for worker in pattern.workers if worker not in undo]
 
 
 def levers_of(window: Window, situation: Situation, run: str) -> list[Lever]:
@@ -96,11 +117,12 @@ def levers_of(window: Window, situation: Situation, run: str) -> list[Lever]:
     stack, pattern = situation.stack, situation.pattern
     if window is Window.COMPUTE_DEAD:
         levers: list[Lever] = []
+        workers = _struck(pattern)
         # Mappings first: behind a throttled function the pollers of an enabled one still receive, which uses up
         # the receive count and moves healthy requests to the dead letters (LEVERS.md).
-        for worker in pattern.workers:
+        for worker in workers:
             levers += MappingDisable.on(stack, worker)
-        levers += [FunctionThrottle.on(stack, worker) for worker in pattern.workers]
+        levers += [FunctionThrottle.on(stack, worker) for worker in workers]
         return levers
     assert pattern.store is not None
     resource = stack.resource(pattern.store)

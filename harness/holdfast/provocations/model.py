@@ -8,8 +8,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.checkers.recovery import Sample
+from holdfast.history.executions import Execution
 from holdfast.history.model import DeadLetterSeen, FaultWindow, History
-from holdfast.provocations.requirements import Requirement, Situation
+from holdfast.provocations.requirements import Requirement, Situation, calls_alone
 from holdfast.stack.generate import Submission
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Moment(StrEnum):
 
     FIRST = "before any fault"
     MIDDLE = "with the others, side by side"
+    SCARRING = "after a last look at the others, since it leaves something half done"
     LAST = "after everything has healed and settled"
 
 
@@ -67,6 +69,25 @@ def _no_commands(_: Situation) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AtCalls:
+    """How a provocation is done where an interceptor sees the calls of functions, but not their invocations.
+
+    Attributes:
+        provoke: as that of the provocation.
+        aims: its aimed faults, all of them at calls.
+        requires: what must be so beside what the provocation requires anywhere.
+        alone: whether nothing else may be under way, since what it does to one delivery befalls its whole batch.
+        commands: how many commands it sends when all goes well.
+    """
+
+    provoke: Callable[[Bench], Any]
+    aims: tuple[Aimed, ...]
+    commands: Callable[[Situation], int]
+    requires: tuple[Requirement, ...] = ()
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provocation:
     """One way to try a stack.
 
@@ -82,6 +103,7 @@ class Provocation:
         aims: its aimed faults.
         uses: the AWS calls it makes itself.
         commands: how many commands it sends when all goes well; repeats come on top.
+        at_calls: how it is done where only the calls of functions can be broken; None where it cannot.
     """
 
     name: str
@@ -94,6 +116,16 @@ class Provocation:
     aims: tuple[Aimed, ...] = ()
     uses: tuple[Uses, ...] = ()
     commands: Callable[[Situation], int] = _no_commands
+    at_calls: AtCalls | None = None
+
+    def way(self, situation: Situation) -> Provocation | AtCalls:
+        """How it is done in a situation."""
+        return self.at_calls if self.at_calls is not None and calls_alone(situation) else self
+
+    def alone(self, situation: Situation) -> bool:
+        """Whether nothing else may be under way while it is done."""
+        way = self.way(situation)
+        return isinstance(way, AtCalls) and way.alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +165,8 @@ class Evidence:
         undecided: what it could not observe to the end.
         open_keys: keys that were not treated as meant, or not seen to the end, so that nothing may be said of them.
         figures: measured values by name; the name carries the unit.
+        struck: the step of a saga at which a key was struck, by key.
+        executions: those of its keys, with their histories, at the last look.
     """
 
     history: History
@@ -144,6 +178,13 @@ class Evidence:
     undecided: tuple[str, ...] = ()
     open_keys: frozenset[str] = frozenset()
     figures: dict[str, float] = field(default_factory=dict)
+    struck: dict[str, str] = field(default_factory=dict)
+    executions: tuple[Execution, ...] = ()
+
+    @property
+    def decided_keys(self) -> frozenset[str]:
+        """The keys about which something may be said."""
+        return frozenset(self.submissions) - self.open_keys
 
     @property
     def decided(self) -> History:

@@ -7,9 +7,11 @@ import time
 from holdfast.provocations.bench import Bench
 from holdfast.provocations.deliveries import impossible
 from holdfast.provocations.model import Provocation, Window
-from holdfast.provocations.requirements import REDELIVERY, Situation, impossible_named, interceptor_there
+from holdfast.provocations.requirements import REDELIVERY, Situation, impossible_named, invocations_seen
+from holdfast.provocations.saga_runs import await_ends
 from holdfast.provocations.spans import most_at_once
 from holdfast.stack.generate import Submission
+from holdfast.stack.patterns import SagaPattern
 
 COMMANDS = 8
 BATCH_NEIGHBOURS = 9
@@ -36,6 +38,10 @@ def _submit_while_dead(bench: Bench) -> list[Submission]:
 
 
 def _await_acknowledged(bench: Bench, submissions: list[Submission]) -> None:
+    if isinstance(bench.pattern, SagaPattern):
+        # what was started while everything was dead may well end undone
+        await_ends(bench, bench.acknowledged(submissions))
+        return
     bench.await_effects(bench.acknowledged(submissions))
 
 
@@ -59,7 +65,7 @@ def _await_batch(bench: Bench, sent: tuple[list[Submission], list[Submission]]) 
 
 def _batch_unseen(situation: Situation) -> str:
     """Somebody must see which requests come in one batch."""
-    missing = interceptor_there(situation)
+    missing = invocations_seen(situation)
     return f"nobody sees which requests come in one batch: {missing}" if missing else ""
 
 
@@ -104,7 +110,7 @@ def _await_drain(bench: Bench, sent: tuple[list[Submission], float]) -> None:
 
 def _concurrency_unseen(situation: Situation) -> str:
     """Somebody must see how many invocations run at once."""
-    missing = interceptor_there(situation)
+    missing = invocations_seen(situation)
     return f"nobody sees how many workers run at once: {missing}" if missing else ""
 
 

@@ -107,6 +107,7 @@ def call(
     *,
     payload: str = "",
     about: Collection[str] = (),
+    state: str = "",
 ) -> T:
     """Make one call with the faults that are aimed at it, and record it; never on the emulator's event loop.
 
@@ -117,6 +118,7 @@ def call(
         perform: does it.
         payload: more text in which a rule's key may be, beside the handling's event.
         about: what the call is about: names, ARNs or URLs.
+        state: the state of a state machine that makes it.
 
     Returns:
         What ``perform`` returned; of two, the first.
@@ -125,7 +127,7 @@ def call(
         CallFailedError: a rule refused it or lost its answer.
     """
     resources = tuple(dict.fromkeys(name_of(each) for each in about if each))
-    faults = Faults.claim(caller, service, operation, payload, resources)
+    faults = Faults.claim(caller, service, operation, payload, resources=resources, state=state)
     status = 0
     try:
         faults.before()
@@ -140,7 +142,7 @@ def call(
     else:
         return answer
     finally:
-        TRACER.call(caller, service, operation, status, resources=resources)
+        TRACER.call(caller, service, operation, status, resources=resources, state=state)
 
 
 def asked(
@@ -243,11 +245,19 @@ class Faults:
 
     @classmethod
     def claim(
-        cls, caller: Invocation, service: str, operation: str, payload: str = "", resources: Collection[str] = ()
+        cls,
+        caller: Invocation,
+        service: str,
+        operation: str,
+        payload: str = "",
+        *,
+        resources: Collection[str] = (),
+        state: str = "",
     ) -> Faults:
         """The faults aimed at a call."""
         event = f"{caller.event}\n{payload}" if payload else caller.event
-        return cls(service, RULES.claim_call(caller.function, event, service, operation, resources=resources))
+        rules = RULES.claim_call(caller.function, event, service, operation, resources=resources, state=state)
+        return cls(service, rules)
 
     def before(self) -> None:
         """Do what comes before the call.
@@ -256,7 +266,8 @@ class Faults:
             CallFailedError: it is refused or cut off, and must not be performed.
         """
         for rule in self._take(lambda rule: rule.action == "delay" and rule.when == "before"):
-            time.sleep(rule.delay_seconds)
+            with TRACER.holding():
+                time.sleep(rule.delay_seconds)
         self._lose("cut", "the connection was cut")
         self._refuse(_REFUSALS)
 

@@ -22,6 +22,7 @@ CHOICES = Choices(
     before={"reserve": frozenset({"reserve"}), "charge": frozenset({"reserve", "charge"})},
     steps=("reserve", "charge", "ship"),
     undone=("reserve", "charge"),
+    breakable=("reserve", "charge"),
 )
 
 

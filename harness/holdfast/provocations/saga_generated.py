@@ -74,6 +74,7 @@ class Choices:
         before: for each step up to the pivot itself and those before it.
         steps: all steps that can be aimed at.
         undone: those whose compensations can be aimed at.
+        breakable: the steps up to the pivot that may be made to fail for good.
     """
 
     inputs: tuple[dict[str, Json], ...]
@@ -82,6 +83,7 @@ class Choices:
     before: dict[str, frozenset[str]]
     steps: tuple[str, ...]
     undone: tuple[str, ...]
+    breakable: tuple[str, ...]
 
 
 def choices_of(situation: Situation) -> Choices:
@@ -94,13 +96,17 @@ def choices_of(situation: Situation) -> Choices:
         causes = [step for step, why in refused if why.items() <= fields.items()]
         special.append((causes[0] if causes else "", fields))
     before = saga.predecessors()
+    steps = tuple(place.step for place in places(situation, saga.steps))
+    # without a state machine a step fails for good when its queue gives up, and that is too long to wait for here
+    breakable = until_pivot if saga.state_machine is not None else set()
     return Choices(
         inputs=tuple(fields for _, fields in special),
         about=tuple(json.dumps(fields, sort_keys=True) if fields else "ordinary" for _, fields in special),
         failing=tuple(step for step, _ in special),
         before={name: frozenset(before[name]) | {name} for name in sorted(until_pivot)},
-        steps=tuple(place.step for place in places(situation, saga.steps)),
+        steps=steps,
         undone=tuple(place.step for place in places(situation, compensated_steps(situation), undo=True)),
+        breakable=tuple(step for step in steps if step in breakable),
     )
 
 
@@ -112,9 +118,8 @@ def plans(choices: Choices) -> SearchStrategy[Plan]:
         which = draw(st.integers(0, len(choices.inputs) - 1))
         stopping = choices.failing[which]
         cause: tuple[PlannedFault, ...] = ()
-        breakable = [name for name in choices.before if name in choices.steps]
-        if not stopping and breakable and draw(st.booleans()):
-            stopping = draw(st.sampled_from(breakable))
+        if not stopping and choices.breakable and draw(st.booleans()):
+            stopping = draw(st.sampled_from(choices.breakable))
             kind = _after_allowed(choices, stopping)
             cause = (PlannedFault(stopping, undo=False, kind=draw(st.sampled_from(kind))),)
         passed = [name for name in choices.steps if not stopping or name in choices.before[stopping] - {stopping}]

@@ -155,7 +155,7 @@ def test_failures_that_pass_are_as_many_as_the_policy_overcomes() -> None:
 
 def test_contended_inputs_are_those_that_the_command_has() -> None:
     """The command of the saga alone counts."""
-    assert contended(situation()) == [{"sku": "scarce"}]
+    assert contended(situation()) == [{"sku": "scarce"}, {"sku": "scarce", "card": "declined"}]
 
 
 def test_a_callback_is_lost_only_where_one_is_awaited() -> None:

@@ -43,6 +43,12 @@ SCENARIOS = {
     "sent again with a card that is declined": Scenario(DONE, "completed", starts=2, again={"card": "declined"}),
     "declined": Scenario({"reserved": 1, "released": 1}, "cancelled", {"card": "declined"}),
     "sold out": Scenario({}, "cancelled", {"sku": "sold-out"}),
+    "sold out and the answer of the release is lost": Scenario(
+        {},
+        "cancelled",
+        {"sku": "sold-out"},
+        faults=({"at": "ReleaseFunction", "action": "fail", "when": "after", "times": 1},),
+    ),
     "the reservation is lost for good": Scenario(
         {"reserved": 1, "released": 1},
         "cancelled",
@@ -84,6 +90,7 @@ SHOWN_BY = {
     "release-not-retried": "the release is throttled",
     "charged-at-every-attempt": "the answer of the charge is lost",
     "released-whatever-its-state": "the answer of the release is lost",
+    "withdrawal-released-again": "sold out and the answer of the release is lost",
     "failed-charge-not-refunded": "the charge is lost for good",
     "every-start-ships": "sent three times",
     "refunded-after-the-pivot": "the shipment is throttled",

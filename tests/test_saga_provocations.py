@@ -14,6 +14,7 @@ from holdfast.provocations.faults import levers_of
 from holdfast.provocations.model import Provocation, Window
 from holdfast.provocations.requirements import Situation
 from holdfast.provocations.saga_failures import CALLBACK_LOST, COMPENSATION_DEAD
+from holdfast.provocations.saga_generated import GENERATED_SAGAS, Choices, choices_of
 from holdfast.provocations.saga_places import (
     Place,
     callbacks,
@@ -154,7 +155,7 @@ def test_failures_that_pass_are_as_many_as_the_policy_overcomes() -> None:
 
 def test_contended_inputs_are_those_that_the_command_has() -> None:
     """The command of the saga alone counts."""
-    assert contended(situation()) == [{"sku": "scarce"}]
+    assert contended(situation()) == [{"sku": "scarce"}, {"sku": "scarce", "card": "declined"}]
 
 
 def test_a_callback_is_lost_only_where_one_is_awaited() -> None:
@@ -217,8 +218,41 @@ def test_the_workers_of_a_saga_are_its_functions_where_none_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("provocation", "count"), [(SAGA_LOAD, 10), (CONTENTION, 12), (STOPPED, 3), (COMPENSATION_DEAD, 2)]
+    ("provocation", "count"),
+    [(SAGA_LOAD, 10), (CONTENTION, 12), (STOPPED, 3), (COMPENSATION_DEAD, 2), (GENERATED_SAGAS, 30)],
 )
 def test_a_plan_knows_how_many_sagas_are_started(provocation: Provocation, count: int) -> None:
     """One for each place that is struck, and a fixed number where many meet."""
     assert provocation.commands(situation()) == count
+
+
+def test_what_plans_are_drawn_from() -> None:
+    """The ordinary input, those that a step refuses, those that meet; and faults where they can be aimed."""
+    assert choices_of(situation()) == Choices(
+        inputs=(
+            {},
+            {"sku": "sold-out"},
+            {"card": "declined"},
+            {"sku": "scarce"},
+            {"sku": "scarce", "card": "declined"},
+        ),
+        about=(
+            "ordinary",
+            '{"sku": "sold-out"}',
+            '{"card": "declined"}',
+            '{"sku": "scarce"}',
+            '{"card": "declined", "sku": "scarce"}',
+        ),
+        failing=("", "reserve", "charge", "", "charge"),
+        before={"reserve": frozenset({"reserve"}), "charge": frozenset({"reserve", "charge"})},
+        steps=("reserve", "charge", "ship", "confirm"),
+        undone=("reserve", "charge"),
+        breakable=("reserve", "charge"),
+    )
+
+
+def test_no_generated_saga_of_a_choreography_fails_for_good() -> None:
+    """What its queues take to give up is too long for many plans."""
+    found = choices_of(situation(state_machine=None))
+    assert found.breakable == ()
+    assert found.failing == ("", "reserve", "charge", "", "charge")

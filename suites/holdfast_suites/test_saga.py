@@ -27,6 +27,7 @@ from holdfast.provocations.saga_failures import (
     STEP_FAILS,
     STEP_RETRIED,
 )
+from holdfast.provocations.saga_generated import GENERATED_SAGAS, SMALLEST_ROLE
 from holdfast.provocations.saga_places import saga_of
 from holdfast.provocations.saga_requirements import (
     answer_tells,
@@ -128,16 +129,17 @@ def _seen(history: History, saga: SagaPattern, *fates: Fate) -> tuple[str, ...]:
     return tuple(f"no saga was {fate}" for fate in fates if not found.get(fate))
 
 
-@clause("SG-1", Family.COMPENSATION, needs=[SAGA_LOAD], requires=[several_steps])
+@clause("SG-1", Family.COMPENSATION, needs=[SAGA_LOAD], also=[GENERATED_SAGAS], requires=[several_steps])
 def test_sg_1(campaign: Campaign) -> Holds:
     """Every execution ends all-committed or all-compensated."""
     saga, load = _saga(campaign), campaign.evidence(SAGA_LOAD)
-    struck = [one for one in _there(campaign, ENDING) if one is not load]
+    struck = [one for one in _there(campaign, (*ENDING, GENERATED_SAGAS)) if one is not load]
     history = load.history + _together(struck)
     return _conclude_on(
-        sagas.all_or_nothing(history, saga),
+        _smallest_first(campaign, sagas.all_or_nothing(history, saga)),
         load,
         bite=False,
+        evidence=_generated_notes(campaign),
         undecided=[
             *_undecided(history, saga),
             *_seen(load.history, saga, Fate.COMMITTED, Fate.COMPENSATED),
@@ -251,7 +253,14 @@ def test_sg_8(campaign: Campaign) -> Holds:
     )
 
 
-@clause("SG-9", Family.COMPENSATION, needs=[CONTENTION], requires=[quantities_declared], leaves_open=[totals_declared])
+@clause(
+    "SG-9",
+    Family.COMPENSATION,
+    needs=[CONTENTION],
+    also=[GENERATED_SAGAS],
+    requires=[quantities_declared],
+    leaves_open=[totals_declared],
+)
 def test_sg_9(campaign: Campaign) -> Holds:
     """Quantities are conserved and never oversold under concurrent sagas on shared resources."""
     saga, evidence = _saga(campaign), campaign.evidence(CONTENTION)
@@ -259,7 +268,11 @@ def test_sg_9(campaign: Campaign) -> Holds:
     quantities = campaign.stack.descriptor.conserved
     dirty = sagas.dirty_reads(evidence.history, saga) if saga.reads is not None else ()
     return _conclude_on(
-        [*_conserved(campaign, [evidence]), *sagas.all_or_nothing(evidence.history, saga), *dirty],
+        [
+            *_conserved(campaign, [evidence, *_there(campaign, [GENERATED_SAGAS])]),
+            *sagas.all_or_nothing(evidence.history, saga),
+            *dirty,
+        ],
         evidence,
         bite=False,
         undecided=[
@@ -401,19 +414,20 @@ def test_sg_15(campaign: Campaign) -> Holds:
     )
 
 
-@clause("SG-16", Family.COMPENSATION, needs=[REPEATED, TWINS], also=[CONTENTION])
+@clause("SG-16", Family.COMPENSATION, needs=[REPEATED, TWINS], also=[CONTENTION, GENERATED_SAGAS])
 def test_sg_16(campaign: Campaign) -> Holds:
     """A saga that fails or is repeated never undoes what another saga, or its own earlier success, has done."""
     saga, repeated, twins = _saga(campaign), campaign.evidence(REPEATED), campaign.evidence(TWINS)
     elder = {one.key for one in twins.history.role(FIRST_ROLE).operations} & twins.decided_keys
     shared = _there(campaign, [CONTENTION])
+    generated = _there(campaign, [GENERATED_SAGAS])
     findings = [
         *sagas.stands(
             repeated.decided, saga, repeated.decided_keys, why="was committed and then repeated with a failing step"
         ),
         *sagas.once(repeated.decided, saga),
         *sagas.stands(twins.decided, saga, elder, why="was committed before another saga with the same input failed"),
-        *_conserved(campaign, shared),
+        *_conserved(campaign, [*shared, *generated]),
         *(finding for one in shared for finding in sagas.all_or_nothing(one.history, saga)),
     ]
     return _conclude_on(
@@ -457,6 +471,18 @@ def _reported(campaign: Campaign) -> tuple[str, dict[str, Claim]]:
     ended = {ExecutionStatus.FAILED, ExecutionStatus.TIMED_OUT, ExecutionStatus.ABORTED}
     claims = dict.fromkeys((str(one) for one in ended), Claim.UNDONE)
     return EXECUTION, {**claims, "SUCCEEDED": Claim.DONE, "RUNNING": Claim.OPEN}
+
+
+def _smallest_first(campaign: Campaign, findings: Iterable[Finding]) -> list[Finding]:
+    """The findings, those about the smallest generated plan first, since it is the smallest witness."""
+    generated = _there(campaign, [GENERATED_SAGAS])
+    keys = {operation.key for one in generated for operation in one.history.role(SMALLEST_ROLE).operations}
+    return sorted(findings, key=lambda finding: finding.key not in keys)
+
+
+def _generated_notes(campaign: Campaign) -> list[str]:
+    """The smallest generated plan that broke a promise, where one did."""
+    return [note for one in _there(campaign, [GENERATED_SAGAS]) for note in one.notes]
 
 
 def _steps(evidence: Evidence) -> str:

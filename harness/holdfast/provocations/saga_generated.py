@@ -1,0 +1,272 @@
+"""Generated workloads: sagas of special inputs, that meet, with faults, drawn as plans (`saga_plans`) and run together.
+
+All plans are drawn before the first is run; the same seed draws the same. They run side by side, each with keys of its
+own. One that leaves a saga neither done nor undone is made smaller as data. What decides is the last look, as ever.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+from holdfast.checkers.saga import all_or_nothing
+from holdfast.history.model import History, Observation
+from holdfast.levers.signals import interrupts
+from holdfast.provocations.bench import Bench, side_by_side
+from holdfast.provocations.model import Moment, Provocation
+from holdfast.provocations.requirements import Situation
+from holdfast.provocations.saga_failures import AIMED_AT_STEPS, aims_at
+from holdfast.provocations.saga_places import (
+    business_failures,
+    compensated_steps,
+    contended,
+    fault,
+    place_of,
+    places,
+    saga_of,
+    steps_until_pivot,
+)
+from holdfast.provocations.saga_plans import Plan, PlannedFault, PlannedKind, PlannedSaga, Tried, telling
+from holdfast.provocations.saga_requirements import several_steps, steps_listed
+from holdfast.provocations.saga_runs import await_ends
+from holdfast.stack.base import Json
+from holdfast.stack.generate import Submission
+
+DRAWN = 150
+"""Plans that are drawn, as data."""
+
+PLANS = 10
+"""Plans that are run: of the drawn ones those that bring the most circumstances together."""
+
+MOST_SAGAS = 3
+MOST_FAULTS = 2
+MOST_AT_ONCE = 32
+"""Sagas of all plans that are under way at once; more would be a load test of a small machine."""
+
+WAVE_SECONDS = 1.0
+REPEATS = 2
+SHRINKING_SECONDS = 15.0
+"""No further round of smaller plans begins then: a small plan soon beats the smallest one much later."""
+
+SETTLE_SECONDS = 5.0
+"""How long a saga that has ended half done may take to become whole before its plan is made smaller."""
+
+ROLE = "generated"
+SHRINKING_ROLE = "shrinking"
+SMALLEST_ROLE = "smallest plan"
+"""The last run of the smallest plan that broke a promise: what a verdict shows first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What plans are drawn from.
+
+    Attributes:
+        inputs: the fields of each special input; the ordinary one, which has none, first.
+        about: the inputs in words.
+        failing: for each input the step that refuses it; empty where none does.
+        before: for each step up to the pivot itself and those before it.
+        steps: all steps that can be aimed at.
+        undone: those whose compensations can be aimed at.
+        breakable: the steps up to the pivot that may be made to fail for good.
+    """
+
+    inputs: tuple[dict[str, Json], ...]
+    about: tuple[str, ...]
+    failing: tuple[str, ...]
+    before: dict[str, frozenset[str]]
+    steps: tuple[str, ...]
+    undone: tuple[str, ...]
+    breakable: tuple[str, ...]
+
+
+def choices_of(situation: Situation) -> Choices:
+    """What the plans of a stack are drawn from."""
+    saga = saga_of(situation)
+    until_pivot = {step.name for step in steps_until_pivot(situation)}
+    refused = [(step, fields) for step, fields in business_failures(situation) if step in until_pivot]
+    special: list[tuple[str, dict[str, Json]]] = [("", {}), *refused]
+    for fields in contended(situation):
+        causes = [step for step, why in refused if why.items() <= fields.items()]
+        special.append((causes[0] if causes else "", fields))
+    before = saga.predecessors()
+    steps = tuple(place.step for place in places(situation, saga.steps))
+    # without a state machine a step fails for good when its queue gives up, and that is too long to wait for here
+    breakable = until_pivot if saga.state_machine is not None else set()
+    return Choices(
+        inputs=tuple(fields for _, fields in special),
+        about=tuple(json.dumps(fields, sort_keys=True) if fields else "ordinary" for _, fields in special),
+        failing=tuple(step for step, _ in special),
+        before={name: frozenset(before[name]) | {name} for name in sorted(until_pivot)},
+        steps=steps,
+        undone=tuple(place.step for place in places(situation, compensated_steps(situation), undo=True)),
+        breakable=tuple(step for step in steps if step in breakable),
+    )
+
+
+def plans(choices: Choices) -> SearchStrategy[Plan]:
+    """Plans of few sagas each, with faults only where the saga comes by."""
+
+    @st.composite
+    def saga(draw: DrawFn) -> PlannedSaga:
+        which = draw(st.integers(0, len(choices.inputs) - 1))
+        stopping = choices.failing[which]
+        cause: tuple[PlannedFault, ...] = ()
+        if not stopping and choices.breakable and draw(st.booleans()):
+            stopping = draw(st.sampled_from(choices.breakable))
+            kind = _after_allowed(choices, stopping)
+            cause = (PlannedFault(stopping, undo=False, kind=draw(st.sampled_from(kind))),)
+        passed = [name for name in choices.steps if not stopping or name in choices.before[stopping] - {stopping}]
+        sites = [(name, False) for name in passed]
+        if stopping:
+            sites += [(name, True) for name in choices.undone if name in choices.before[stopping]]
+        most = min(MOST_FAULTS - len(cause), len(sites))
+        hit = draw(st.lists(st.sampled_from(sites), min_size=min(1, most), max_size=most, unique=True)) if sites else []
+        passing: list[PlannedKind] = ["fail once", "answer lost"]
+        more = [PlannedFault(name, undo=undo, kind=draw(st.sampled_from(passing))) for name, undo in hit]
+        return PlannedSaga(which, draw(st.integers(0, 1)), tuple(sorted((*cause, *more))))
+
+    return st.lists(saga(), min_size=1, max_size=MOST_SAGAS).map(lambda sagas: Plan(tuple(sagas)))
+
+
+def _after_allowed(choices: Choices, step: str) -> list[PlannedKind]:
+    """What fails after its effect must be undone, so only a step with a compensation is made to."""
+    return ["fail", "fail after"] if step in choices.undone else ["fail"]
+
+
+def draw_plans(choices: Choices, seed_number: int, most: int = PLANS) -> list[Plan]:
+    """Draw plans as data, and keep the most telling; the same seed draws the same."""
+    drawn: list[Plan] = []
+
+    @settings(
+        max_examples=DRAWN,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @seed(seed_number)
+    @given(plans(choices))
+    def collect(plan: Plan) -> None:
+        drawn.append(plan)
+
+    collect()
+    return telling(drawn, most)
+
+
+@dataclass(frozen=True, slots=True)
+class _Runner:
+    """Runs plans on a bench, many at a time."""
+
+    bench: Bench
+    choices: Choices
+    role: str
+
+    def __call__(self, chosen: Sequence[Plan]) -> list[bool]:
+        """Run plans side by side, as many as there is room for; for each whether it left a saga half done."""
+        found: list[bool] = []
+        batch: list[Plan] = []
+        for plan in chosen:
+            if batch and sum(len(one.sagas) for one in (*batch, plan)) > MOST_AT_ONCE:
+                found += self._together(batch)
+                batch = []
+            batch.append(plan)
+        return found + (self._together(batch) if batch else [])
+
+    def _together(self, chosen: Sequence[Plan]) -> list[bool]:
+        bench = self.bench
+        drawn = [[bench.draw(1, self.choices.inputs[saga.input])[0] for saga in plan.sagas] for plan in chosen]
+        everyone = [one for submissions in drawn for one in submissions]
+        steps = {step.name: step for step in saga_of(bench.situation).steps}
+        faults = [
+            fault(bench.situation, place, planned.kind, submission.key, times=1 if "once" in planned.kind else 0)
+            for plan, submissions in zip(chosen, drawn, strict=True)
+            for saga, submission in zip(plan.sagas, submissions, strict=True)
+            for planned in saga.faults
+            if (place := place_of(bench.situation, steps[planned.step], undo=planned.undo))
+        ]
+        with bench.aimed(faults):
+            for wave in range(1 + max(saga.wave for plan in chosen for saga in plan.sagas)):
+                together = [
+                    submission
+                    for plan, submissions in zip(chosen, drawn, strict=True)
+                    for saga, submission in zip(plan.sagas, submissions, strict=True)
+                    if saga.wave == wave
+                ]
+                side_by_side(lambda one: bench.submit(one, self.role), together, len(together) or 1)
+                interrupts.pause(WAVE_SECONDS)
+            late = {one.key for one in await_ends(bench, everyone)}
+        if late:
+            bench.note(f"not ended within {bench.bounds.saga_seconds:g} s: {', '.join(sorted(late))}")
+        half = self._half_done([one for one in everyone if one.key not in late])
+        return [any(one.key in half for one in submissions) for submissions in drawn]
+
+    def _half_done(self, submissions: Sequence[Submission]) -> set[str]:
+        """The keys of ended sagas that are neither done nor undone, and stay so."""
+        half = {one.key for one in submissions}
+
+        def look() -> set[str]:
+            nonlocal half
+            half = _wrong(self.bench, [one for one in submissions if one.key in half])
+            return half
+
+        self.bench.until(f"what {len(half)} sagas have left", look, lambda keys: not keys, SETTLE_SECONDS)
+        return half
+
+
+def _wrong(bench: Bench, submissions: Sequence[Submission]) -> set[str]:
+    saga = saga_of(bench.situation)
+    ports = dict.fromkeys(port for step in saga.steps for port in (step.effect, step.undone) if port is not None)
+
+    def observe(one: Submission) -> list[Observation]:
+        return [bench.ports.observe(port, one, provocation=bench.name) for port in ports]
+
+    seen = [each for found in side_by_side(observe, submissions, 4) for each in found]
+    keys = {one.key for one in submissions}
+    sent = tuple(one for one in bench.operations() if one.key in keys)
+    return {finding.key for finding in all_or_nothing(History(sent, tuple(seen)), saga)}
+
+
+def _watch(bench: Bench) -> None:
+    for name in bench.stack.descriptor.conserved:
+        bench.ports.observe_quantity(name, provocation=bench.name)
+
+
+def _generate(bench: Bench, clock: Callable[[], float] = time.monotonic) -> None:
+    """Run the plans; the smallest within one that leaves a saga half done becomes a note of the verdict."""
+    choices = choices_of(bench.situation)
+    chosen = draw_plans(choices, bench.random.getrandbits(32))
+    tried = Tried(run=_Runner(bench, choices, ROLE), repeats=1)
+    tried.once(chosen)
+    _watch(bench)
+    found = tried.broken(chosen)
+    bench.figure("plans", len(chosen))
+    if found is None:
+        return
+    ends = clock() + SHRINKING_SECONDS
+    tried.run, tried.repeats, tried.time_left = _Runner(bench, choices, SHRINKING_ROLE), REPEATS, lambda: clock() < ends
+    smallest = tried.shrink(found)
+    tried.run = _Runner(bench, choices, SMALLEST_ROLE)
+    tried.once([smallest])
+    _watch(bench)
+    bench.note(
+        f"smallest plan that leaves a saga half done: {smallest.told(choices.about)} "
+        f"({tried.violated[smallest]} of {tried.runs[smallest]} runs; found within {found.told(choices.about)})"
+    )
+
+
+GENERATED_SAGAS = Provocation(
+    name="generated-sagas",
+    provoke=_generate,
+    # after the others, so that what is scarce is not taken from those that contend for it
+    moment=Moment.SCARRING,
+    requires=(several_steps, steps_listed, *AIMED_AT_STEPS),
+    aims=aims_at("fail, or lose the answer", lambda situation: places(situation, saga_of(situation).steps)),
+    commands=lambda _: PLANS * MOST_SAGAS,
+)

@@ -7,14 +7,15 @@ A small adapter puts the run's history into columns, where the checkers of recor
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 from holdfast.checkers.columnar import sequences
-from holdfast.checkers.projections import UNKNOWN_VERSION, Fold, Stream, version_of
+from holdfast.checkers.projections import UNKNOWN_VERSION, Fold, Stream, diverged, version_of
 from holdfast.checkers.records import answered_seconds, finding, ranked
 from holdfast.history.coding import Coder
-from holdfast.history.columns import NANOSECONDS, Columns
+from holdfast.history.columns import NANOSECONDS, NOTHING, Columns, Mask
 from holdfast.history.logs import Event
 from holdfast.history.model import History, Operation, Outcome
 from holdfast.verdict.describe import moment
@@ -152,12 +153,40 @@ def as_registers(found: Iterable[Stream], *, fold: Fold, view: str, sessions: bo
             rows.at(place, mine[0].group if sessions else "")
         for read in stream.of(view):
             version = version_of(stream, read, fold)
+            # what waits for something belongs to no session
+            session = "" if sessions and not read.role else read.reader
             if version == UNKNOWN_VERSION:
                 continue
             value = by_place.get(version) if version else None
             rows.add("read", stream.aggregate, value, read.started_seconds, read.completed_seconds, "ok")
-            rows.at(version if version else None, read.reader)
+            rows.at(version or None, session)
     return rows.columns()
+
+
+def in_sessions(columns: Columns) -> Mask:
+    """The rows that belong to a session, and all writes: what others wrote is read as well."""
+    mask: Mask = (columns.session != NOTHING) | columns.is_kind("write")
+    return mask
+
+
+def diverged_from_the_log_before(found: Iterable[Stream], *, fold: Fold, view: str) -> tuple[Finding, ...]:
+    """The last read of a view shows the fold of the log as it was read last before it.
+
+    For a view that is made from the log when it is asked, at a moment when nothing was being written.
+
+    Args:
+        found: what concerns the clause.
+        fold: from events to state.
+        view: name of the view.
+    """
+    wrong: list[Finding] = []
+    for stream in found:
+        read = stream.last(view)
+        before = [log for log in stream.logs if log.complete and read is not None]
+        before = [log for log in before if read is not None and log.completed_seconds <= read.started_seconds]
+        if read is not None and before:
+            wrong += diverged([replace(stream, logs=(before[-1],))], fold=fold, view=view, title="not the same")
+    return ranked(wrong)
 
 
 def unfinished_commands(found: Iterable[Stream]) -> tuple[str, ...]:

@@ -100,6 +100,7 @@ def _mapping(found: MappingOf[str, Any]) -> Mapping:
         response_types=tuple(found.get("FunctionResponseTypes") or ()),
         maximum_concurrency=(found.get("ScalingConfig") or {}).get("MaximumConcurrency"),
         maximum_retry_attempts=found.get("MaximumRetryAttempts"),
+        maximum_record_age_seconds=found.get("MaximumRecordAgeInSeconds"),
         on_failure_arn=str(((found.get("DestinationConfig") or {}).get("OnFailure") or {}).get("Destination", "")),
     )
 

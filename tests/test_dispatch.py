@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from holdfast.targets.base import Action, Rule
 from holdfast.targets.emulator.dispatch import CallFailedError, aimed_keys, call, handling
 from holdfast.targets.emulator.interception import RULES, TRACER
+from holdfast.waiting import eventually
 
 CALLER = "orders-rule"
 RULE = Rule(id="the-rule", action="refuse", point="call", function=CALLER, key="k-1")
@@ -62,6 +65,44 @@ def test_each_fault_is_done_and_counted(action: Action, error: str, performed: i
     before = hits()
     done, found = made(replace(RULE, action=action, error=error))
     assert (len(done), found, hits() - before) == (performed, seen, 1)
+
+
+def test_a_rule_for_a_state_is_for_the_calls_of_that_state() -> None:
+    """Of two states that make the same call, the one that the rule names is hit, and the record tells them apart."""
+    RULES.add(replace(RULE, state="Charge", nth=1))
+    before, done = hits(), []
+    with handling(CALLER, '{"id": "k-1"}') as handled:
+        for state in ("Reserve", "Charge", "Charge"):
+            with suppress(CallFailedError):
+                call(handled, "lambda", "Invoke", lambda state=state: done.append(state), state=state)
+        with suppress(CallFailedError):
+            call(handled, "lambda", "Invoke", lambda: done.append("no state"))
+    assert (done, hits() - before) == (["Reserve", "Charge", "no state"], 1)
+    assert [(one.state, one.status) for one in handled.calls] == [
+        ("Reserve", 200),
+        ("Charge", 500),
+        ("Charge", 200),
+        ("", 200),
+    ]
+
+
+def test_a_delayed_call_counts_as_open_until_it_is_made() -> None:
+    """What a rule holds back may come long after its caller gave up, so nothing is silent before."""
+    RULES.add(replace(RULE, action="delay", delay_seconds=0.2))
+    open_before = TRACER.open_count()
+    seen: list[int] = []
+
+    def look() -> None:
+        with handling(CALLER, '{"id": "k-1"}') as handled:
+            handled.ended_seconds = 1.0
+            call(handled, "sqs", "SendMessage", lambda: None)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    eventually(lambda: seen.append(TRACER.open_count()) or seen[-1] > open_before, bool, deadline_seconds=5)
+    thread.join()
+    assert max(seen) == open_before + 1
+    assert TRACER.open_count() == open_before
 
 
 def test_a_call_that_no_rule_is_for_is_performed_once() -> None:

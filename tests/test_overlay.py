@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -131,6 +133,21 @@ def test_a_setting_keeps_the_meaning_of_the_rest_of_the_template(stack: Path, tm
             }
         },
     }
+
+
+def test_a_setting_changes_a_json_file_and_leaves_the_rest_as_it_is(stack: Path, tmp_path: Path) -> None:
+    """A definition stays JSON, with its nulls, its order and its characters."""
+    definition: dict[str, Any] = {
+        "StartAt": "A",
+        "States": {"A": {"Type": "Task", "ResultPath": None, "Comment": "ö", "Next": "B"}},
+    }
+    (stack / "saga.asl.json").write_text(json.dumps(definition))
+    text = '[[set]]\nfile = "saga.asl.json"\npath = "States.A.Next"\nvalue = "C"\n'
+    materialise(stack, overlay(stack, text), tmp_path / "copy")
+    definition["States"]["A"]["Next"] = "C"
+    assert (tmp_path / "copy" / "saga.asl.json").read_text() == json.dumps(
+        definition, indent=2, ensure_ascii=False
+    ) + "\n"
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import subprocess
 import pytest
 
 from holdfast.campaign import new_prefix
-from holdfast.provocations.crashes import calls_of_one_handling
 from holdfast.provocations.malformed import malformed_variants
 from holdfast.provocations.payloads import shell_quoted
+from holdfast.provocations.tracing import Trace, calls_of_one_handling
 from holdfast.provocations.windows import most_at_once
 from holdfast.stack.commands import Command
 from holdfast.suites import installed_clauses
@@ -60,18 +60,18 @@ def test_a_trace_takes_each_function_once() -> None:
             function=function, request_id=request, index=index, service="dynamodb", operation=operation, status=200
         )
 
-    points = calls_of_one_handling(
-        [invocation("f", "r1", failed=True), invocation("f", "r2"), invocation("f", "r3"), invocation("g", "r4")],
-        [
+    trace = Trace(
+        (invocation("f", "r1", failed=True), invocation("f", "r2"), invocation("f", "r3"), invocation("g", "r4")),
+        (
             call("f", "r1", "GetItem", 1),
             call("f", "r2", "GetItem", 1),
             call("f", "r2", "PutItem", 2),
             call("f", "r2", "PutItem", 3),
             call("f", "r3", "GetItem", 1),
             call("g", "r4", "PutItem", 1),
-        ],
-        {"f": "worker"},
+        ),
     )
+    points = calls_of_one_handling(trace, {"f": "worker"})
     assert points == [
         ("worker", "dynamodb", "GetItem", 1),
         ("worker", "dynamodb", "PutItem", 1),

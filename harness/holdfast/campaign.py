@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
+from holdfast.checkers.saga import Fate, left
 from holdfast.errors import (
     HealError,
     HoldfastError,
@@ -39,7 +40,7 @@ from holdfast.provocations.stopping import Stopping
 from holdfast.stack.configuration import Configuration, read_configuration
 from holdfast.stack.descriptor import Bounds
 from holdfast.stack.generate import Submission
-from holdfast.stack.patterns import Pattern, PatternName
+from holdfast.stack.patterns import Pattern, PatternName, SagaPattern
 from holdfast.stack.resolve import Stack
 
 COMMANDS_AT_ONCE = 8
@@ -283,6 +284,7 @@ class Campaign:
                 )
             for bench in benches:
                 bench.never_quiet()
+        self._look_at_sagas(benches, "" if quiet else "the stack was not quiet")
         if self.pattern.dead_letters is not None and work:
             try:
                 letters = self.ports.dead_letters(self.pattern.dead_letters)
@@ -294,6 +296,36 @@ class Campaign:
             for bench in benches:
                 bench.keep_dead_letters(letters)
 
+    def _look_at_sagas(self, benches: Sequence[Bench], unquiet: str) -> None:
+        """Keep the executions of every key with their histories, and read what is conserved once more.
+
+        What sagas hold that are half done is missing where it is counted, so their sum then proves nothing.
+        """
+        saga = self.pattern
+        if not isinstance(saga, SagaPattern):
+            return
+        history = self.recorder.history()
+        half = [one.key for one in left(history, saga) if one.fate is Fate.HALF] if saga.steps else []
+        for bench in benches:
+            for name in self.stack.descriptor.conserved:
+                seen = self.ports.observe_quantity(name, provocation=bench.name)
+                if unquiet or half:
+                    why = unquiet or f"sagas are half done: {', '.join(half)}"
+                    self.recorder.add(replace(seen, complete=False, state=why))
+        machine = self.configuration.machine(saga.state_machine)
+        if machine is None or machine.express:
+            return
+
+        def read(item: tuple[Bench, str]) -> None:
+            bench, key = item
+            try:
+                bench.keep_executions(self.ports.executions(machine.component, key))
+            except (ResourceError, TargetError) as error:
+                why = " ".join(part for part in (error.what, error.cause) if part)
+                bench.undecided(f"executions could not be read: {why}", [key])
+
+        side_by_side(read, [(bench, one.key) for bench in benches for one in bench.submissions()], 4)
+
     def _look(self, bench: Bench, submission: Submission) -> list[Observation]:
         """Read a key at every port.
 
@@ -304,7 +336,13 @@ class Campaign:
         if self.pattern.status is not None:
             seen.append(self.ports.observe_status(self.pattern.status, submission, provocation=bench.name))
         outbox = (self.pattern.row, self.pattern.message, self.pattern.row)
-        ports = [port for port in (self.pattern.stored, *outbox, self.pattern.effect) if port is not None]
+        named = [self.pattern.stored, *outbox, self.pattern.effect]
+        if isinstance(self.pattern, SagaPattern):
+            machine = self.configuration.machine(self.pattern.state_machine)
+            if machine is not None and not machine.express:
+                seen.append(self.ports.observe_executions(machine.component, submission, provocation=bench.name))
+            named = list(dict.fromkeys((*named, *self.pattern.ports())))
+        ports = [port for port in named if port is not None]
         return [*seen, *(self.ports.observe(port, submission, provocation=bench.name) for port in ports)]
 
     def _bench(self, provocation: Provocation) -> Bench:

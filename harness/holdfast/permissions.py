@@ -14,11 +14,11 @@ from holdfast.levers.base import Lever
 from holdfast.provocations.faults import levers_of, requirements_of
 from holdfast.provocations.model import Provocation
 from holdfast.provocations.requirements import Situation, unmet
-from holdfast.stack.commands import AnyCall, HttpCall
+from holdfast.stack.commands import AnyCall, ExecutionCall, HttpCall
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.effects import AnySource, DynamoQuerySource, HttpSource
 from holdfast.stack.resolve import Stack
-from holdfast.stack.resources import Arn, partition
+from holdfast.stack.resources import Arn, execution_arns, partition
 from holdfast.targets.deployment import artifacts_bucket_name
 
 _READING = {
@@ -171,6 +171,12 @@ def _of_reading(situation: Situation) -> Iterator[Grant]:
     for queue in situation.configuration.queues:
         for action in _READING["queue"]:
             yield Grant(action, queue.arn)
+    machine = situation.configuration.machine(getattr(situation.pattern, "state_machine", None))
+    if machine is not None and not machine.express:
+        yield Grant("states:ListExecutions", machine.arn)
+        for arn in execution_arns(machine.arn):
+            yield Grant("states:DescribeExecution", arn)
+            yield Grant("states:GetExecutionHistory", arn)
     name = stack.cloudformation
     if name:
         for action in ("DescribeStacks", "ListStackResources"):
@@ -212,6 +218,8 @@ def _of_call(call: AnyCall, stack: Stack) -> Iterator[Grant]:
     if call.kind not in _SENDING:
         return
     attribute, action = _SENDING[call.kind]
+    if isinstance(call, ExecutionCall) and call.synchronous:
+        action = "states:StartSyncExecution"
     component = getattr(call, attribute)
     if component is None:
         yield Grant(action, _arn(stack, "events", "event-bus/default"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -47,6 +48,13 @@ _AT_CALLS = frozenset({"refuse", "drop", "fail-after", "cut", "duplicate"})
 """Actions that are for calls alone, so their name says when they act."""
 
 
+def _caller(resource: str) -> str:
+    """The name under which calls are made for a resource: the last part of its ARN, the id of a mapping."""
+    if ":function:" in resource:
+        return resource.split(":function:", 1)[-1]
+    return re.split("[:/]", resource)[-1]
+
+
 class _Looks:
     """What an interceptor last said about its rules, shared by all faults on it.
 
@@ -74,13 +82,15 @@ class InvocationFault:
     """A rule in the interceptor between the functions and the emulator.
 
     On a function it acts on its invocations or on the calls that it makes; on any other component, on the calls about
-    it, whoever makes them. It waits for its key, so it is proven by its hits when the window closes, not when it opens;
-    any number may be in force side by side on one component. It lives in the interceptor alone: it is gone with it.
+    it, whoever makes them, or on those that the service itself makes for it: a state machine, an API, a rule, a topic,
+    the event source mapping of a function. It waits for its key, so it is proven by its hits when the window closes,
+    not when it opens; any number may be in force side by side on one component. It lives in the interceptor alone: it
+    is gone with it.
 
     Args:
         target: a target with an interceptor.
         component: the function, queue, table..., by its name in the descriptor.
-        resource: its ARN.
+        resource: its ARN; the id of a mapping.
         rule: the fault; its function, or its resource, is the physical name.
     """
 
@@ -97,8 +107,15 @@ class InvocationFault:
 
     @classmethod
     def on(cls, stack: Stack, component: str, rule: Rule) -> Self:
-        """The lever on a component of a stack; the rule's function, or the resource of its calls, is filled in."""
+        """The lever on a component of a stack; the rule's function, or the resource of its calls, is filled in.
+
+        A rule that names another caller as its function is about the calls that a service makes for the component: the
+        name of the state machine, rule or topic, the id of the API or of the function's mapping.
+        """
         found = stack.resource(component)
+        if rule.function and rule.point == "call" and (found.type, rule.function) != ("function", found.name):
+            resource = rule.function if found.type == "function" else found.arn
+            return cls(target=stack.target, component=component, resource=resource, rule=rule)
         if found.type == "function":
             rule = replace(rule, function=found.name)
         else:
@@ -127,7 +144,7 @@ class InvocationFault:
 
     def snapshot(self) -> Snapshot:
         """Nothing is found: a rule is only ever added."""
-        aimed, name = self.rule.function, self.resource.split(":function:", 1)[-1]
+        aimed, name = self.rule.function, _caller(self.resource)
         kind = "function"
         if self.rule.resource and not aimed:
             kind = "resource"

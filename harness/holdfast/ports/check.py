@@ -13,6 +13,7 @@ from holdfast.ports.context import PortContext
 from holdfast.ports.dead_letters import read_dead_letters
 from holdfast.ports.effect import read_effect
 from holdfast.ports.expression import check_expression
+from holdfast.ports.quantity import quantity_port, read_quantity
 from holdfast.ports.status import read_status
 from holdfast.ports.transports.address import address
 from holdfast.ports.transports.python import load
@@ -64,12 +65,21 @@ def check(stack: Stack, context_for: Callable[[Submission, float], PortContext],
     unused = unused_submission(stack)
     for name, command in descriptor.commands.items():
         _check_command(f"command {name}", command, context_for(unused, command.timeout_seconds))
+    # what is conserved belongs to no key
+    shared = {conserved.effect for conserved in descriptor.conserved.values()}
     look = receiving or stack.target.supports(Capability.QUEUE_PEEK).supported
     for name, effect in descriptor.effects.items():
         if not look and any(isinstance(source, SqsMessagesSource) for source in effect.sources):
             continue
         port = f"effect {name}"
-        _refuse_counted(port, read_effect(effect, context_for(unused, CONNECT_TIMEOUT_SECONDS), port).count, unused.key)
+        count = read_effect(effect, context_for(unused, CONNECT_TIMEOUT_SECONDS), port).count
+        if name not in shared:
+            _refuse_counted(port, count, unused.key)
+    for name, conserved in descriptor.conserved.items():
+        where = quantity_port(name)
+        read_quantity(
+            conserved, descriptor.effects[conserved.effect], context_for(unused, CONNECT_TIMEOUT_SECONDS), where
+        )
     for name, status in descriptor.statuses.items():
         if not look and isinstance(status.source, SqsMessagesSource):
             continue
@@ -181,6 +191,8 @@ def _check_expressions(stack: Stack) -> None:
     for name, status in descriptor.statuses.items():
         _check_source_expressions(f"statuses.{name}.source", status.source, stack)
         check_expression(status.state, f"statuses.{name}.state")
+    for name, conserved in descriptor.conserved.items():
+        check_expression(conserved.path, f"conserved.{name}.path")
     for name, letters in descriptor.dead_letters.items():
         check_expression(letters.key, f"dead_letters.{name}.key")
         if letters.original is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import TypeVar
 
 from holdfast.errors import PortError, ResourceError, TargetError
+from holdfast.history.executions import EXECUTION, Execution
 from holdfast.history.model import Observation, Operation
 from holdfast.history.recorder import Recorder
 from holdfast.ports.check import check
@@ -14,6 +16,8 @@ from holdfast.ports.command import submit
 from holdfast.ports.context import PortContext
 from holdfast.ports.dead_letters import DeadLetter, read_dead_letters
 from holdfast.ports.effect import Seen, read_effect
+from holdfast.ports.executions import Executions
+from holdfast.ports.quantity import quantity_port, read_quantity
 from holdfast.ports.redact import Redactor
 from holdfast.ports.redrive import redrive
 from holdfast.ports.status import read_status
@@ -42,6 +46,8 @@ class Ports:
         self._web = WebClient()
         _, secret_key, token = stack.target.credentials()
         self._redactor = Redactor((secret_key, token, *stack.descriptor.secrets))
+        self._executions: dict[str, Executions] = {}
+        self._lock = threading.Lock()
 
     def submit(
         self,
@@ -122,6 +128,58 @@ class Ports:
         port = self._named(self._stack.descriptor.statuses, status, "status")
         context = self._context(submission, _READ_TIMEOUT_SECONDS)
         return self._observed(status, submission, provocation, lambda: read_status(port, context, f"status {status}"))
+
+    def observe_quantity(self, name: str, *, provocation: str = "") -> Observation:
+        """Read what is conserved and record it: its entries are the values, and it belongs to no key.
+
+        Args:
+            name: of the table in ``[conserved]``.
+            provocation: name of the provocation that looks.
+        """
+        quantity = self._named(self._stack.descriptor.conserved, name, "conserved")
+        effect = self._named(self._stack.descriptor.effects, quantity.effect, "effect")
+        nobody = Submission("", "")
+        context = self._context(nobody, _READ_TIMEOUT_SECONDS)
+        where = quantity_port(name)
+        return self._observed(where, nobody, provocation, lambda: (read_quantity(quantity, effect, context, where), ""))
+
+    def observe_executions(self, component: str, submission: Submission, *, provocation: str = "") -> Observation:
+        """Count the executions of one key and record the last one's status as the state.
+
+        Args:
+            component: the state machine; a Standard one.
+            submission: whose executions.
+            provocation: name of the provocation that looks.
+        """
+
+        def look() -> tuple[Seen, str]:
+            found = self._of_machine(component).find(submission.key)
+            return Seen(len(found)), str(found[-1].status) if found else ""
+
+        return self._observed(EXECUTION, submission, provocation, look)
+
+    def executions(self, component: str, key: str) -> tuple[Execution, ...]:
+        """The executions of a key, oldest first, with their histories.
+
+        Args:
+            component: the state machine; a Standard one.
+            key: the idempotency key.
+
+        Raises:
+            ResourceError: they may not be listed or read.
+            TargetError: the target does not answer.
+        """
+        return self._of_machine(component).read(key)
+
+    def find_executions(self, component: str, key: str) -> tuple[Execution, ...]:
+        """The executions of a key, oldest first, without their histories; raises as `executions`."""
+        return self._of_machine(component).find(key)
+
+    def _of_machine(self, component: str) -> Executions:
+        with self._lock:
+            if component not in self._executions:
+                self._executions[component] = Executions(self._stack, component)
+            return self._executions[component]
 
     def dead_letters(self, name: str) -> tuple[DeadLetter, ...]:
         """Every dead letter of a port, left where it is.

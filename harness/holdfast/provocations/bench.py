@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from holdfast.checkers.recovery import Sample
 from holdfast.errors import Inconclusive
+from holdfast.history.executions import Execution
 from holdfast.history.model import DeadLetterSeen, History, Operation, Outcome
 from holdfast.history.recorder import Recorder
 from holdfast.levers.invocation import InvocationFault
@@ -93,6 +94,8 @@ class Bench:
     _underway: set[str] = field(default_factory=set)
     _points: list[tuple[str, FaultPoint]] = field(default_factory=list)
     _figures: dict[str, float] = field(default_factory=dict)
+    _struck: dict[str, str] = field(default_factory=dict)
+    _executions: list[Execution] = field(default_factory=list)
     _dead_letters: dict[str, DeadLetterSeen] = field(default_factory=dict)
     _rule_numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -336,6 +339,16 @@ class Bench:
         with self._lock:
             self._points.append((key, point))
 
+    def strike(self, key: str, step: str) -> None:
+        """Keep at which step of a saga a key is struck."""
+        with self._lock:
+            self._struck[key] = step
+
+    def keep_executions(self, executions: Iterable[Execution]) -> None:
+        """Keep executions of this provocation's keys, with their histories."""
+        with self._lock:
+            self._executions += executions
+
     def submissions(self) -> tuple[Submission, ...]:
         """All that was generated here so far."""
         with self._lock:
@@ -376,6 +389,8 @@ class Bench:
             undecided=tuple(self._undecided),
             open_keys=frozenset(self._open_keys),
             figures=dict(self._figures),
+            struck=dict(self._struck),
+            executions=tuple(self._executions),
         )
 
 

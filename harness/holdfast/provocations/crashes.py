@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-
 from holdfast.errors import Inconclusive
 from holdfast.provocations.bench import Bench, side_by_side
 from holdfast.provocations.duplicates import submit_until_acknowledged
 from holdfast.provocations.model import Aimed, FaultPoint, Provocation
 from holdfast.provocations.requirements import Situation, functions_named
-from holdfast.targets.base import Rule, TracedCall, TracedInvocation
+from holdfast.provocations.tracing import calls_of_one_handling, first_handlings, follow
+from holdfast.stack.generate import Submission
+from holdfast.targets.base import Rule
 
 WIDTH = 4
 """Commands of the sweep that are under way at once."""
@@ -18,62 +17,28 @@ WIDTH = 4
 
 def _trace(bench: Bench, functions: dict[str, str]) -> list[FaultPoint]:
     """Follow one undisturbed command and list its fault points; ``functions`` maps physical to component names."""
-    submission = bench.draw(1)[0]
 
-    def unhandled() -> list[str]:
-        done = first_handlings(bench.interceptor.invocations(key=submission.key))
-        return [component for function, component in functions.items() if function not in done]
+    def handled(submission: Submission) -> None:
+        def unhandled() -> list[str]:
+            done = first_handlings(bench.interceptor.invocations(key=submission.key))
+            return [component for function, component in functions.items() if function not in done]
 
-    with bench.watched(functions, submission.key):
-        bench.submit(submission, "traced")
         if bench.await_effects([submission]):
             raise Inconclusive("an undisturbed command did not take effect, so there is no trace to break")
         left = bench.until("the traced command to be handled", unhandled, lambda none: not none, bench.patience_seconds)
-    if left.value:
-        raise Inconclusive(
-            f"an undisturbed command was never handled by {', '.join(left.value)}: nothing to crash there"
-        )
-    points = calls_of_one_handling(
-        bench.interceptor.invocations(key=submission.key), bench.interceptor.calls(submission.key), functions
-    )
+        if left.value:
+            raise Inconclusive(
+                f"an undisturbed command was never handled by {', '.join(left.value)}: nothing to crash there"
+            )
+
+    _, trace = follow(bench, functions, "traced", handled)
+    points = calls_of_one_handling(trace, functions)
     boundaries = [(component, "", "", 1) for component in functions.values()]
     return [
         FaultPoint(function=component, service=service, operation=operation, nth=nth, when=when)
         for component, service, operation, nth in (*boundaries, *points)
         for when in ("before", "after")
     ]
-
-
-def first_handlings(invocations: Sequence[TracedInvocation]) -> dict[str, str]:
-    """The request id of each function's first invocation that went well to its end, by physical name."""
-    first: dict[str, str] = {}
-    for invocation in invocations:
-        if not invocation.failed and invocation.ended_seconds:
-            first.setdefault(invocation.function, invocation.request_id)
-    return first
-
-
-def calls_of_one_handling(
-    invocations: Sequence[TracedInvocation], calls: Sequence[TracedCall], functions: Mapping[str, str]
-) -> list[tuple[str, str, str, int]]:
-    """The calls of each function's first invocation that went well: component, service, operation, which of its kind.
-
-    A slow machine may have a function handle the request twice; the second time has the same fault points.
-
-    Args:
-        invocations: those of the traced request, in order.
-        calls: the AWS calls they made, in order.
-        functions: component names by physical name of the function.
-    """
-    first = first_handlings(invocations)
-    seen: Counter[tuple[str, str, str]] = Counter()
-    points = []
-    for call in calls:
-        if call.function in functions and first.get(call.function) == call.request_id:
-            identity = (functions[call.function], call.service, call.operation)
-            seen[identity] += 1
-            points.append((*identity, seen[identity]))
-    return points
 
 
 def _crash_everywhere(bench: Bench) -> None:

@@ -20,6 +20,7 @@ from holdfast.provocations.requirements import (
 )
 from holdfast.stack.deliveries import delivery_limit
 from holdfast.stack.generate import Submission
+from holdfast.stack.patterns import SagaPattern
 from holdfast.targets.base import Rule
 
 COMMANDS_PER_WORKER = 2
@@ -69,6 +70,11 @@ def every_worker(situation: Situation) -> list[str]:
 def last_worker(situation: Situation) -> list[str]:
     """The worker that makes the effect."""
     return situation.pattern.workers[-1:]
+
+
+def _no_saga(situation: Situation) -> str:
+    """The workers must process one request after another; a saga's steps have provocations of their own."""
+    return "the workers are the steps of a saga" if isinstance(situation.pattern, SagaPattern) else ""
 
 
 def _transient_failures(situation: Situation) -> str:
@@ -218,7 +224,7 @@ REDRIVING = Uses(
 FAILED_DELIVERIES = Provocation(
     name="failed-deliveries",
     provoke=_fail_first_deliveries,
-    requires=(workers_named, _transient_failures, *REDELIVERY),
+    requires=(_no_saga, workers_named, _transient_failures, *REDELIVERY),
     leaves_open=(redeliveries_in_time,),
     aims=(Aimed(action="fail", at=every_worker),),
     commands=lambda situation: COMMANDS_PER_WORKER * len(situation.pattern.workers),

@@ -20,6 +20,7 @@ from holdfast.provocations.requirements import (
     store_named,
     workers_named,
 )
+from holdfast.stack.patterns import Pattern, SagaPattern
 from holdfast.targets.base import Capability
 
 STORING_ACTIONS = {
@@ -85,6 +86,14 @@ def requirements_of(provocation: Provocation) -> tuple[Requirement, ...]:
     )
 
 
+def _struck(pattern: Pattern) -> list[str]:
+    """The workers that are dead when compute is; what undoes a saga's steps lives, or many would stay half done."""
+    steps = pattern.steps if isinstance(pattern, SagaPattern) else []
+    undo = {step.compensation.function for step in steps if step.compensation is not None}
+    undo -= {step.function for step in steps}
+    return [worker for worker in pattern.workers if worker not in undo]
+
+
 def levers_of(window: Window, situation: Situation, run: str) -> list[Lever]:
     """The levers that open a window whose requirements are met; nothing is changed yet.
 
@@ -96,11 +105,12 @@ def levers_of(window: Window, situation: Situation, run: str) -> list[Lever]:
     stack, pattern = situation.stack, situation.pattern
     if window is Window.COMPUTE_DEAD:
         levers: list[Lever] = []
+        workers = _struck(pattern)
         # Mappings first: behind a throttled function the pollers of an enabled one still receive, which uses up
         # the receive count and moves healthy requests to the dead letters (LEVERS.md).
-        for worker in pattern.workers:
+        for worker in workers:
             levers += MappingDisable.on(stack, worker)
-        levers += [FunctionThrottle.on(stack, worker) for worker in pattern.workers]
+        levers += [FunctionThrottle.on(stack, worker) for worker in workers]
         return levers
     assert pattern.store is not None
     resource = stack.resource(pattern.store)

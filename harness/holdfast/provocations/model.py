@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.checkers.recovery import Sample
+from holdfast.history.executions import Execution
 from holdfast.history.model import DeadLetterSeen, FaultWindow, History
 from holdfast.provocations.requirements import Requirement, Situation
 from holdfast.stack.generate import Submission
@@ -133,6 +134,8 @@ class Evidence:
         undecided: what it could not observe to the end.
         open_keys: keys that were not treated as meant, or not seen to the end, so that nothing may be said of them.
         figures: measured values by name; the name carries the unit.
+        struck: the step of a saga at which a key was struck, by key.
+        executions: those of its keys, with their histories, at the last look.
     """
 
     history: History
@@ -144,6 +147,13 @@ class Evidence:
     undecided: tuple[str, ...] = ()
     open_keys: frozenset[str] = frozenset()
     figures: dict[str, float] = field(default_factory=dict)
+    struck: dict[str, str] = field(default_factory=dict)
+    executions: tuple[Execution, ...] = ()
+
+    @property
+    def decided_keys(self) -> frozenset[str]:
+        """The keys about which something may be said."""
+        return frozenset(self.submissions) - self.open_keys
 
     @property
     def decided(self) -> History:

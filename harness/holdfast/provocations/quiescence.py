@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -9,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from holdfast.levers.signals import interrupts
 from holdfast.stack.configuration import Configuration, QueueConfiguration
 from holdfast.stack.deliveries import patience_seconds
-from holdfast.stack.patterns import Pattern
+from holdfast.stack.patterns import Pattern, SagaPattern
 from holdfast.stack.resolve import Stack
 from holdfast.targets.base import Target
 from holdfast.waiting import eventually
@@ -48,7 +49,8 @@ def await_silence(
     quiet_seconds = _quiet_seconds(stack, pattern, configuration)
     bounds = stack.descriptor.bounds
     redelivered_seconds = patience_seconds(configuration, pattern.workers, bounds)
-    deadline_seconds = bounds.recovery_seconds + redelivered_seconds + quiet_seconds
+    saga_seconds = bounds.saga_seconds if isinstance(pattern, SagaPattern) else 0.0
+    deadline_seconds = bounds.recovery_seconds + redelivered_seconds + saga_seconds + quiet_seconds
     busy_at = now_seconds()
 
     def quiet() -> bool:
@@ -90,7 +92,22 @@ def _busy(stack: Stack, pattern: Pattern, configuration: Configuration) -> bool:
     except (ClientError, BotoCoreError):
         return True  # what cannot be seen now may be busy; the deadline bounds the wait
     interceptor = stack.target.interceptor
-    return interceptor is not None and interceptor.running() > 0
+    return interceptor.running() > 0 if interceptor is not None else _executing(stack, pattern, configuration)
+
+
+def _executing(stack: Stack, pattern: Pattern, configuration: Configuration) -> bool:
+    """Whether executions run that began within the bound of a saga; older ones are stuck, or somebody else's."""
+    saga = pattern if isinstance(pattern, SagaPattern) else None
+    machine = configuration.machine(saga.state_machine) if saga is not None else None
+    if machine is None or machine.express:
+        return False
+    client = stack.target.client("stepfunctions")
+    try:
+        found = client.list_executions(stateMachineArn=machine.arn, statusFilter="RUNNING")["executions"]
+    except (ClientError, BotoCoreError):
+        return True
+    bound_seconds = stack.descriptor.bounds.saga_seconds
+    return any(time.time() - each["startDate"].timestamp() <= bound_seconds for each in found)
 
 
 def queue_depth(target: Target, queues: Iterable[QueueConfiguration]) -> int:

@@ -8,8 +8,10 @@ from holdfast.provocations.bench import Bench
 from holdfast.provocations.deliveries import impossible
 from holdfast.provocations.model import Provocation, Window
 from holdfast.provocations.requirements import REDELIVERY, Situation, impossible_named, interceptor_there
+from holdfast.provocations.saga_runs import await_ends
 from holdfast.provocations.spans import most_at_once
 from holdfast.stack.generate import Submission
+from holdfast.stack.patterns import SagaPattern
 
 COMMANDS = 8
 BATCH_NEIGHBOURS = 9
@@ -36,6 +38,10 @@ def _submit_while_dead(bench: Bench) -> list[Submission]:
 
 
 def _await_acknowledged(bench: Bench, submissions: list[Submission]) -> None:
+    if isinstance(bench.pattern, SagaPattern):
+        # what was started while everything was dead may well end undone
+        await_ends(bench, bench.acknowledged(submissions))
+        return
     bench.await_effects(bench.acknowledged(submissions))
 
 

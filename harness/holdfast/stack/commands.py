@@ -208,6 +208,9 @@ class ExecutionCall(Call):
     state_machine: Name
     name: Template | None = None
     input: Json
+    synchronous: Annotated[
+        bool, Field(description="Wait for its end with StartSyncExecution; an Express workflow only.")
+    ] = False
 
 
 class S3Call(_Message):

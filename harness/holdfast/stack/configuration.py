@@ -66,9 +66,26 @@ class FunctionConfiguration:
     behind_api: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineConfiguration:
+    """One state machine.
+
+    Attributes:
+        component: its name in the descriptor.
+        arn: its ARN.
+        express: whether it is an Express workflow.
+        definition: its definition in Amazon States Language, JSON.
+    """
+
+    component: str
+    arn: str
+    express: bool
+    definition: str
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The queues and functions of a stack as they are deployed.
+    """The queues, functions and state machines of a stack as they are deployed.
 
     Attributes:
         queues: those the descriptor names, those that feed its functions, and the dead-letter queues of both.
@@ -76,6 +93,7 @@ class Configuration:
         absent: ARNs of queues that something points to and that do not exist.
         relays: where the rules and topics of the descriptor pass events on to.
         archives: its archives.
+        machines: its state machines.
     """
 
     queues: tuple[QueueConfiguration, ...]
@@ -83,6 +101,11 @@ class Configuration:
     absent: frozenset[str] = frozenset()
     relays: tuple[Relay, ...] = ()
     archives: tuple[Archive, ...] = ()
+    machines: tuple[MachineConfiguration, ...] = ()
+
+    def machine(self, component: str | None) -> MachineConfiguration | None:
+        """The state machine of a component."""
+        return next((machine for machine in self.machines if machine.component == component), None)
 
     def queue(self, arn: str) -> QueueConfiguration | None:
         """The queue of an ARN, where it is known and exists."""
@@ -126,6 +149,16 @@ def read_configuration(stack: Stack) -> Configuration:
         frozenset(absent),
         read_relays(stack),
         read_archives(stack),
+        tuple(_machine(stack, name) for name, component in components if component.type == "state_machine"),
+    )
+
+
+def _machine(stack: Stack, component: str) -> MachineConfiguration:
+    arn = stack.resource(component).arn
+    with translated(f"The definition of state machine {component}", stack.target):
+        found = stack.target.client("stepfunctions").describe_state_machine(stateMachineArn=arn)
+    return MachineConfiguration(
+        component=component, arn=arn, express=found.get("type") == "EXPRESS", definition=str(found["definition"])
     )
 
 

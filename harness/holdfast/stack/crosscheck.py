@@ -224,8 +224,9 @@ class _Check:
 
     def _saga(self, saga: SagaPattern, path: KeyPath) -> Iterator[Problem]:
         descriptor = self._descriptor
-        if saga.lock is not None:
-            yield from _exists(saga.lock, descriptor.effects, "effect", (*path, "lock"))
+        for key, port in (("lock", saga.lock), ("reads", saga.reads)):
+            if port is not None:
+                yield from _exists(port, descriptor.effects, "effect", (*path, key))
         for index, step in enumerate(saga.steps):
             at = (*path, "steps", index)
             yield from _exists(step.effect, descriptor.effects, "effect", (*at, "effect"))
@@ -375,8 +376,8 @@ class _Check:
 def _effects_of(pattern: Pattern) -> tuple[str | None, ...]:
     steps = pattern.steps if isinstance(pattern, SagaPattern) else ()
     of_steps = [port for step in steps for port in (step.effect, step.undone)]
-    lock = pattern.lock if isinstance(pattern, SagaPattern) else None
-    return pattern.effect, pattern.stored, pattern.message, pattern.row, pattern.read, lock, *of_steps
+    own = (pattern.lock, pattern.reads) if isinstance(pattern, SagaPattern) else ()
+    return pattern.effect, pattern.stored, pattern.message, pattern.row, pattern.read, *own, *of_steps
 
 
 def _exists(name: str, known: Mapping[str, object], what: str, path: KeyPath, table: str = "") -> Iterator[Problem]:

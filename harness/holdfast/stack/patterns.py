@@ -106,6 +106,17 @@ class SagaPattern(Pattern):
     lock: Annotated[
         Name | None, Field(description="The effect port of a semantic lock; no saga may leave one when it has ended.")
     ] = None
+    reads: Annotated[
+        Name | None,
+        Field(description="The effect port whose entries show, as value, the keys of sagas whose effects were read."),
+    ] = None
+
+    def model_post_init(self, _: object, /) -> None:
+        """Take the functions of the steps and compensations for the workers, where none are named."""
+        if not self.workers:
+            named = [step.function for step in self.steps]
+            named += [step.compensation.function for step in self.steps if step.compensation is not None]
+            self.workers.extend(dict.fromkeys(function for function in named if function is not None))
 
     @model_validator(mode="after")
     def _consistent(self) -> SagaPattern:
@@ -122,6 +133,11 @@ class SagaPattern(Pattern):
         if self.state_machine is None and not self.steps:
             raise ValueError("name the state_machine, or list the steps of a choreography")
         return self
+
+    def ports(self) -> tuple[str, ...]:
+        """The effect ports that tell what has become of one saga, each once."""
+        of_steps = [port for step in self.steps for port in (step.effect, step.undone)]
+        return tuple(dict.fromkeys(port for port in (*of_steps, self.lock, self.reads) if port is not None))
 
     def predecessors(self) -> Mapping[str, frozenset[str]]:
         """For each step all steps that come before it, by name; steps in no such relation may overlap."""

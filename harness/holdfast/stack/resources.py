@@ -31,6 +31,11 @@ class Resource:
     role: str = ""
 
 
+def execution_arns(machine_arn: str) -> list[str]:
+    """What matches the ARNs of all executions of a state machine, as a policy names them."""
+    return [f"{machine_arn.replace(':stateMachine:', ':execution:')}:*"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapping:
     """One event source mapping of a function.

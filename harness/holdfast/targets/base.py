@@ -105,6 +105,7 @@ class Rule:
         service: endpoint prefix of the call, e.g. ``dynamodb``.
         operation: operation of the call, e.g. ``PutItem``.
         resource: what the call is about: name, ARN or URL of a table, queue, bucket, function, topic...
+        state: the state of a state machine that makes the call; calls over HTTP are of no state.
         caller: whose calls: those of functions, those of ``other`` callers, or of ``any``.
         nth: which matching invocation or call, from 1; 0 for every one.
         times: how often the rule may hit; 0 for ever.
@@ -127,6 +128,7 @@ class Rule:
     service: str = ""
     operation: str = ""
     resource: str = ""
+    state: str = ""
     caller: Literal["function", "other", "any"] = "function"
     nth: int = 0
     times: int = 0
@@ -150,6 +152,7 @@ class TracedCall:
         status: HTTP status answered; 0 when none was.
         resource: bare name of what it is about, e.g. a table; several are separated by commas; empty without one.
         order: position among all calls that the interceptor saw, from 1.
+        state: the state of a state machine that made it; empty for calls of others.
     """
 
     function: str
@@ -160,6 +163,7 @@ class TracedCall:
     status: int
     resource: str = ""
     order: int = 0
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +234,7 @@ class Interceptor(Protocol):
         """The invocations of a function whose event contains the key, in order."""
 
     def running(self) -> int:
-        """How many invocations have not ended."""
+        """How many invocations have not ended, and calls that a rule delays."""
 
 
 class Target(Protocol):

@@ -11,11 +11,13 @@ from holdfast.stack.templates import render
 
 
 def send(call: ExecutionCall, context: PortContext) -> Sent:
-    """Start an execution with ``StartExecution``."""
+    """Start an execution with ``StartExecution``; a synchronous one with ``StartSyncExecution``, to its end."""
     payload = json_text(render(call.input, context.values))
     request = {
         "stateMachineArn": context.resource(call.state_machine).arn,
         "input": payload,
         **optional_texts(context, name=call.name),
     }
-    return Sent(payload, perform(lambda: success(context.client("stepfunctions").start_execution(**request))))
+    client = context.client("stepfunctions")
+    start = client.start_sync_execution if call.synchronous else client.start_execution
+    return Sent(payload, perform(lambda: success(start(**request))))

@@ -95,7 +95,15 @@ def handling(caller: str, event: str, request_id: str = "") -> Iterator[Invocati
         handled.ended_seconds = time.time()
 
 
-def call(caller: Invocation, service: str, operation: str, perform: Callable[[], T], *, payload: str = "") -> T:
+def call(
+    caller: Invocation,
+    service: str,
+    operation: str,
+    perform: Callable[[], T],
+    *,
+    payload: str = "",
+    state: str = "",
+) -> T:
     """Make one call with the faults that are aimed at it, and record it; never on the emulator's event loop.
 
     Args:
@@ -104,6 +112,7 @@ def call(caller: Invocation, service: str, operation: str, perform: Callable[[],
         operation: e.g. ``StartExecution``.
         perform: does it.
         payload: more text in which a rule's key may be, beside the handling's event.
+        state: the state of a state machine that makes it.
 
     Returns:
         What ``perform`` returned; of two, the first.
@@ -111,7 +120,7 @@ def call(caller: Invocation, service: str, operation: str, perform: Callable[[],
     Raises:
         CallFailedError: a rule refused it or lost its answer.
     """
-    faults = Faults.claim(caller, service, operation, payload)
+    faults = Faults.claim(caller, service, operation, payload, state)
     status = 0
     try:
         faults.before()
@@ -126,7 +135,7 @@ def call(caller: Invocation, service: str, operation: str, perform: Callable[[],
     else:
         return answer
     finally:
-        TRACER.call(caller, service, operation, status)
+        TRACER.call(caller, service, operation, status, state=state)
 
 
 def operation_name(service: str, method: str, path: str, headers: Mapping[str, str], content: bytes) -> str:
@@ -200,10 +209,10 @@ class Faults:
         self._left = list(rules)
 
     @classmethod
-    def claim(cls, caller: Invocation, service: str, operation: str, payload: str = "") -> Faults:
+    def claim(cls, caller: Invocation, service: str, operation: str, payload: str = "", state: str = "") -> Faults:
         """The faults aimed at a call."""
         event = f"{caller.event}\n{payload}" if payload else caller.event
-        return cls(service, RULES.claim_call(caller.function, event, service, operation))
+        return cls(service, RULES.claim_call(caller.function, event, service, operation, state=state))
 
     def before(self) -> None:
         """Do what comes before the call.
@@ -212,7 +221,8 @@ class Faults:
             CallFailedError: it is refused or cut off, and must not be performed.
         """
         for rule in self._take(lambda rule: rule.action == "delay" and rule.when == "before"):
-            time.sleep(rule.delay_seconds)
+            with TRACER.holding():
+                time.sleep(rule.delay_seconds)
         self._lose("cut", "the connection was cut")
         self._refuse(_REFUSALS)
 

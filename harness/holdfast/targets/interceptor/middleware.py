@@ -157,7 +157,8 @@ class Interceptor:
         """Do a call with its faults; the status that the caller saw, 0 for none."""
         while (rule := claims.first("delay", when="before")) is not None:
             claims.done(rule)
-            await asyncio.sleep(rule.delay_seconds)
+            with self._tracer.holding():
+                await asyncio.sleep(rule.delay_seconds)
         rule = claims.first("kill", when="before")
         victim = await self._callers.process(exchange.scope, exchange.caller) if rule is not None else None
         if rule is not None and victim is not None:

@@ -127,6 +127,7 @@ class RuleBook:
         operation: str,
         *,
         resources: Collection[str] = (),
+        state: str = "",
         caller: CallerKind = "function",
     ) -> tuple[Rule, ...]:
         """The rules that act on this call.
@@ -137,6 +138,7 @@ class RuleBook:
             service: endpoint prefix.
             operation: operation name.
             resources: bare names of what the call is about.
+            state: the state of a state machine that makes it.
             caller: what kind of caller it is.
         """
         if not self._rules:
@@ -149,6 +151,7 @@ class RuleBook:
                 and rule.caller in ("any", caller)
                 and rule.service in ("", service)
                 and rule.operation in ("", operation)
+                and rule.state in ("", state)
                 and (not rule.resource or name_of(rule.resource) in resources)
                 and self._alive(rule)
                 and self._in_scope(rule, function, event)

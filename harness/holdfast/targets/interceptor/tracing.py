@@ -6,7 +6,8 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -84,6 +85,7 @@ class Tracer:
     _characters: int = 0
     _characters_of_others: int = 0
     _order: int = 0
+    _held: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, function: str, request_id: str, event: str) -> Invocation:
@@ -122,9 +124,20 @@ class Tracer:
             return tuple(one for one in self._ring if one.process is not None and not one.ended_seconds)
 
     def open_count(self) -> int:
-        """How many invocations have not ended."""
+        """How many invocations have not ended, and calls that are held."""
         with self._lock:
-            return sum(not one.ended_seconds for one in self._ring)
+            return self._held + sum(not one.ended_seconds for one in self._ring)
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Count a call as open while a rule delays it: it may be performed long after its caller has given up."""
+        with self._lock:
+            self._held += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held -= 1
 
     def call(
         self,
@@ -135,6 +148,7 @@ class Tracer:
         *,
         resources: Collection[str] = (),
         text: str = "",
+        state: str = "",
     ) -> None:
         """Record a call.
 
@@ -145,6 +159,7 @@ class Tracer:
             status: HTTP status answered; 0 when none was.
             resources: bare names of what it is about.
             text: what it carried, by which it is found where no event is known.
+            state: the state of a state machine that made it.
         """
         text = text[:MAX_CALL_CHARACTERS]
         with self._lock:
@@ -158,6 +173,7 @@ class Tracer:
                 status=status,
                 resource=",".join(resources),
                 order=self._order,
+                state=state,
             )
             if invocation is None:
                 self._of_others.append((call, text))

@@ -90,6 +90,7 @@ PROBES: tuple[Probe, ...] = (
     Probe(machines.redriven, Capability.EXECUTION_REDRIVE),
     Probe(machines.started_twice),
     Probe(machines.history),
+    Probe(machines.retry_delays),
     Probe(machines.missing_path),
     Probe(http_apis.to_queue, Capability.HTTP_API_INTEGRATION),
     Probe(http_apis.to_queue_denied, Capability.IAM_ENFORCED),

@@ -134,7 +134,8 @@ def template_functions(target: Target) -> None:
             "Action=SendMessage&MessageBody="
             "$util.urlEncode($input.json('$.a'))|$util.urlEncode($input.path('$.a'))|$util.urlEncode($input.json('$')).|"
             "$util.urlEncode($util.escapeJavaScript($input.path('$.q')))|$util.urlEncode($util.base64Encode($input.body))|"
-            "$input.params('X-Name')|$input.params('where')"
+            "$input.params('X-Name')|$input.params('where')|"
+            """$util.urlEncode($util.escapeJavaScript($input.path('$.q')).replaceAll("\\\\'", "'"))"""
         )
         api = rest_api(on, template)
         body = b'{"a": "x y", "q": "it\'s \\"so\\" \\u00e9/"}'
@@ -154,6 +155,7 @@ def template_functions(target: Target) -> None:
             base64.b64encode(body).decode(),
             "me",
             "here",
+            'it\'s \\"so\\" \\u00E9\\/',
         ]
         check(parts == expected, f"rendered {parts}, expected {expected}")
         check(api.post("no json").status == 400, "a body that is no JSON was not refused with 400")

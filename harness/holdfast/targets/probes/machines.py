@@ -284,6 +284,25 @@ def history(target: Target) -> None:
         found = failing.events(execution)
         check("LambdaFunctionFailed" in found, f"the history is {found}")
         check("TaskStateEntered" in found, f"the history is {found}")
+        told = target.client("stepfunctions").get_execution_history(executionArn=execution)["events"]
+        entered = [
+            event.get("stateEnteredEventDetails", {}).get("name") for event in told if "Entered" in event["type"]
+        ]
+        check(entered == ["Both", "Call"], f"the states entered are {entered}")
+
+
+def retry_delays(target: Target) -> None:
+    """A retry waits no longer than MaxDelaySeconds, and with full jitter for less than its interval."""
+    with bench(target) as on:
+        arn = target.client("lambda").get_function(FunctionName=on.function())["Configuration"]["FunctionArn"]
+        call = {"Type": "Task", "Resource": arn, "Parameters": {"raise": "no"}}
+        capped = {"IntervalSeconds": 1, "BackoffRate": 5, "MaxAttempts": 3, "MaxDelaySeconds": 1}
+        jittered = {"IntervalSeconds": 2, "BackoffRate": 1, "MaxAttempts": 3, "JitterStrategy": "FULL"}
+        for retrier, least, most in ((capped, 3.0, 5.5), (jittered, 0.0, 5.99)):
+            failing = machine(on, states(("Call", {**call, "Retry": [{"ErrorEquals": ["States.ALL"], **retrier}]})))
+            done = failing.run({})
+            waited = (done["stopDate"] - done["startDate"]).total_seconds()
+            check(least <= waited <= most, f"with {retrier} it failed after {waited:.2f} s")
 
 
 def missing_path(target: Target) -> None:

@@ -56,6 +56,9 @@ def properties_kept(target: Target) -> None:
         method = api.get_method(restApiId=ids["Api"], resourceId=root, httpMethod="POST")
         validator = method.get("requestValidatorId")
         check(validator == ids["Validator"], f"the request validator of the template reads back {validator}")
+        found = api.get_request_validators(restApiId=ids["Api"]).get("items", [])
+        validating = [(one["id"], one["validateRequestBody"], one["validateRequestParameters"]) for one in found]
+        check(validating == [(ids["Validator"], True, False)], f"the validators of the template read back {found}")
 
 
 def _deployed(target: Target, name: str, template: dict[str, Any], later: Any) -> dict[str, str]:

@@ -25,6 +25,7 @@ ALL = (
     "execution_history",
     "executions",
     "task_timeouts",
+    "task_retries",
     "missing_paths",
     "task_calls",
     "queue_limits",

@@ -35,7 +35,7 @@ def add_event(execution: dict[str, Any], kind: str, details: dict[str, Any] | No
 
 def _named(kind: str, details: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The event as AWS names it, and its details."""
-    if not kind.startswith("Task"):
+    if not kind.startswith("Task") or kind.startswith("TaskState"):
         return kind, details
     told = details.get(f"t{kind[1:]}EventDetails") or {}
     resource = str(told.get("resource", ""))

@@ -136,6 +136,12 @@ def ended() -> bool:
     return run is not None and not run.alive
 
 
+def current_state() -> str:
+    """Name of the state that this thread runs, also inside Parallel and Map states; empty outside of an execution."""
+    path = _PATH.get()
+    return path[-1] if path else ""
+
+
 def _run_execution(arn: str) -> None:
     """Run an execution to its end; see ``stepfunctions._run_execution``."""
     execution = stepfunctions._executions.get(arn)

@@ -3,8 +3,9 @@
 ``$context`` (requestId, stage, identity...), ``$input.body`` / ``json`` / ``path`` / ``params``, ``$stageVariables``
 and ``$util``:
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html.
-``$input.json`` gives JSON text, strings quoted; a body that is no JSON cannot be asked for parts. MiniStack knows
-``$context.authorizer`` and ``$util.urlEncode`` only, and prints strings bare.
+``$input.json`` gives JSON text, strings quoted; a body that is no JSON cannot be asked for parts. Texts have Java's
+``replaceAll``, which the page uses to undo the escapes of apostrophes. MiniStack knows ``$context.authorizer`` and
+``$util.urlEncode`` only, and prints strings bare.
 """
 
 from __future__ import annotations
@@ -171,6 +172,11 @@ def _walk(node: Any, steps: Steps, state: State) -> Any:
             node = node[given[0]]
         elif name == "size" and isinstance(node, (dict, list)):
             node = len(node)
+        elif name == "replaceAll" and len(given) == 2 and isinstance(node, str):
+            new = apigateway_v1._vtl_str(given[1])
+            if set("\\$") & set(new):
+                raise UnknownDirectiveError(f"replaceAll with {new}")
+            node = re.sub(apigateway_v1._vtl_str(given[0]), new, node)
         else:
             return None
     return node
@@ -190,7 +196,7 @@ def _util(  # noqa: PLR0911 - one return for each function of $util
         case "urlDecode":
             return urllib.parse.unquote_plus(text)
         case "escapeJavaScript":
-            return escape_javascript(text)
+            return _walk(escape_javascript(text), steps[1:], state)
         case "base64Encode":
             return base64.b64encode(text.encode()).decode()
         case "base64Decode":

@@ -1,6 +1,7 @@
 """The calls of a state machine's tasks pass the interceptor: Lambda, optimised and SDK integrations.
 
-The caller is the state machine, the event the execution's input; a rule's key may also be in the task's own parameters.
+The caller is the state machine, the event the execution's input, and the call is of the state that makes it; a rule's
+key may also be in the task's own parameters.
 What a task sees of a refused call is the error's name as Step Functions gives it, of a lost answer the client's own
 error (``Lambda.SdkClientException`` and its like), which is not one of the service:
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html and
@@ -21,7 +22,7 @@ from ministack.services import stepfunctions
 
 from holdfast.targets.emulator.dispatch import CallFailedError, call, handling
 from holdfast.targets.emulator.known import require
-from holdfast.targets.emulator.patches.executions import EndedError, ended
+from holdfast.targets.emulator.patches.executions import EndedError, current_state, ended
 from holdfast.targets.interceptor.tracing import Invocation
 
 EXECUTION: ContextVar[Invocation | None] = ContextVar("holdfast_execution", default=None)
@@ -63,7 +64,12 @@ def apply() -> None:
         payload = json.dumps(parameters, ensure_ascii=False, default=str)
         try:
             return call(
-                execution, named.service, named.operation, lambda: invoke(resource, parameters), payload=payload
+                execution,
+                named.service,
+                named.operation,
+                lambda: invoke(resource, parameters),
+                payload=payload,
+                state=current_state(),
             )
         except CallFailedError as failure:
             raise stepfunctions._ExecutionError(f"{named.prefix}.{failure.code}", failure.message) from failure

@@ -1,10 +1,13 @@
-"""Templates' reserved concurrency, dead-letter configuration and request validators are not dropped; nor are workers.
+"""Templates' reserved concurrency, dead-letter queues and request validators are not dropped; nor are workers.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-function.html
-(``ReservedConcurrentExecutions``, ``DeadLetterConfig``) and
+(``ReservedConcurrentExecutions``, ``DeadLetterConfig``),
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigateway-method.html
-(``RequestValidatorId``). MiniStack's provisioners pass none of the three on, so a limit that a stack sets would look
-absent. And when it deletes a stack it forgets the functions but lets their processes run on.
+(``RequestValidatorId``) and
+https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigateway-requestvalidator.html.
+MiniStack's provisioners pass none of the three on and make no validators, so a limit that a stack sets would look
+absent and what its model forbids would be let in. And when it deletes a stack it forgets the functions but lets their
+processes run on.
 """
 
 from __future__ import annotations
@@ -35,14 +38,20 @@ def apply() -> None:
         provisioners._lambda_update,
         provisioners._lambda_delete,
         provisioners._apigw_method_create,
+        provisioners._apigw_request_validator_create,
     )
-    if (function["create"], function["update"], function["delete"], method["create"]) != known:
+    validator = handlers["AWS::ApiGateway::RequestValidator"]
+    found = (function["create"], function["update"], function["delete"], method["create"], validator["create"])
+    if found != known:
         raise TargetError("the emulator provisions functions and methods in a way that the patch does not know")
     function["create"] = _then(provisioners._lambda_create, 1, _complete_function)
     function["update"] = _then(provisioners._lambda_update, 2, _complete_function)
     function["delete"] = _delete_function
     method["create"] = _then(provisioners._apigw_method_create, 1, _complete_method)
     method["update"] = _then(provisioners._apigw_method_update, 2, _complete_method)
+    validator["create"] = _then(provisioners._apigw_request_validator_create, 1, _complete_validator)
+    validator["update"] = _then(provisioners._apigw_request_validator_update, 2, _complete_validator)
+    validator["delete"] = _delete_validator
 
 
 def _then(
@@ -80,3 +89,22 @@ def _complete_method(_: str, properties: Properties) -> None:
     method = resource.get("resourceMethods", {}).get(properties.get("HttpMethod", "ANY"))
     if method is not None:
         method["requestValidatorId"] = properties.get("RequestValidatorId")
+
+
+def _complete_validator(identity: str, properties: Properties) -> None:
+    validators = apigateway_v1._request_validators.setdefault(properties.get("RestApiId", ""), {})
+    validators[identity] = {
+        "id": identity,
+        "name": properties.get("Name", ""),
+        "validateRequestBody": _true(properties.get("ValidateRequestBody")),
+        "validateRequestParameters": _true(properties.get("ValidateRequestParameters")),
+    }
+
+
+def _delete_validator(identity: str, properties: Properties) -> None:
+    apigateway_v1._request_validators.get(properties.get("RestApiId", ""), {}).pop(identity, None)
+
+
+def _true(value: Any) -> bool:
+    """Whether a template's boolean, which may be written as text, is true."""
+    return str(value).lower() == "true"

@@ -1,0 +1,191 @@
+"""Retries of a state machine's tasks, against the policy that its definition declares.
+
+A retrier names errors; the first that names the error of a failed attempt decides. It allows ``MaxAttempts`` retries,
+each after ``IntervalSeconds`` times ``BackoffRate`` to the power of the retries it has had, or ``MaxDelaySeconds`` at
+most; with ``JitterStrategy`` ``FULL`` the wait is drawn between 0 and that.
+docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html#error-handling-retrying-after-an-error
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.checkers.records import finding, ranked
+from holdfast.history.executions import Attempt, Execution, ExecutionStatus, Visit
+from holdfast.history.model import History, Operation
+from holdfast.stack.definitions import tasks_of
+from holdfast.verdict.describe import times
+from holdfast.verdict.model import Finding
+
+EARLY_SECONDS = 0.1
+"""So much before its time a retry may be logged: the times in a history have milliseconds, and are taken apart."""
+
+LATE_SECONDS = 5.0
+"""So much after its time a retry may begin, and as much again as the wait itself: a busy service is no wrong policy."""
+
+_NOT_ALL = frozenset({"States.DataLimitExceeded", "States.Runtime"})
+"""What ``States.ALL`` does not name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrier:
+    """One retrier of a state; the defaults are those of the language.
+
+    Attributes:
+        errors: the names it retries.
+        interval_seconds: before the first retry.
+        most_retries: how many there may be.
+        backoff_rate: what each wait is multiplied by for the next.
+        longest_seconds: the longest wait; None for no limit.
+        full_jitter: whether the wait is drawn between 0 and its full length.
+    """
+
+    errors: tuple[str, ...]
+    interval_seconds: float = 1.0
+    most_retries: int = 3
+    backoff_rate: float = 2.0
+    longest_seconds: float | None = None
+    full_jitter: bool = False
+
+    def names(self, error: str) -> bool:
+        """Whether it retries an error."""
+        if error in self.errors:
+            return True
+        if "States.TaskFailed" in self.errors and not error.startswith("States."):
+            return True
+        return "States.ALL" in self.errors and error not in _NOT_ALL
+
+    def wait_seconds(self, retries: int) -> float:
+        """The full wait before the next retry, after so many of them."""
+        nominal: float = self.interval_seconds * self.backoff_rate**retries
+        return nominal if self.longest_seconds is None else min(nominal, self.longest_seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The retriers of one state.
+
+    Attributes:
+        retriers: in their order.
+        top: whether the state is in no Parallel or Map state, whose retries would visit it again.
+    """
+
+    retriers: tuple[Retrier, ...]
+    top: bool
+
+    def retrier(self, error: str) -> int | None:
+        """Which retrier decides about an error; None where none names it."""
+        return next((at for at, retrier in enumerate(self.retriers) if retrier.names(error)), None)
+
+
+def policies_of(definition: str) -> Mapping[str, Policy]:
+    """The retry policy of every task of a definition, by the state's name; empty where it is no definition.
+
+    Args:
+        definition: in Amazon States Language, JSON.
+    """
+    return {
+        task.name: Policy(retriers=tuple(_retrier(one) for one in task.state.get("Retry") or ()), top=task.top)
+        for task in tasks_of(definition)
+    }
+
+
+def _retrier(told: Mapping[str, Any]) -> Retrier:
+    longest = told.get("MaxDelaySeconds")
+    return Retrier(
+        errors=tuple(told.get("ErrorEquals") or ()),
+        interval_seconds=float(told.get("IntervalSeconds", 1)),
+        most_retries=int(told.get("MaxAttempts", 3)),
+        backoff_rate=float(told.get("BackoffRate", 2.0)),
+        longest_seconds=None if longest is None else float(longest),
+        full_jitter=told.get("JitterStrategy") == "FULL",
+    )
+
+
+def as_declared(
+    executions: Iterable[Execution], history: History, policies: Mapping[str, Policy]
+) -> tuple[Finding, ...]:
+    """Every failed attempt of a task is retried when, and as often as, the definition declares; and no other way.
+
+    Args:
+        executions: with their histories; redriven ones are left out, their attempts are counted anew.
+        history: what concerns the clause.
+        policies: the declared policy, by the state's name.
+    """
+    started: dict[str, Operation] = {}
+    for operation in history.operations:
+        started.setdefault(operation.key, operation)
+    found = []
+    for execution in executions:
+        if execution.key not in started or not execution.complete or execution.redrives:
+            continue
+        for sentence in _problems(execution, policies):
+            words = f"Key {execution.key}: {sentence}"
+            found.append(finding("retried otherwise", words, execution.key, (started[execution.key],)))
+    return ranked(found)
+
+
+def retried(executions: Iterable[Execution]) -> int:
+    """How many attempts were retries."""
+    return sum(max(len(visit.attempts) - 1, 0) for one in executions for visit in one.visits)
+
+
+def _problems(execution: Execution, policies: Mapping[str, Policy]) -> Iterator[str]:
+    cut_off = execution.status in (ExecutionStatus.ABORTED, ExecutionStatus.TIMED_OUT, ExecutionStatus.RUNNING)
+    for visit in execution.visits:
+        policy = policies.get(visit.state)
+        if policy is not None and visit.clear and not visit.redriven:
+            yield from _of_visit(visit, policy, cut_off=cut_off and visit.exited_seconds is None)
+    yield from _visited_again(execution.visits, policies)
+
+
+def _of_visit(visit: Visit, policy: Policy, *, cut_off: bool) -> Iterator[str]:
+    counts: Counter[int] = Counter()
+    for at, attempt in enumerate(visit.attempts):
+        if not attempt.error or attempt.ended_seconds is None:
+            return
+        following = visit.attempts[at + 1] if at + 1 < len(visit.attempts) else None
+        which = policy.retrier(attempt.error)
+        allowed = 0 if which is None else policy.retriers[which].most_retries
+        had = 0 if which is None else counts[which]
+        failed = f"state {visit.state} failed with {attempt.error} at attempt {at + 1}"
+        if following is None:
+            if had < allowed and not cut_off:
+                yield f"{failed} and was not tried again after {times(had)}, expected up to {times(allowed)}."
+            return
+        if which is None or had >= allowed:
+            yield f"{failed} and was tried again, expected at most {times(allowed)}."
+            return
+        problem = _wait(attempt, following, policy.retriers[which], had)
+        if problem:
+            yield f"{failed} and {problem}."
+            return
+        counts[which] += 1
+
+
+def _wait(attempt: Attempt, following: Attempt, retrier: Retrier, retries: int) -> str:
+    assert attempt.ended_seconds is not None
+    waited = following.started_seconds - attempt.ended_seconds
+    full = retrier.wait_seconds(retries)
+    least = 0.0 if retrier.full_jitter else full
+    if waited < least - EARLY_SECONDS:
+        return f"was tried again after {waited:.2f} s, expected {least:g} s or more"
+    if waited > 2 * full + LATE_SECONDS:
+        return f"was tried again after {waited:.2f} s, expected {full:g} s"
+    return ""
+
+
+def _visited_again(visits: Sequence[Visit], policies: Mapping[str, Policy]) -> Iterator[str]:
+    """States of the first level that a catcher leads back to: retries that no policy counts."""
+    for state, policy in policies.items():
+        mine = [visit for visit in visits if visit.state == state]
+        failed = [visit for visit in mine if visit.exited_seconds is not None and not visit.succeeded]
+        if policy.top and failed and mine.index(failed[0]) < len(mine) - 1:
+            attempts = sum(len(visit.attempts) for visit in mine)
+            yield (
+                f"state {state} was entered {times(len(mine))} with {attempts} attempts after its retries had been used"
+                " up, expected no other retries than those of its policy."
+            )

@@ -1,0 +1,98 @@
+"""The deployed definition of a saga's state machine, analysed with the steps that the descriptor lists."""
+
+from __future__ import annotations
+
+from holdfast.definition import Analysis, Definition, SagaSteps, Step, analyse, derive_steps, embedded
+from holdfast.definition.files import parse_text
+from holdfast.errors import DefinitionError
+from holdfast.provocations.requirements import Situation
+from holdfast.provocations.saga_places import saga_of
+from holdfast.stack.configuration import MachineConfiguration
+
+
+def analysis_of(situation: Situation) -> Analysis:
+    """What the definition says about the failures of the saga.
+
+    Its steps are those of the descriptor; where it lists none, they are derived, and what is not beyond doubt stays
+    undecided.
+
+    Raises:
+        DefinitionError: the definition cannot be read, or does not have the states that the descriptor names.
+    """
+    return analyse(definition_of(situation), declared_steps(situation))
+
+
+def definition_of(situation: Situation) -> Definition:
+    """The deployed definition, with the state machines of the stack that it starts inside.
+
+    Raises:
+        DefinitionError: it cannot be read.
+    """
+    machines = situation.configuration.machines
+    parsed = [_parsed(machine) for machine in machines]
+    own = next(_name(machine) for machine in machines if machine.component == saga_of(situation).state_machine)
+    whole = next((one for one in embedded(parsed) if one.name == own), None)
+    return whole or next(one for one in parsed if one.name == own)
+
+
+def _parsed(machine: MachineConfiguration) -> Definition:
+    return parse_text(
+        machine.definition, file=f"definition of {machine.component}", name=_name(machine), express=machine.express
+    )
+
+
+def _name(machine: MachineConfiguration) -> str:
+    return machine.arn.rsplit(":", 1)[-1]
+
+
+def declared_steps(situation: Situation) -> SagaSteps | None:
+    """The steps of the descriptor as the analysis takes them; None where it lists none."""
+    saga = saga_of(situation)
+    if not saga.steps:
+        return None
+    before = saga.predecessors()
+    ordered = saga.compensation_order == "reverse"
+    return SagaSteps(
+        steps=tuple(
+            Step(
+                name=step.name,
+                states=(step.state,) if step.state is not None else (),
+                compensations=(step.compensation.state,)
+                if step.compensation is not None and step.compensation.state is not None
+                else (),
+                idempotent=step.idempotent,
+                after=tuple(one.name for one in saga.steps if one.name in before[step.name]) if ordered else (),
+            )
+            for step in saga.steps
+        ),
+        pivot=saga.pivot,
+    )
+
+
+def definition_usable(situation: Situation) -> str:
+    """The deployed definition must be readable, and have the states that the descriptor names."""
+    if situation.configuration.machine(saga_of(situation).state_machine) is None:
+        return ""
+    try:
+        analysis_of(situation)
+    except DefinitionError as error:
+        return " ".join(part for part in (error.what, error.cause) if part)
+    return ""
+
+
+def derived(situation: Situation) -> str:
+    """What the definition tells about the steps, in one sentence, for a person to confirm; empty where it cannot tell."""
+    if situation.configuration.machine(saga_of(situation).state_machine) is None:
+        return ""
+    try:
+        found = derive_steps(definition_of(situation))
+    except DefinitionError:
+        return ""
+    told = [
+        f"{step.name} ({', '.join(step.states)}"
+        + (f", undone by {', '.join(step.compensations)}" if step.compensations else ", never undone")
+        + ("" if step.certain else ", not certain")
+        + ")"
+        for step in found.steps
+    ]
+    return f"the definition has the steps {', '.join(told)}" if told else "the definition tells no steps"

@@ -38,6 +38,8 @@ LAYERS = [
         "background",
         "reporting",
         "definition_lint",
+        "check",
+        "check_command",
     },
     {"session", "clause_items"},
     {"pytest_plugin", "distribution", "cli"},

@@ -250,7 +250,7 @@ def test_verdicts_that_cannot_be_written_are_told(workers: tuple[str, ...], tmp_
         (
             ("nonsense",),
             2,
-            "There is no command nonsense.\n  remedy: the commands are demo, doctor, heal, lint, schema, verify",
+            "There is no command nonsense.\n  remedy: the commands are check, demo, doctor, heal, lint, schema, verify",
         ),
         (("verfy",), 2, "remedy: did you mean verify?"),
         (("verify",), 2, "No stack descriptor was named.\n  remedy: holdfast verify NAME.stack.toml"),

@@ -1,4 +1,4 @@
-"""The command line: ``holdfast verify``, ``doctor``, ``heal``, ``lint``, ``schema``, and those of packages."""
+"""The command line: ``holdfast verify``, ``doctor``, ``heal``, ``lint``, ``check``, ``schema``, and packages' own."""
 
 from __future__ import annotations
 
@@ -304,11 +304,19 @@ def _help() -> str:
     return "\n".join([*lines, "", "holdfast COMMAND --help says more; holdfast --version prints the version", ""])
 
 
+def check_command(arguments: Sequence[str]) -> int:
+    """Judge a recorded history: ``holdfast check HISTORY --model register``."""
+    from holdfast.check_command import check_command as run
+
+    return run(arguments)
+
+
 OWN_COMMANDS: Mapping[str, Command] = {
     "verify": verify_command,
     "doctor": doctor_command,
     "heal": heal_command,
     "lint": lint_command,
+    "check": check_command,
     "schema": schema_command,
 }
 

@@ -9,6 +9,7 @@ HoldfastError                 what happened, the likely cause, the remedy
 ├── ResourceError             a component is missing or may not be read           exit 2
 ├── PortError                 a port cannot be used, or answers what it must not  exit 2
 ├── GuardRailError            something outside the descriptor would be changed   exit 2
+├── HistoryError              a history cannot be written, read or judged         exit 2
 ├── InjectionError            a fault could not be put in place (it is undone)    exit 2
 ├── StoppedError              a stop condition ended the run; all is healed       exit 5
 └── HealError                 a fault could not be taken away: act by hand        exit 4
@@ -88,6 +89,10 @@ class PortError(HoldfastError):
 
 class GuardRailError(HoldfastError):
     """Something outside the resources of the descriptor would be changed."""
+
+
+class HistoryError(HoldfastError):
+    """A recorded history cannot be written, read, or judged by the model that was asked for."""
 
 
 class InjectionError(HoldfastError):

@@ -36,7 +36,7 @@ def conserved(
             found.append(
                 finding(
                     "oversold",
-                    f"An entry of '{port}' was {value} at {moment(read.started_seconds)}, expected {minimum:g} or"
+                    f"An entry of '{port}' was {value} at {moment(read.started_seconds)}, expected {minimum:.15g} or"
                     " more.",
                     "",
                     (read,),
@@ -50,7 +50,7 @@ def conserved(
                 finding(
                     "not conserved",
                     f"The {len(last.values)} entries of '{port}' added up to {there} at {moment(last.started_seconds)},"
-                    f" expected {total:g}.",
+                    f" expected {total:.15g}.",
                     "",
                     (last,),
                 )

@@ -21,11 +21,11 @@ from holdfast.ports.transports.web import CONNECT_TIMEOUT_SECONDS
 from holdfast.stack.base import Json
 from holdfast.stack.commands import AnyCall, Command, HttpCall, PythonCall
 from holdfast.stack.effects import (
+    MEASURED,
     AnySource,
     DeltaMeasure,
-    DynamoGetSource,
-    DynamoQuerySource,
     HttpSource,
+    KinesisSource,
     MembershipMeasure,
     PresenceMeasure,
     PythonSource,
@@ -136,8 +136,7 @@ def _check_component(stack: Stack, component: str) -> None:
 def _components(stack: Stack) -> Iterator[str]:
     descriptor = stack.descriptor
     parts: list[object] = [call for command in descriptor.commands.values() for call in command.calls]
-    parts += [source for effect in descriptor.effects.values() for source in effect.sources]
-    parts += [status.source for status in descriptor.statuses.values()]
+    parts += descriptor.sources
     parts += list(descriptor.dead_letters.values())
     for part in parts:
         for name in _COMPONENT_KEYS:
@@ -223,13 +222,13 @@ def _check_source_expressions(where: str, source: AnySource, stack: Stack) -> No
     match source:
         case HttpSource():
             check_expression(source.entries, f"{where}.entries")
-        case SqsMessagesSource():
+        case SqsMessagesSource() | KinesisSource():
             check_expression(source.match, f"{where}.match")
         case PythonSource():
             load(source.callable, stack.path)
-        case DynamoGetSource() | DynamoQuerySource():
-            rule = source.measure
-            if isinstance(rule, PresenceMeasure | DeltaMeasure | MembershipMeasure | SumMeasure):
-                check_expression(rule.path, f"{where}.measure.path")
         case _:
             pass
+    if isinstance(source, MEASURED):
+        rule = source.measure
+        if isinstance(rule, PresenceMeasure | DeltaMeasure | MembershipMeasure | SumMeasure):
+            check_expression(rule.path, f"{where}.measure.path")

@@ -81,7 +81,7 @@ def definition_usable(situation: Situation) -> str:
 
 
 def derived(situation: Situation) -> str:
-    """What the definition tells about the steps, in one sentence, for a person to confirm; empty where it cannot tell."""
+    """What the definition tells about the steps, for a person to confirm; empty where it cannot tell."""
     if situation.configuration.machine(saga_of(situation).state_machine) is None:
         return ""
     try:

@@ -107,11 +107,11 @@ def _check_projections(stack: Stack, context: PortContext) -> None:
         if not isinstance(pattern, CqrsPattern):
             continue
         folding(pattern, stack.path)
-        shown = {f"log {pattern.log}": bool(read_events(descriptor.logs[pattern.log], context, f"log {pattern.log}"))}
+        port = f"log {pattern.log}"
+        shown = {port: bool(read_events(descriptor.logs[pattern.log], context, port))}
         for name in pattern.views:
-            shown[f"view {name}"] = (
-                read_view(descriptor.views[name], pattern, context, f"view {name}").state is not None
-            )
+            port = f"view {name}"
+            shown[port] = read_view(descriptor.views[name], pattern, context, port).state is not None
         # of a few fixed aggregates any may have been used before
         if isinstance(descriptor.commands[pattern.command].fields[pattern.aggregate], EnumField):
             continue

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.checkers.recovery import Sample
 from holdfast.history.executions import Execution
+from holdfast.history.logs import LogRead, ViewRead
 from holdfast.history.model import DeadLetterSeen, FaultWindow, History
 from holdfast.provocations.requirements import Requirement, Situation
 from holdfast.stack.generate import Submission
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
 class Window(StrEnum):
     """A fault on everything; provocations that need the same one share it.
 
-    In the order of their opening: the backlog of dead compute would be worked off while storing is denied.
+    In the order of their opening: the backlog of dead compute would be worked off while storing is denied, and
+    reads with the write side dead would meet the backlog of the projectors.
     """
 
     STORAGE_DENIED = "the right to store is denied"
+    WRITE_SIDE_DEAD = "the write side throttled to zero and its right to store denied"
+    READ_SIDE_DEAD = "the projectors throttled to zero and detached, the read store denied"
     COMPUTE_DEAD = "every worker throttled to zero and detached"
 
 
@@ -76,6 +80,7 @@ class Provocation:
         provoke: does the harm and submits the commands; inside the window, where there is one. Returns what
             ``observe`` wants to know.
         observe: waits for what must come of it, after the window is healed; side by side with all others.
+        prepare: what it does before its window is opened, when nothing is wrong yet.
         window: the fault on everything it needs, or None when its faults are aimed.
         moment: when it runs.
         requires: what must be so for it to be run at all, beside what its window and its aimed faults need.
@@ -88,6 +93,7 @@ class Provocation:
     name: str
     provoke: Callable[[Bench], Any]
     observe: Callable[[Bench, Any], None] | None = None
+    prepare: Callable[[Bench], None] | None = None
     window: Window | None = None
     moment: Moment = Moment.MIDDLE
     requires: tuple[Requirement, ...] = ()
@@ -136,6 +142,8 @@ class Evidence:
         figures: measured values by name; the name carries the unit.
         struck: the step of a saga at which a key was struck, by key.
         executions: those of its keys, with their histories, at the last look.
+        logs: its reads of event logs.
+        views: its reads of read models.
     """
 
     history: History
@@ -149,6 +157,8 @@ class Evidence:
     figures: dict[str, float] = field(default_factory=dict)
     struck: dict[str, str] = field(default_factory=dict)
     executions: tuple[Execution, ...] = ()
+    logs: tuple[LogRead, ...] = ()
+    views: tuple[ViewRead, ...] = ()
 
     @property
     def decided_keys(self) -> frozenset[str]:

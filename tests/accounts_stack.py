@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import requests
+import sqlalchemy
 from boto3.dynamodb.types import TypeDeserializer
 
 from holdfast.stack.loading import load_descriptor
@@ -50,10 +51,12 @@ class Accounts:
     Attributes:
         target: where it is deployed.
         ids: physical ids by logical ids.
+        database: SQLAlchemy URL of the read model, where it is not in DynamoDB.
     """
 
     target: EmbeddedTarget
     ids: dict[str, str]
+    database: str = ""
 
     @property
     def faults(self) -> Interceptor:
@@ -136,6 +139,8 @@ class Accounts:
 
     def rebuilt_row(self, generation: str, account: str) -> State | None:
         """What a rebuilt read model shows of an account."""
+        if self.database:
+            return self._rebuilt_in_sql(f"{generation}/{account}")
         found = self.target.client("dynamodb").get_item(
             TableName=self.ids["RebuiltTable"], Key={"account_id": {"S": f"{generation}/{account}"}}
         )
@@ -205,17 +210,27 @@ class Accounts:
         )
         return dict(json.loads(answer["Payload"].read()))
 
+    def _rebuilt_in_sql(self, account: str) -> State | None:
+        engine = sqlalchemy.create_engine(self.database, poolclass=sqlalchemy.NullPool)
+        with engine.connect() as connection:
+            query = sqlalchemy.text("SELECT balance, entries, last, tags FROM rebuilt WHERE account_id = :account")
+            found = connection.execute(query, {"account": account}).mappings().first()
+        return None if found is None else {**found, "tags": json.loads(found["tags"])}
+
     @staticmethod
     def _images(event: dict[str, Any]) -> dict[str, Any]:
         return {name: {"S": value} if isinstance(value, str) else {"N": str(value)} for name, value in event.items()}
 
 
 @contextmanager
-def deployed(target: EmbeddedTarget, descriptor_path: Path, *, name: str) -> Iterator[Accounts]:
-    """Deploy a stack as its descriptor says."""
-    deployment = load_descriptor(descriptor_path, {}).deploy
+def deployed(
+    target: EmbeddedTarget, descriptor_path: Path, *, name: str, environ: Mapping[str, str] | None = None
+) -> Iterator[Accounts]:
+    """Deploy a stack as its descriptor says, with this environment."""
+    deployment = load_descriptor(descriptor_path, environ or {}).deploy
     assert deployment is not None
     template = descriptor_path.parent / deployment.template
     with deploy(target, template, stack_name=name, parameters=deployment.parameters) as made:
         found = target.client("cloudformation").describe_stack_resources(StackName=made.stack_name)
-        yield Accounts(target, {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in found["StackResources"]})
+        ids = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in found["StackResources"]}
+        yield Accounts(target, ids, deployment.parameters.get("ReadModelUrl", ""))

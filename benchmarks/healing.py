@@ -48,7 +48,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=100, help="with SIGKILL, and as many with SIGINT or SIGTERM")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--endpoint", default="", metavar="URL", help="a LocalStack, instead of the embedded emulator")
+    parser.add_argument("--endpoint", default="", metavar="URL", help="a fresh LocalStack to use instead")
     given = parser.parse_args()
     began = time.monotonic()
     tallies = {number: Tally() for number in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)}

@@ -153,15 +153,23 @@ class Supervisor:
         """End it."""
         self._stopping.set()
         self._thread.join()
-        self._process.kill()
-        self._process.wait()
+        self._end()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(86_400)", self.marker])
+        # it ends with its standard input, and so with this process
+        command = [sys.executable, "-c", "import sys; sys.stdin.read()", self.marker]
+        return subprocess.Popen(command, stdin=subprocess.PIPE)
+
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
     def _watch(self) -> None:
         while not self._stopping.wait(0.02):
             if self._process.poll() is not None:
+                self._end()
                 self._process = self._start()
 
 
@@ -305,6 +313,7 @@ def _topic(stack: Stack, resource: Resource) -> Any:
         # an empty filter policy is none: https://docs.aws.amazon.com/sns/latest/api/API_SetSubscriptionAttributes.html
         if json.loads(found.get("FilterPolicy") or "{}") == {}:
             found.pop("FilterPolicy", None)
+            found.pop("FilterPolicyScope", None)  # LocalStack shows the default one from the first filter policy on
         return found
 
     listed = client.list_subscriptions_by_topic(TopicArn=resource.arn)["Subscriptions"]

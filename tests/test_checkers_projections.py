@@ -101,15 +101,18 @@ def test_two_views_are_compared_row_by_row() -> None:
 def test_a_version_is_told_or_found_in_the_log(state: Any, version: int | None, expected: int) -> None:
     """What a view says of itself counts; elsewhere the state is looked for among the beginnings of the log."""
     one = stream(ok("k1"), log(E1, E2))
-    assert projections.version_of(one, view(state, version=version), balance) == expected
+    assert projections.versions_of(one, [view(state, version=version)], balance) == [expected]
 
 
 def test_equal_states_count_as_the_latest() -> None:
     """A state that two beginnings share says nothing against the reader: the longer one is taken."""
     nothing = event(2, "k2", 0)
     one = stream(ok("k1"), log(E1, replace(nothing, data={"amount": 0})))
-    same = {"balance": 5}
-    assert projections.version_of(one, view(same), lambda events: {"balance": sum(e["amount"] for e in events)}) == 2
+
+    def total(events: Any) -> Any:
+        return {"balance": sum(one["amount"] for one in events)}
+
+    assert projections.versions_of(one, [view({"balance": 5})], total) == [2]
 
 
 def test_visibility_counts_from_the_acknowledgement_to_the_first_read_that_shows_it() -> None:

@@ -137,19 +137,23 @@ def test_cq_3(campaign: Campaign) -> Holds:
     )
 
 
-@clause("CQ-4", Family.IDEMPOTENCY, needs=[CQRS_REPLAYS])
+@clause("CQ-4", Family.IDEMPOTENCY, needs=[CQRS_REPLAYS], also=[CRASH_SWEEP])
 def test_cq_4(campaign: Campaign) -> Holds:
     """Projection is unaffected by duplicated, re-ordered, stale or late events (one re-delivered after a delete)."""
     evidence = campaign.evidence(CQRS_REPLAYS)
-    found = _streams(campaign, evidence)
+    # what a crash interrupted is delivered again as well
+    crashed = [campaign.evidence(CRASH_SWEEP)] if campaign.has(CRASH_SWEEP) else []
+    found = _streams(campaign, evidence, *crashed)
     batches = evidence.figures.get("batches_replayed", 0)
     return conclude_on(
         _diverged(campaign, found, "after its events had been delivered again, reordered and late"),
         evidence,
+        *crashed,
         bite=bool(evidence.windows),
         undecided=[*_gaps(campaign, found), *(() if batches else ("no delivery was repeated",))],
-        holds=f"{batches:g} batches were delivered again, reordered, late and before their turn, and {len(found)}"
-        " aggregates show the fold of their logs",
+        holds=f"{batches:g} batches were delivered again, reordered, late and before their turn,"
+        f" {sum(len(one.points) for one in crashed)} deliveries were cut short, and {len(found)} aggregates show the"
+        " fold of their logs",
     )
 
 

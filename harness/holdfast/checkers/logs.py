@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from holdfast.checkers.columnar import sequences
-from holdfast.checkers.projections import UNKNOWN_VERSION, Fold, Stream, diverged, version_of
+from holdfast.checkers.projections import UNKNOWN_VERSION, Fold, Stream, diverged, versions_of
 from holdfast.checkers.records import answered_seconds, finding, ranked
 from holdfast.history.coding import Coder
 from holdfast.history.columns import NANOSECONDS, NOTHING, Columns, Mask
@@ -151,8 +151,7 @@ def as_registers(found: Iterable[Stream], *, fold: Fold, view: str, sessions: bo
             outcome = "unknown" if done is None else "ok"
             rows.add("write", stream.aggregate, key, mine[0].invoked_seconds, done, outcome)
             rows.at(place, mine[0].group if sessions else "")
-        for read in stream.of(view):
-            version = version_of(stream, read, fold)
+        for read, version in zip(stream.of(view), versions_of(stream, stream.of(view), fold), strict=True):
             # what waits for something belongs to no session
             session = "" if sessions and not read.role else read.reader
             if version == UNKNOWN_VERSION:

@@ -124,7 +124,7 @@ def diverged(
         expected = fold(stream.states)
         if read.state == expected:
             continue
-        seen = version_of(stream, read, fold)
+        (seen,) = versions_of(stream, [read], fold)
         behind = f", the state of its first {seen} events" if 0 <= seen < len(stream.events) else ""
         wrong.append(
             finding(
@@ -207,19 +207,24 @@ def unseen(found: Iterable[Stream], *, views: Collection[str]) -> tuple[str, ...
     return tuple(gaps)
 
 
-def version_of(stream: Stream, read: ViewRead, fold: Fold) -> int:
-    """How many events a read had seen: as it says itself, or the most whose fold is what it shows.
+def versions_of(stream: Stream, reads: Iterable[ViewRead], fold: Fold) -> list[int]:
+    """The last event that each read had seen: as it says itself, or the latest up to which the fold is what it shows.
 
     Returns:
-        A sequence; 0 before the first event, `UNKNOWN_VERSION` where the state is that of no beginning of the log.
+        Sequences; 0 before the first event, `UNKNOWN_VERSION` where the state is that of no beginning of the log.
     """
-    if read.version is not None:
-        return read.version
     possible = _prefixes(stream, fold)
-    fitting = [at for at, state in enumerate(possible) if state == read.state]
-    if not fitting:
-        return UNKNOWN_VERSION
-    return stream.events[fitting[-1] - 1].sequence if fitting[-1] else 0
+    found = []
+    for read in reads:
+        if read.version is not None:
+            found.append(read.version)
+            continue
+        fitting = [at for at, state in enumerate(possible) if state == read.state]
+        if not fitting:
+            found.append(UNKNOWN_VERSION)
+        else:
+            found.append(stream.events[fitting[-1] - 1].sequence if fitting[-1] else 0)
+    return found
 
 
 def visibility(found: Iterable[Stream], *, fold: Fold, view: str) -> Distribution:
@@ -227,7 +232,7 @@ def visibility(found: Iterable[Stream], *, fold: Fold, view: str) -> Distributio
     durations = []
     for stream in found:
         sequences = {event.command: event.sequence for event in stream.events}
-        reads = [(version_of(stream, read, fold), read) for read in stream.of(view)]
+        reads = list(zip(versions_of(stream, stream.of(view), fold), stream.of(view), strict=True))
         for key, operation in stream.acknowledgements().items():
             if key not in sequences:
                 continue

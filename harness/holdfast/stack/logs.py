@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from holdfast.stack.base import Callable, Expression, Name, Part
 from holdfast.stack.effects import AnySource
@@ -67,7 +67,10 @@ class SetFold(Part):
 
 
 FoldRule = Annotated[LastFold | SumFold | CountFold | SetFold, Field(discriminator="kind")]
-Fold = Annotated[dict[Name, FoldRule], Field(min_length=1)] | Callable
+Fold = Annotated[
+    Annotated[dict[Name, FoldRule], Field(min_length=1), Tag("rules")] | Annotated[Callable, Tag("function")],
+    Discriminator(lambda value: "function" if isinstance(value, str) else "rules"),
+]
 """State by name, each from the events by a rule; or ``module:function`` that is given the list of events."""
 
 

@@ -68,7 +68,7 @@ def assert_one_clear_error(ended: Ended, cwd: Path, *said: str) -> None:
         (
             r"\[bounds\]",
             UNJUDGED,
-            ("claims sidecar, and this version has no suite for it", "installed suites: external-storage"),
+            ("claims sidecar, and this version has no suite for it", "installed suites: cqrs, external-storage"),
         ),
         (r'effect = "entered"', 'effect = "entred"', ("patterns.storage-first.effect", "did you mean entered?")),
         (

@@ -149,6 +149,28 @@ def test_staleness_is_measured_by_the_places_of_the_log() -> None:
     assert staleness.check(columns, bound_ms=600).findings == ()
 
 
+@pytest.mark.parametrize("delay_seconds", [0.3, 1.0, 4.0])
+def test_staleness_agrees_with_a_planted_delay(delay_seconds: float) -> None:
+    """A projector that is late by so much makes reads stale by at most that, and events visible after that, to 10 %."""
+    rng = random.Random(11)
+    sent = [at * 6.0 + rng.random() for at in range(40)]
+    keys = [f"k{at + 1}" for at in range(len(sent))]
+    events = [event(at + 1, key) for at, key in enumerate(keys)]
+    parts: list[Any] = [ok(key, at, at + 0.01) for key, at in zip(keys, sent, strict=True)]
+    for reader, offset in (("r1", 0.0), ("r2", 0.013)):
+        for step in range(int(sent[-1] * 40) + 400):
+            at = step * 0.025 + offset
+            version = sum(one + 0.01 + delay_seconds <= at for one in sent)
+            parts.append(view({"seen": version}, at, version=version, reader=reader, took=0.001))
+    one = stream(*parts, log(*events, at=10_000.0))
+    figures = staleness.check(logs.as_registers([one], fold=balance, view=VIEW)).figures
+    assert figures["ms_max"] == pytest.approx(delay_seconds * 1000, rel=0.1)
+    assert figures["readers"] == 2
+    seen = projections.visibility([one], fold=balance, view=VIEW)
+    assert seen.count == len(sent)
+    assert [seen.p50, seen.maximum] == pytest.approx([delay_seconds] * 2, rel=0.1)
+
+
 def test_sessions_are_those_of_writers_and_readers_and_not_of_observers() -> None:
     """A session that misses its own write, or goes back, is found; what waits for something belongs to none."""
     parts = [

@@ -23,6 +23,7 @@ from holdfast.provocations.crashes import CRASH_SWEEP
 from holdfast.provocations.deliveries import POISON
 from holdfast.provocations.malformed import MALFORMED
 from holdfast.provocations.model import Evidence
+from holdfast.provocations.windows import STORAGE_DENIED
 from holdfast.stack.patterns import CqrsPattern
 from holdfast.verdict import Family, Finding
 from holdfast_suites.judging import acknowledged, conclude_on, original
@@ -102,12 +103,12 @@ def test_cq_1(campaign: Campaign) -> Holds:
     )
 
 
-@clause("CQ-2", Family.PERSISTENCE, needs=[CRASH_SWEEP], also=[CQRS_LOAD])
+@clause("CQ-2", Family.PERSISTENCE, needs=[CRASH_SWEEP], also=[CQRS_LOAD, STORAGE_DENIED])
 def test_cq_2(campaign: Campaign) -> Holds:
     """Every accepted command is in the log, once, in a gap-free, immutable per-aggregate sequence."""
     evidence, effect = campaign.evidence(CRASH_SWEEP), campaign.pattern.effect
-    load = [campaign.evidence(CQRS_LOAD)] if campaign.has(CQRS_LOAD) else []
-    found = _streams(campaign, evidence, *load)
+    others = [campaign.evidence(one) for one in (CQRS_LOAD, STORAGE_DENIED) if campaign.has(one)]
+    found = _streams(campaign, evidence, *others)
     return conclude_on(
         [
             *logs.gap_free(found),
@@ -117,8 +118,8 @@ def test_cq_2(campaign: Campaign) -> Holds:
         evidence,
         undecided=[*_unread(found), *idempotency.undecided(evidence.history, effect=effect)],
         evidence=[f"crashed {point}: {key}" for key, point in evidence.points],
-        holds=f"after a crash at each of {len(evidence.points)} fault points and under load, the logs of {len(found)}"
-        " aggregates hold each accepted command once, without a gap or a change",
+        holds=f"after a crash at each of {len(evidence.points)} fault points, under load and while storing was denied,"
+        f" the logs of {len(found)} aggregates hold each accepted command once, without a gap or a change",
     )
 
 

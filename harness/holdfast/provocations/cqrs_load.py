@@ -124,7 +124,6 @@ def _race(bench: Bench) -> None:
     else:
         with bench.aimed(faults):
             _run_races(bench, races)
-    await_projected(bench, [race[0] for race in races])
 
 
 def _run_races(bench: Bench, races: Sequence[Sequence[Submission]]) -> None:

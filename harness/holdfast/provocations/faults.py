@@ -57,7 +57,7 @@ def _storing_known(situation: Situation) -> str:
     return "" if kind in STORING_ACTIONS else f"nothing is known about denying writes to a {kind}"
 
 
-READING_AND_PROJECTING_ACTIONS = {
+USING_ACTIONS = {
     "table": (
         "dynamodb:GetItem",
         "dynamodb:BatchGetItem",
@@ -70,7 +70,7 @@ READING_AND_PROJECTING_ACTIONS = {
     ),
     "bucket": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
 }
-"""What is denied, by type of the read store, to provoke CQ-6."""
+"""What is denied to provoke CQ-6, by type of the store: all use of its data, streams apart."""
 
 
 def _write_side_named(situation: Situation) -> str:
@@ -86,7 +86,7 @@ def _read_store_known(situation: Situation) -> str:
     if not isinstance(pattern, CqrsPattern) or pattern.read_store is None or not pattern.read_roles:
         return ""
     kind = situation.stack.resource(pattern.read_store).type
-    return "" if kind in READING_AND_PROJECTING_ACTIONS else f"nothing is known about denying the use of a {kind}"
+    return "" if kind in USING_ACTIONS else f"nothing is known about denying the use of a {kind}"
 
 
 def _roles_named(situation: Situation) -> bool:
@@ -161,10 +161,14 @@ def levers_of(window: Window, situation: Situation, run: str) -> list[Lever]:
             return _stopped(stack, _struck(pattern))
         case Window.READ_SIDE_DEAD:
             assert isinstance(pattern, CqrsPattern)
-            denied = _denied(stack, pattern.read_store, pattern.read_roles, READING_AND_PROJECTING_ACTIONS, run)
+            denied = _denied(stack, pattern.read_store, pattern.read_roles, USING_ACTIONS, run)
             return [*_stopped(stack, _struck(pattern)), *denied]
         case Window.WRITE_SIDE_DEAD:
+            assert isinstance(pattern, CqrsPattern)
             denied = _denied(stack, pattern.store, pattern.storage_roles, STORING_ACTIONS, run)
+            # reads that need the write store go down with it; where nothing is known about its use, they are not tried
+            usable = pattern.store is not None and stack.resource(pattern.store).type in USING_ACTIONS
+            denied += _denied(stack, pattern.store, pattern.read_roles if usable else [], USING_ACTIONS, run)
             return [*(FunctionThrottle.on(stack, function) for function in pattern.ingest), *denied]
         case Window.STORAGE_DENIED:
             return _denied(stack, pattern.store, pattern.storage_roles, STORING_ACTIONS, run)

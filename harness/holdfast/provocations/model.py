@@ -26,7 +26,7 @@ class Window(StrEnum):
     """
 
     STORAGE_DENIED = "the right to store is denied"
-    WRITE_SIDE_DEAD = "the write side throttled to zero and its right to store denied"
+    WRITE_SIDE_DEAD = "the write side throttled to zero, the write store denied to both sides"
     READ_SIDE_DEAD = "the projectors throttled to zero and detached, the read store denied"
     COMPUTE_DEAD = "every worker throttled to zero and detached"
 

@@ -109,6 +109,7 @@ def test_cq_2(campaign: Campaign) -> Holds:
     evidence, effect = campaign.evidence(CRASH_SWEEP), campaign.pattern.effect
     others = [campaign.evidence(one) for one in (CQRS_LOAD, STORAGE_DENIED) if campaign.has(one)]
     found = _streams(campaign, evidence, *others)
+    denied = " and while storing was denied" if campaign.has(STORAGE_DENIED) else ""
     return conclude_on(
         [
             *logs.gap_free(found),
@@ -118,7 +119,7 @@ def test_cq_2(campaign: Campaign) -> Holds:
         evidence,
         undecided=[*_unread(found), *idempotency.undecided(evidence.history, effect=effect)],
         evidence=[f"crashed {point}: {key}" for key, point in evidence.points],
-        holds=f"after a crash at each of {len(evidence.points)} fault points, under load and while storing was denied,"
+        holds=f"after a crash at each of {len(evidence.points)} fault points, under load{denied},"
         f" the logs of {len(found)} aggregates hold each accepted command once, without a gap or a change",
     )
 

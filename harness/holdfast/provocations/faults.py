@@ -168,7 +168,8 @@ def levers_of(window: Window, situation: Situation, run: str) -> list[Lever]:
             denied = _denied(stack, pattern.store, pattern.storage_roles, STORING_ACTIONS, run)
             # reads that need the write store go down with it; where nothing is known about its use, they are not tried
             usable = pattern.store is not None and stack.resource(pattern.store).type in USING_ACTIONS
-            denied += _denied(stack, pattern.store, pattern.read_roles if usable else [], USING_ACTIONS, run)
+            others = [role for role in pattern.read_roles if usable and role not in pattern.storage_roles]
+            denied += _denied(stack, pattern.store, others, USING_ACTIONS, run)
             return [*(FunctionThrottle.on(stack, function) for function in pattern.ingest), *denied]
         case Window.STORAGE_DENIED:
             return _denied(stack, pattern.store, pattern.storage_roles, STORING_ACTIONS, run)

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from holdfast.errors import PortError
+from holdfast.errors import GuardRailError, PortError
 from holdfast.history.recorder import Recorder
 from holdfast.ports import Ports
 from holdfast.ports.folding import canonical_state, folding
 from holdfast.ports.streams import stream_records
+from holdfast.stack.guarded import GuardRail
 from holdfast.stack.patterns import CqrsPattern
+from holdfast.stack.readers import Located, read
 from ports_rig import Stub, StubTarget, client_error, resource, stack_of, submission
 
 RULES: dict[str, Any] = {
@@ -223,14 +225,14 @@ def test_a_view_is_read_from_a_sql_database(tmp_path: Path) -> None:
     }
     there = ports(StubTarget(), view=source, path=str(tmp_path / "x.stack.toml"))
 
-    def read(account: str) -> Any:
+    def shown(account: str) -> Any:
         found = there.read_view("balances", cqrs(fold=rules), account, submission(account_id=account), reader="r")
         assert found.complete, found.reason
         return found.state
 
-    assert read("a") == {"balance": "12.5", "last": "n"}
-    assert read("b") == {"balance": 1, "last": None}
-    assert read("a' OR '1' = '1") is None
+    assert shown("a") == {"balance": "12.5", "last": "n"}
+    assert shown("b") == {"balance": 1, "last": None}
+    assert shown("a' OR '1' = '1") is None
 
 
 @pytest.mark.parametrize(
@@ -255,6 +257,45 @@ def test_a_source_reads_and_nothing_else() -> None:
     """A query that begins otherwise is refused when the descriptor is loaded."""
     with pytest.raises(ValueError, match="begins with SELECT or WITH"):
         ports(StubTarget(), view={"kind": "sql", "url": "sqlite://", "query": "delete from balances"})
+
+
+def test_streams_and_clusters_are_found_by_name_or_arn() -> None:
+    """A component of either type becomes a resource by one read."""
+    stream_arn, cluster_arn = (
+        "arn:aws:kinesis:eu-west-1:123456789012:stream/events",
+        "arn:aws:rds:eu-west-1:1:cluster:a",
+    )
+    kinesis = Stub(
+        describe_stream_summary={"StreamDescriptionSummary": {"StreamName": "events", "StreamARN": stream_arn}}
+    )
+    rds = Stub(describe_db_clusters={"DBClusters": [{"DBClusterIdentifier": "a", "DBClusterArn": cluster_arn}]})
+    target: Any = StubTarget({"kinesis": kinesis, "rds": rds})
+    for physical in ("events", stream_arn):
+        found = read(Located(component="log", type="stream", physical=physical), target)
+        assert (found.name, found.arn) == ("events", stream_arn)
+    found = read(Located(component="reports", type="cluster", physical="a"), target)
+    assert (found.name, found.arn) == ("a", cluster_arn)
+    assert [request for _, request in kinesis.calls] == [{"StreamName": "events"}] * 2
+
+
+@pytest.mark.parametrize(
+    ("sql", "arn", "allowed"),
+    [
+        ("SELECT 1", "arn:cluster", True),
+        (" with x as (select 1)\nselect * from x", "arn:cluster", True),
+        ("DELETE FROM x", "arn:cluster", False),
+        ("SELECT 1", "arn:another", False),
+    ],
+)
+def test_the_data_api_is_asked_for_reads_of_the_stacks_clusters_only(sql: str, arn: str, allowed: bool) -> None:
+    """The guard rail refuses a statement that writes, and any on a cluster that is no component."""
+    rail = GuardRail(stack_of(StubTarget(), resource("aurora", "cluster", arn="arn:cluster")))
+    parameters = {"resourceArn": arn, "secretArn": "s", "sql": sql}
+    if allowed:
+        rail.check("rds-data", "ExecuteStatement", parameters)
+        return
+    with pytest.raises(GuardRailError, match="was refused; nothing was sent"):
+        rail.check("rds-data", "ExecuteStatement", parameters)
 
 
 def test_an_event_without_a_place_is_refused() -> None:

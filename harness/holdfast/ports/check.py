@@ -41,7 +41,7 @@ from holdfast.stack.resolve import Stack
 from holdfast.stack.templates import placeholders
 from holdfast.targets.base import Capability
 
-_COMPONENT_KEYS = ("api", "queue", "topic", "bus", "function", "state_machine", "bucket", "table")
+_COMPONENT_KEYS = ("api", "queue", "topic", "bus", "function", "state_machine", "bucket", "table", "stream", "cluster")
 _BY_ARN = frozenset({"topic", "rule", "state_machine"})
 _NO_ANSWER_CAUSE = "the name does not exist, nothing listens there, or the network is closed"
 

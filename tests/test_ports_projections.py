@@ -262,8 +262,8 @@ def test_a_source_reads_and_nothing_else() -> None:
 def test_streams_and_clusters_are_found_by_name_or_arn() -> None:
     """A component of either type becomes a resource by one read."""
     stream_arn, cluster_arn = (
-        "arn:aws:kinesis:eu-west-1:123456789012:stream/events",
-        "arn:aws:rds:eu-west-1:1:cluster:a",
+        f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/events",
+        f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster:a",
     )
     kinesis = Stub(
         describe_stream_summary={"StreamDescriptionSummary": {"StreamName": "events", "StreamARN": stream_arn}}

@@ -19,7 +19,7 @@ from holdfast.ports.streams import stream_records
 from holdfast.stack.guarded import GuardRail
 from holdfast.stack.patterns import CqrsPattern
 from holdfast.stack.readers import Located, read
-from ports_rig import Stub, StubTarget, client_error, resource, stack_of, submission
+from ports_rig import ACCOUNT, REGION, Stub, StubTarget, client_error, resource, stack_of, submission
 
 RULES: dict[str, Any] = {
     "balance": {"kind": "sum", "path": "amount"},

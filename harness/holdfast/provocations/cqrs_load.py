@@ -19,7 +19,7 @@ from holdfast.provocations.cqrs_runs import (
     on_one_aggregate,
     submit_in_order,
 )
-from holdfast.provocations.model import Moment, Provocation
+from holdfast.provocations.model import Aimed, Moment, Provocation
 from holdfast.provocations.requirements import Situation
 from holdfast.provocations.spans import most_at_once
 from holdfast.stack.generate import Submission
@@ -153,4 +153,9 @@ CQRS_LOAD = Provocation(
     name="cqrs-load", provoke=_load, moment=Moment.FIRST, commands=lambda _: WRITERS * COMMANDS_PER_WRITER
 )
 CQRS_SESSIONS = Provocation(name="cqrs-sessions", provoke=_sessions, commands=lambda _: SESSIONS * WRITES_PER_SESSION)
-CQRS_RACES = Provocation(name="cqrs-races", provoke=_race, commands=lambda _: RACES * (RACERS + 1))
+CQRS_RACES = Provocation(
+    name="cqrs-races",
+    provoke=_race,
+    may_aim=(Aimed(action="delay", at=lambda situation: situation.pattern.ingest, point="call"),),
+    commands=lambda _: RACES * (RACERS + 1),
+)

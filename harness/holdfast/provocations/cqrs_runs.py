@@ -82,13 +82,15 @@ def look_at_log(bench: Bench, submission: Submission) -> LogRead:
 
 
 def look_at_view(
-    bench: Bench, submission: Submission, *, view: str = "", reader: str = OBSERVER, role: str = ""
+    bench: Bench, submission: Submission, *, view: str = "", reader: str = OBSERVER, role: str = "", seen: int = 0
 ) -> ViewRead:
     """Read what a view shows of a submission's aggregate, and keep the read; the read store's own by default."""
     pattern = cqrs_of(bench)
     name = view or pattern.view
     aggregate = aggregate_of(pattern, submission)
-    return bench.keep_view(bench.ports.read_view(name, pattern, aggregate, submission, reader=reader, role=role))
+    return bench.keep_view(
+        bench.ports.read_view(name, pattern, aggregate, submission, reader=reader, role=role, seen=seen)
+    )
 
 
 def await_projected(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -228,6 +228,30 @@ def test_the_phases_come_in_order(world: World) -> None:
     told = [line.split(":")[0] for line in world.told if not line.startswith("look")]
     assert told == [*expected, "submit after"]
     assert world.told.index("look before") < world.told.index("submit after") < world.told.index("look after")
+
+
+def test_what_a_provocation_prepares_is_done_before_its_window_opens(world: World) -> None:
+    """Nothing is wrong yet then; one that cannot prepare is not run, and opens no window alone."""
+
+    def prepare(bench: Bench) -> None:
+        world.tell(f"prepare {bench.name}")
+        if bench.name == "unready":
+            raise PortError("nothing to begin with")
+
+    ready, unready = (
+        replace(provocation(name, world, window=Window.COMPUTE_DEAD), prepare=prepare) for name in ("ready", "unready")
+    )
+    campaign = world.campaign(ready, unready)
+    campaign.evidence(ready)
+    with pytest.raises(Inconclusive, match="nothing to begin with"):
+        campaign.evidence(unready)
+    opened = next(at for at, line in enumerate(world.told) if line.startswith("open"))
+    assert world.told.index("prepare ready") < opened < world.told.index("submit ready")
+    assert "submit unready" not in world.told
+    world.told.clear()
+    with pytest.raises(Inconclusive, match="nothing to begin with"):
+        world.campaign(unready).evidence(unready)
+    assert not [line for line in world.told if line.startswith("open")]
 
 
 def test_a_window_opens_once_for_all_its_provocations(world: World) -> None:

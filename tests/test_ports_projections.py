@@ -19,7 +19,7 @@ from holdfast.ports.streams import stream_records
 from holdfast.stack.guarded import GuardRail
 from holdfast.stack.patterns import CqrsPattern
 from holdfast.stack.readers import Located, read
-from ports_rig import Stub, StubTarget, client_error, resource, stack_of, submission
+from ports_rig import ACCOUNT, REGION, Stub, StubTarget, answers, client_error, resource, serving, stack_of, submission
 
 RULES: dict[str, Any] = {
     "balance": {"kind": "sum", "path": "amount"},
@@ -233,6 +233,19 @@ def test_a_view_is_read_from_a_sql_database(tmp_path: Path) -> None:
     assert shown("a") == {"balance": "12.5", "last": "n"}
     assert shown("b") == {"balance": 1, "last": None}
     assert shown("a' OR '1' = '1") is None
+
+
+def test_a_session_may_tell_what_it_has_seen() -> None:
+    """``{seen}`` is the last event that the reader knows of, 0 when nobody says."""
+    with serving() as web:
+        web.behaviour = answers(200, {"balance": 1, "version": 4})
+        source = {"kind": "http", "url": f"{web.url}/accounts/{{account_id}}", "query": {"at_least": "{seen}"}}
+        there = ports(StubTarget(), view=source)
+        for seen in (None, 3):
+            told = {} if seen is None else {"seen": seen}
+            read = there.read_view("balances", cqrs(), "a", submission(account_id="a"), reader="r", **told)
+            assert (read.complete, read.version) == (True, 4)
+        assert [one.path for one in web.received] == ["/accounts/a?at_least=0", "/accounts/a?at_least=3"]
 
 
 @pytest.mark.parametrize(

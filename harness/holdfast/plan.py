@@ -10,7 +10,7 @@ from holdfast.doctor import examined
 from holdfast.opening import Options
 from holdfast.provocations.faults import levers_of, requirements_of
 from holdfast.provocations.model import Moment, Provocation, Window
-from holdfast.provocations.requirements import Situation, unmet
+from holdfast.provocations.requirements import CALL_FAULTS, INVOCATION_FAULTS, Situation, unmet
 from holdfast.redaction import cleaning
 from holdfast.stack.commands import AnyCall, HttpCall
 from holdfast.targets.base import Target
@@ -161,7 +161,8 @@ def _phase(title: str, run: Sequence[tuple[Provocation, Situation]], faults: Seq
 
 
 def _aimed(provocation: Provocation, situation: Situation) -> Iterator[Fault]:
-    for aimed in provocation.aims:
+    possible = not unmet((INVOCATION_FAULTS, CALL_FAULTS), situation)
+    for aimed in (*provocation.aims, *(provocation.may_aim if possible else ())):
         for component in aimed.at(situation):
             yield Fault(
                 lever="invocation-fault",

@@ -17,7 +17,7 @@ from holdfast.history import History
 from holdfast.provocations.cqrs_hooks import CQRS_REBUILD, CQRS_SNAPSHOTS
 from holdfast.provocations.cqrs_load import CQRS_LOAD, CQRS_RACES, CQRS_SESSIONS
 from holdfast.provocations.cqrs_replays import CQRS_REPLAYS
-from holdfast.provocations.cqrs_runs import POISON_ROLE, aggregates_of, cqrs_of, fold_of
+from holdfast.provocations.cqrs_runs import POISON_ROLE, cqrs_of, fold_of, streams_of
 from holdfast.provocations.cqrs_sides import CALM_ROLE, DEAD_ROLE, READ_SIDE_DEAD, WRITE_SIDE_DEAD
 from holdfast.provocations.crashes import CRASH_SWEEP
 from holdfast.provocations.deliveries import POISON
@@ -42,14 +42,7 @@ def _fold(campaign: Campaign) -> Fold:
 
 def _streams(campaign: Campaign, *evidences: Evidence, without: Iterable[str] = ()) -> tuple[Stream, ...]:
     """What is known of each aggregate, those about which nothing may be said left out."""
-    found: list[Stream] = []
-    for evidence in evidences:
-        aggregates = aggregates_of(campaign.pattern, evidence.submissions.values())
-        open_keys = evidence.open_keys | set(without)
-        hopeless = {aggregates[key] for key in open_keys if key in aggregates}
-        every = projections.streams(evidence.history, aggregates, evidence.logs, evidence.views)
-        found += [stream for stream in every if stream.aggregate not in hopeless]
-    return tuple(found)
+    return tuple(one for evidence in evidences for one in streams_of(campaign.pattern, evidence, without))
 
 
 def _shown(campaign: Campaign) -> tuple[str, ...]:

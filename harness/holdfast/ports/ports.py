@@ -160,7 +160,15 @@ class Ports:
         )
 
     def read_view(
-        self, view: str, pattern: CqrsPattern, aggregate: str, submission: Submission, *, reader: str, role: str = ""
+        self,
+        view: str,
+        pattern: CqrsPattern,
+        aggregate: str,
+        submission: Submission,
+        *,
+        reader: str,
+        role: str = "",
+        seen: int = 0,
     ) -> ViewRead:
         """Read what a view shows of one aggregate; a read that fails is incomplete, with the reason.
 
@@ -171,13 +179,14 @@ class Ports:
             submission: one whose fields name the aggregate.
             reader: who reads.
             role: what the provocation means the read to be.
+            seen: the last event of the aggregate that the reader knows of.
         """
         port = self._named(self._stack.descriptor.views, view, "view")
         context = self._context(submission, _READ_TIMEOUT_SECONDS)
         started_seconds = self._recorder.now_seconds()
         shown, reason = Shown(), ""
         try:
-            shown = read_view(port, pattern, context, f"view {view}")
+            shown = read_view(port, pattern, context, f"view {view}", seen=seen)
         except (PortError, ResourceError, TargetError) as error:
             reason = self._reason(error)
         return ViewRead(

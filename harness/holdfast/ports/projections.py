@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
 from holdfast.errors import PortError
@@ -13,7 +13,7 @@ from holdfast.ports.expression import search
 from holdfast.ports.folding import canonical_state, names_of
 from holdfast.ports.text import text_of
 from holdfast.stack.base import Json
-from holdfast.stack.logs import Log, View
+from holdfast.stack.logs import SEEN, Log, View
 from holdfast.stack.patterns import CqrsPattern
 
 
@@ -38,14 +38,15 @@ def read_events(log: Log, context: PortContext, port: str) -> tuple[Event, ...]:
     return tuple(sorted(events, key=lambda event: event.sequence))
 
 
-def read_view(view: View, pattern: CqrsPattern, context: PortContext, port: str) -> Shown:
-    """What a view shows of the aggregate that the context's submission names.
+def read_view(view: View, pattern: CqrsPattern, context: PortContext, port: str, *, seen: int = 0) -> Shown:
+    """What a view shows of the aggregate that the context's submission names, to a session that has seen so much of it.
 
     Raises:
         PortError: the source answers what it must not, or shows several entries.
         ResourceError: a component is missing or may not be read.
         TargetError: the target does not answer.
     """
+    context = replace(context, values={SEEN: seen, **context.values})
     entries = read_source(view.source, context, port).entries
     if len(entries) > 1:
         raise PortError(

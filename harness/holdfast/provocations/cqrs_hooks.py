@@ -17,7 +17,7 @@ from holdfast.provocations.cqrs_runs import (
     on_one_aggregate,
     submit_in_order,
 )
-from holdfast.provocations.model import FaultPoint, Provocation
+from holdfast.provocations.model import Aimed, FaultPoint, Provocation
 from holdfast.provocations.requirements import INVOCATION_FAULTS, Situation, unmet
 from holdfast.provocations.tracing import ANY_FUNCTION, Trace, calls_of_one_handling, first_handlings
 from holdfast.stack.generate import Submission
@@ -212,6 +212,11 @@ def _functions(situation: Situation) -> list[str]:
     return [name for name, one in situation.stack.descriptor.components.items() if one.type == "function"]
 
 
+def _may_snapshot(situation: Situation) -> list[str]:
+    """The functions that may take a snapshot; which one does is seen when one is taken."""
+    return [name for name in _functions(situation) if name not in situation.pattern.workers]
+
+
 CQRS_REBUILD = Provocation(
     name="cqrs-rebuild",
     provoke=_rebuild,
@@ -223,5 +228,6 @@ CQRS_SNAPSHOTS = Provocation(
     provoke=_snapshots,
     requires=(snapshot_named,),
     leaves_open=(_crash_aimed,),
+    may_aim=(Aimed(action="kill where it takes a snapshot, before and after each", at=_may_snapshot, point="call"),),
     commands=lambda _: 2 * BUSY_AGGREGATES * BUSY_COMMANDS,
 )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from holdfast.history.model import Operation
+from holdfast.history.model import Operation, Outcome
 from holdfast.levers.signals import interrupts
 from holdfast.provocations.bench import Bench, side_by_side
 from holdfast.provocations.cqrs_runs import (
@@ -19,7 +20,7 @@ from holdfast.provocations.cqrs_runs import (
     on_one_aggregate,
     submit_in_order,
 )
-from holdfast.provocations.model import Moment, Provocation
+from holdfast.provocations.model import Aimed, Moment, Provocation
 from holdfast.provocations.requirements import Situation
 from holdfast.provocations.spans import most_at_once
 from holdfast.stack.generate import Submission
@@ -88,12 +89,20 @@ def _sessions(bench: Bench) -> None:
     def session(item: tuple[int, list[Submission]]) -> None:
         number, stream = item
         name, neighbour = f"session-{number}", own[(number + 1) % SESSIONS][0]
+        seen: defaultdict[str, int] = defaultdict(int)
         for submission in stream:
             with bench.room:
-                bench.submit(submission, "session", group=name)
+                answered = bench.submit(submission, "session", group=name)
+            mine = aggregate_of(bench.pattern, submission)
+            if answered.outcome is Outcome.OK:
+                # a client has the version from its answer; here the log tells it
+                written = [one.sequence for one in look_at_log(bench, submission).events if one.command == answered.key]
+                seen[mine] = max([seen[mine], *written])
             for _ in range(READS_PER_WRITE):
-                look_at_view(bench, submission, view=view, reader=name, role="session")
-                look_at_view(bench, neighbour, view=view, reader=name, role="session")
+                for one in (submission, neighbour):
+                    of = aggregate_of(bench.pattern, one)
+                    read = look_at_view(bench, one, view=view, reader=name, role="session", seen=seen[of])
+                    seen[of] = max(seen[of], read.version or 0)
 
     side_by_side(session, list(enumerate(own)), SESSIONS)
     await_projected(bench, [stream[0] for stream in own])
@@ -153,4 +162,9 @@ CQRS_LOAD = Provocation(
     name="cqrs-load", provoke=_load, moment=Moment.FIRST, commands=lambda _: WRITERS * COMMANDS_PER_WRITER
 )
 CQRS_SESSIONS = Provocation(name="cqrs-sessions", provoke=_sessions, commands=lambda _: SESSIONS * WRITES_PER_SESSION)
-CQRS_RACES = Provocation(name="cqrs-races", provoke=_race, commands=lambda _: RACES * (RACERS + 1))
+CQRS_RACES = Provocation(
+    name="cqrs-races",
+    provoke=_race,
+    may_aim=(Aimed(action="delay", at=lambda situation: situation.pattern.ingest, point="call"),),
+    commands=lambda _: RACES * (RACERS + 1),
+)

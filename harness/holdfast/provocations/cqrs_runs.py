@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from holdfast.checkers.projections import Stream, streams
 from holdfast.history.logs import LogRead, ViewRead
 from holdfast.history.model import Operation
 from holdfast.ports.folding import Folding, folding
 from holdfast.ports.text import text_of
 from holdfast.provocations.bench import Bench, side_by_side
+from holdfast.provocations.model import Evidence
 from holdfast.provocations.requirements import Situation
 from holdfast.stack.base import Json
 from holdfast.stack.generate import Submission
@@ -42,6 +44,20 @@ def aggregates_of(pattern: Pattern, submissions: Iterable[Submission]) -> Mappin
     return {one.key: aggregate_of(pattern, one) for one in submissions}
 
 
+def streams_of(pattern: Pattern, evidence: Evidence, without: Iterable[str] = ()) -> tuple[Stream, ...]:
+    """What is known of each aggregate of a provocation, without those about which nothing may be said.
+
+    Args:
+        pattern: the pattern.
+        evidence: what the provocation left.
+        without: keys of commands whose aggregates are left out as well.
+    """
+    aggregates = aggregates_of(pattern, evidence.submissions.values())
+    hopeless = {aggregates[key] for key in (*evidence.open_keys, *without) if key in aggregates}
+    every = streams(evidence.history, aggregates, evidence.logs, evidence.views)
+    return tuple(stream for stream in every if stream.aggregate not in hopeless)
+
+
 def on_one_aggregate(bench: Bench, count: int, overrides: Mapping[str, Json] | None = None) -> list[Submission]:
     """So many submissions on one aggregate that is new, as far as the command's field draws new ones."""
     first = bench.draw(1, dict(overrides or {}))
@@ -66,13 +82,15 @@ def look_at_log(bench: Bench, submission: Submission) -> LogRead:
 
 
 def look_at_view(
-    bench: Bench, submission: Submission, *, view: str = "", reader: str = OBSERVER, role: str = ""
+    bench: Bench, submission: Submission, *, view: str = "", reader: str = OBSERVER, role: str = "", seen: int = 0
 ) -> ViewRead:
     """Read what a view shows of a submission's aggregate, and keep the read; the read store's own by default."""
     pattern = cqrs_of(bench)
     name = view or pattern.view
     aggregate = aggregate_of(pattern, submission)
-    return bench.keep_view(bench.ports.read_view(name, pattern, aggregate, submission, reader=reader, role=role))
+    return bench.keep_view(
+        bench.ports.read_view(name, pattern, aggregate, submission, reader=reader, role=role, seen=seen)
+    )
 
 
 def await_projected(

@@ -86,6 +86,7 @@ class Provocation:
         requires: what must be so for it to be run at all, beside what its window and its aimed faults need.
         leaves_open: what must be so for it to see all there is to see; without it, nothing is decided but violations.
         aims: its aimed faults.
+        may_aim: aimed faults that it can do without; they are put in place where the target can.
         uses: the AWS calls it makes itself.
         commands: how many commands it sends when all goes well; repeats come on top.
     """
@@ -99,6 +100,7 @@ class Provocation:
     requires: tuple[Requirement, ...] = ()
     leaves_open: tuple[Requirement, ...] = ()
     aims: tuple[Aimed, ...] = ()
+    may_aim: tuple[Aimed, ...] = ()
     uses: tuple[Uses, ...] = ()
     commands: Callable[[Situation], int] = _no_commands
 

@@ -41,7 +41,7 @@ from holdfast.stack.effects import (
     SumMeasure,
 )
 from holdfast.stack.keypath import KeyPath, Problem
-from holdfast.stack.logs import Log, View
+from holdfast.stack.logs import SEEN, Log, View
 from holdfast.stack.patterns import (
     CLAUSES,
     CROSS_CUTTING_CLAUSES,
@@ -339,9 +339,10 @@ class _Check:
             descriptor.commands
         )
         fields = [frozenset(descriptor.commands[user].fields) for user in sorted(users)]
+        always = RESERVED | {SEEN} if kind == "views" else RESERVED
         if fields:
-            return RESERVED | frozenset.intersection(*fields)
-        return RESERVED | frozenset(name for command in descriptor.commands.values() for name in command.fields)
+            return always | frozenset.intersection(*fields)
+        return always | frozenset(name for command in descriptor.commands.values() for name in command.fields)
 
     def _references(self, part: Part, path: KeyPath) -> Iterator[Problem]:
         for key, types in _REFERENCES.get(type(part), {}).items():

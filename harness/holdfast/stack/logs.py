@@ -9,6 +9,9 @@ from pydantic import Discriminator, Field, Tag
 from holdfast.stack.base import Callable, Expression, Name, Part
 from holdfast.stack.effects import AnySource
 
+SEEN = "seen"
+"""Placeholder of views: the sequence of the last event that the reading session knows of, 0 for none."""
+
 
 class Log(Part):
     """An event log: its source shows all events of the aggregate that a submission names."""

@@ -14,7 +14,7 @@ from verify_runs import STATIC, Ended, copy_of, journals, substituted, verify
 CLOSED = "http://127.0.0.1:9"
 """The discard port, where nothing listens."""
 
-UNJUDGED = '[patterns.cqrs]\ncommand = "place_order"\neffect = "entered"\n\n[bounds]'
+UNJUDGED = '[patterns.sidecar]\ncommand = "place_order"\neffect = "entered"\n\n[bounds]'
 QUICK = ("-k", STATIC)
 
 
@@ -68,7 +68,7 @@ def assert_one_clear_error(ended: Ended, cwd: Path, *said: str) -> None:
         (
             r"\[bounds\]",
             UNJUDGED,
-            ("claims cqrs, and this version has no suite for it", "installed suites: external-storage"),
+            ("claims sidecar, and this version has no suite for it", "installed suites: cqrs, external-storage"),
         ),
         (r'effect = "entered"', 'effect = "entred"', ("patterns.storage-first.effect", "did you mean entered?")),
         (

@@ -232,6 +232,30 @@ def test_the_phases_come_in_order(world: World) -> None:
     assert world.told.index("look before") < world.told.index("submit after") < world.told.index("look after")
 
 
+def test_what_a_provocation_prepares_is_done_before_its_window_opens(world: World) -> None:
+    """Nothing is wrong yet then; one that cannot prepare is not run, and opens no window alone."""
+
+    def prepare(bench: Bench) -> None:
+        world.tell(f"prepare {bench.name}")
+        if bench.name == "unready":
+            raise PortError("nothing to begin with")
+
+    ready, unready = (
+        replace(provocation(name, world, window=Window.COMPUTE_DEAD), prepare=prepare) for name in ("ready", "unready")
+    )
+    campaign = world.campaign(ready, unready)
+    campaign.evidence(ready)
+    with pytest.raises(Inconclusive, match="nothing to begin with"):
+        campaign.evidence(unready)
+    opened = next(at for at, line in enumerate(world.told) if line.startswith("open"))
+    assert world.told.index("prepare ready") < opened < world.told.index("submit ready")
+    assert "submit unready" not in world.told
+    world.told.clear()
+    with pytest.raises(Inconclusive, match="nothing to begin with"):
+        world.campaign(unready).evidence(unready)
+    assert not [line for line in world.told if line.startswith("open")]
+
+
 def alone(name: str, world: World) -> Provocation:
     """One whose faults, where only calls can be broken, befall whatever is under way beside it."""
     anywhere = provocation(name, world)

@@ -32,6 +32,7 @@ from holdfast.levers.journal import Journal
 from holdfast.levers.pull import pulled
 from holdfast.ports.ports import Ports
 from holdfast.provocations.bench import Bench, side_by_side
+from holdfast.provocations.cqrs_runs import look_at_aggregates
 from holdfast.provocations.faults import levers_of, requirements_of
 from holdfast.provocations.model import Evidence, Moment, Provocation, Window
 from holdfast.provocations.quiescence import await_silence
@@ -40,7 +41,7 @@ from holdfast.provocations.stopping import Stopping
 from holdfast.stack.configuration import Configuration, read_configuration
 from holdfast.stack.descriptor import Bounds
 from holdfast.stack.generate import Submission
-from holdfast.stack.patterns import Pattern, PatternName, SagaPattern
+from holdfast.stack.patterns import CqrsPattern, Pattern, PatternName, SagaPattern
 from holdfast.stack.resolve import Stack
 
 COMMANDS_AT_ONCE = 8
@@ -260,6 +261,13 @@ class Campaign:
     def _inside(self, window: Window, provocations: Sequence[Provocation]) -> list[tuple[Provocation, Any]]:
         if not provocations:
             return []
+        preparing = [partial(self._attempt, p, p.prepare) for p in provocations if p.prepare is not None]
+        if preparing:
+            self._say(f"before the fault window: {window.value}")
+            self._all(preparing)
+            provocations = [p for p in provocations if p.name not in self._refused]
+            if not provocations:
+                return []
         self._say(f"fault window: {window.value}")
         try:
             with pulled(
@@ -335,6 +343,8 @@ class Campaign:
             for bench in benches:
                 bench.never_quiet()
         self._look_at_sagas(benches, "" if quiet else "the stack was not quiet")
+        if isinstance(self.pattern, CqrsPattern):
+            look_at_aggregates(benches, quiet=quiet)
         if self.pattern.dead_letters is not None and work:
             try:
                 letters = self.ports.dead_letters(self.pattern.dead_letters)

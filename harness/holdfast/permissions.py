@@ -16,10 +16,10 @@ from holdfast.provocations.faults import levers_of, requirements_of
 from holdfast.provocations.model import Provocation
 from holdfast.provocations.requirements import Situation, unmet
 from holdfast.stack.commands import AnyCall, ExecutionCall, HttpCall
-from holdfast.stack.descriptor import Descriptor
-from holdfast.stack.effects import AnySource, DynamoQuerySource, HttpSource
+from holdfast.stack.effects import AnySource, DynamoQuerySource, HttpSource, RdsDataSource
 from holdfast.stack.resolve import Stack
 from holdfast.stack.resources import Arn, execution_arns, partition
+from holdfast.stack.templates import render
 from holdfast.targets.deployment import artifacts_bucket_name
 
 _READING = {
@@ -40,6 +40,8 @@ _READING = {
     "api": ("apigateway:GET",),
     "state_machine": ("states:DescribeStateMachine",),
     "role": ("iam:GetRole",),
+    "stream": ("kinesis:DescribeStreamSummary",),
+    "cluster": ("rds:DescribeDBClusters",),
     "process": (),
 }
 """What reading a component and its configuration takes, by type."""
@@ -59,6 +61,8 @@ _WATCHING = {
     "dynamodb-query": ("table", ("dynamodb:Query",)),
     "s3-object": ("bucket", ("s3:GetObject",)),
     "s3-prefix": ("bucket", ("s3:GetObject",)),
+    "kinesis": ("stream", ("kinesis:ListShards", "kinesis:GetShardIterator", "kinesis:GetRecords")),
+    "rds-data": ("cluster", ("rds-data:ExecuteStatement",)),
     "sqs-messages": ("queue", ("sqs:ReceiveMessage", "sqs:ChangeMessageVisibility")),
 }
 """The component and the actions of a source, by its kind."""
@@ -194,7 +198,7 @@ def _of_ports(stack: Stack) -> Iterator[Grant]:
     descriptor = stack.descriptor
     for call in (call for command in descriptor.commands.values() for call in command.calls):
         yield from _of_call(call, stack)
-    for source in _sources(descriptor):
+    for source in descriptor.sources:
         yield from _of_source(source, stack)
     for letters in descriptor.dead_letters.values():
         if letters.queue is not None:
@@ -209,13 +213,6 @@ def _of_ports(stack: Stack) -> Iterator[Grant]:
             yield Grant("dynamodb:PutItem", stack.resource(item.table).arn)
         elif item.bucket is not None:
             yield Grant("s3:PutObject", f"{stack.resource(item.bucket).arn}/*")
-
-
-def _sources(descriptor: Descriptor) -> Iterator[AnySource]:
-    for effect in descriptor.effects.values():
-        yield from effect.sources
-    for status in descriptor.statuses.values():
-        yield status.source
 
 
 def _of_call(call: AnyCall, stack: Stack) -> Iterator[Grant]:
@@ -242,6 +239,8 @@ def _of_source(source: AnySource, stack: Stack) -> Iterator[Grant]:
         return
     attribute, actions = _WATCHING[source.kind]
     arn = stack.resource(getattr(source, attribute)).arn
+    if isinstance(source, RdsDataSource):
+        yield Grant("secretsmanager:GetSecretValue", str(render(source.secret, stack.values())))
     for action in actions:
         indexed = isinstance(source, DynamoQuerySource) and source.index is not None
         yield Grant(action, f"{arn}/index/{source.index}" if indexed else _on(action, arn))  # type: ignore[union-attr]

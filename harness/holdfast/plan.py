@@ -12,7 +12,7 @@ from holdfast.levers.pointing import pointing
 from holdfast.opening import Options
 from holdfast.provocations.faults import levers_of, requirements_of
 from holdfast.provocations.model import Moment, Provocation, Window
-from holdfast.provocations.requirements import Situation, unmet
+from holdfast.provocations.requirements import CALL_FAULTS, INVOCATION_FAULTS, Situation, unmet
 from holdfast.redaction import cleaning
 from holdfast.stack.commands import AnyCall, HttpCall
 from holdfast.stack.resolve import Stack
@@ -181,7 +181,8 @@ def _phase(title: str, run: Sequence[tuple[Provocation, Situation]], faults: Seq
 
 
 def _aimed(provocation: Provocation, situation: Situation) -> Iterator[Fault]:
-    for aimed in provocation.way(situation).aims:
+    possible = not unmet((INVOCATION_FAULTS, CALL_FAULTS), situation)
+    for aimed in (*provocation.way(situation).aims, *(provocation.may_aim if possible else ())):
         for component in aimed.at(situation):
             yield Fault(
                 lever="invocation-fault",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from holdfast.campaign import Campaign, Progress, new_prefix
 from holdfast.checkers import persistence, recovery
+from holdfast.checkers.projections import visibility
 from holdfast.clause import Clause, decide
 from holdfast.errors import DescriptorError, Inconclusive, InjectionError
 from holdfast.history.recorder import Recorder
@@ -17,6 +18,8 @@ from holdfast.levers.pointing import pointed
 from holdfast.levers.watchdog import watched
 from holdfast.opening import DEFAULT_FOLDER, Options, resolved, silent
 from holdfast.ports.ports import Ports
+from holdfast.provocations.cqrs_load import CQRS_LOAD
+from holdfast.provocations.cqrs_runs import cqrs_of, fold_of, streams_of
 from holdfast.provocations.model import Provocation
 from holdfast.provocations.steady import STEADY
 from holdfast.provocations.stopping import Stopping
@@ -125,6 +128,15 @@ def measured(campaign: Campaign) -> dict[str, float]:
             "time_to_effect_p50_seconds": effect.p50,
             "time_to_effect_p99_seconds": effect.p99,
             "time_to_effect_max_seconds": effect.maximum,
+        }
+    if campaign.has(CQRS_LOAD):
+        situation = campaign.situation
+        found = streams_of(campaign.pattern, campaign.evidence(CQRS_LOAD))
+        shown = visibility(found, fold=fold_of(situation), view=cqrs_of(situation).reads)
+        measures |= {
+            "time_to_consistency_p50_seconds": shown.p50,
+            "time_to_consistency_p99_seconds": shown.p99,
+            "time_to_consistency_max_seconds": shown.maximum,
         }
     if campaign.has(BURST):
         figures = campaign.evidence(BURST).figures

@@ -28,6 +28,8 @@ MEASURES = {
     "acknowledgement_p99_seconds": "ack p99",
     "time_to_effect_p50_seconds": "to effect p50",
     "time_to_effect_p99_seconds": "to effect p99",
+    "time_to_consistency_p50_seconds": "to consistency p50",
+    "time_to_consistency_p99_seconds": "to consistency p99",
     "drain_seconds": "burst drained in",
 }
 

@@ -81,6 +81,14 @@ def phantoms(history: History, *, effect: str) -> tuple[Finding, ...]:
     return ranked(found)
 
 
+def refused(history: History) -> int:
+    """How many keys were refused by every submission of theirs."""
+    outcomes: dict[str, set[Outcome]] = {}
+    for operation in history.operations:
+        outcomes.setdefault(operation.key, set()).add(operation.outcome)
+    return sum(outcome == {Outcome.FAIL} for outcome in outcomes.values())
+
+
 def altered(history: History, *, effect: str, compare: Compare = "value") -> tuple[Finding, ...]:
     """Each payload that an effect shows equals, whole, one that was submitted for its key and not refused.
 

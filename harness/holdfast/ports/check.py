@@ -13,19 +13,21 @@ from holdfast.ports.context import PortContext
 from holdfast.ports.dead_letters import read_dead_letters
 from holdfast.ports.effect import read_effect
 from holdfast.ports.expression import check_expression
+from holdfast.ports.folding import folding
+from holdfast.ports.projections import read_events, read_view
 from holdfast.ports.quantity import quantity_port, read_quantity
 from holdfast.ports.status import read_status
 from holdfast.ports.transports.address import address
 from holdfast.ports.transports.python import load
 from holdfast.ports.transports.web import CONNECT_TIMEOUT_SECONDS
 from holdfast.stack.base import Json
-from holdfast.stack.commands import AnyCall, Command, HttpCall, PythonCall
+from holdfast.stack.commands import AnyCall, Command, EnumField, HttpCall, PythonCall
 from holdfast.stack.effects import (
+    MEASURED,
     AnySource,
     DeltaMeasure,
-    DynamoGetSource,
-    DynamoQuerySource,
     HttpSource,
+    KinesisSource,
     MembershipMeasure,
     PresenceMeasure,
     PythonSource,
@@ -33,12 +35,13 @@ from holdfast.stack.effects import (
     SumMeasure,
 )
 from holdfast.stack.generate import Submission, draw
+from holdfast.stack.patterns import CqrsPattern
 from holdfast.stack.readers import Located, read
 from holdfast.stack.resolve import Stack
 from holdfast.stack.templates import placeholders
 from holdfast.targets.base import Capability
 
-_COMPONENT_KEYS = ("api", "queue", "topic", "bus", "function", "state_machine", "bucket", "table")
+_COMPONENT_KEYS = ("api", "queue", "topic", "bus", "function", "state_machine", "bucket", "table", "stream", "cluster")
 _BY_ARN = frozenset({"topic", "rule", "state_machine"})
 _NO_ANSWER_CAUSE = "the name does not exist, nothing listens there, or the network is closed"
 
@@ -91,9 +94,34 @@ def check(stack: Stack, context_for: Callable[[Submission, float], PortContext],
                 cause=f"it was read for {unused.key}, so what it reads does not depend on the key alone",
                 remedy="put {key} into its source, so that each key has a status of its own",
             )
+    _check_projections(stack, context_for(unused, CONNECT_TIMEOUT_SECONDS))
     for name, letters in descriptor.dead_letters.items():
         if look or letters.queue is None:
             read_dead_letters(letters, stack, name)
+
+
+def _check_projections(stack: Stack, context: PortContext) -> None:
+    """Read the log and the views of an aggregate that nobody has used: they show nothing of it."""
+    descriptor = stack.descriptor
+    for pattern in descriptor.patterns.values():
+        if not isinstance(pattern, CqrsPattern):
+            continue
+        folding(pattern, stack.path)
+        port = f"log {pattern.log}"
+        shown = {port: bool(read_events(descriptor.logs[pattern.log], context, port))}
+        for name in pattern.views:
+            port = f"view {name}"
+            shown[port] = read_view(descriptor.views[name], pattern, context, port).state is not None
+        # of a few fixed aggregates any may have been used before
+        if isinstance(descriptor.commands[pattern.command].fields[pattern.aggregate], EnumField):
+            continue
+        for port, something in shown.items():
+            if something:
+                raise PortError(
+                    f"{port} already shows something of an aggregate that was never used",
+                    cause=f"it was read for {pattern.aggregate} = {context.values[pattern.aggregate]!r}",
+                    remedy=f"put {{{pattern.aggregate}}} into its source: each aggregate has events of its own",
+                )
 
 
 def unused_submission(stack: Stack) -> Submission:
@@ -136,8 +164,7 @@ def _check_component(stack: Stack, component: str) -> None:
 def _components(stack: Stack) -> Iterator[str]:
     descriptor = stack.descriptor
     parts: list[object] = [call for command in descriptor.commands.values() for call in command.calls]
-    parts += [source for effect in descriptor.effects.values() for source in effect.sources]
-    parts += [status.source for status in descriptor.statuses.values()]
+    parts += descriptor.sources
     parts += list(descriptor.dead_letters.values())
     for part in parts:
         for name in _COMPONENT_KEYS:
@@ -191,6 +218,10 @@ def _check_expressions(stack: Stack) -> None:
     for name, status in descriptor.statuses.items():
         _check_source_expressions(f"statuses.{name}.source", status.source, stack)
         check_expression(status.state, f"statuses.{name}.state")
+    for name, log in descriptor.logs.items():
+        _check_source_expressions(f"logs.{name}.source", log.source, stack)
+    for name, view in descriptor.views.items():
+        _check_source_expressions(f"views.{name}.source", view.source, stack)
     for name, conserved in descriptor.conserved.items():
         check_expression(conserved.path, f"conserved.{name}.path")
     for name, letters in descriptor.dead_letters.items():
@@ -223,13 +254,13 @@ def _check_source_expressions(where: str, source: AnySource, stack: Stack) -> No
     match source:
         case HttpSource():
             check_expression(source.entries, f"{where}.entries")
-        case SqsMessagesSource():
+        case SqsMessagesSource() | KinesisSource():
             check_expression(source.match, f"{where}.match")
         case PythonSource():
             load(source.callable, stack.path)
-        case DynamoGetSource() | DynamoQuerySource():
-            rule = source.measure
-            if isinstance(rule, PresenceMeasure | DeltaMeasure | MembershipMeasure | SumMeasure):
-                check_expression(rule.path, f"{where}.measure.path")
         case _:
             pass
+    if isinstance(source, MEASURED):
+        rule = source.measure
+        if isinstance(rule, PresenceMeasure | DeltaMeasure | MembershipMeasure | SumMeasure):
+            check_expression(rule.path, f"{where}.measure.path")

@@ -11,7 +11,7 @@ from holdfast.ports.expression import search
 from holdfast.ports.measure import measure
 from holdfast.ports.sources import Entry, read
 from holdfast.ports.text import text_of
-from holdfast.stack.effects import AnySource, DynamoGetSource, DynamoQuerySource, Effect, ItemsMeasure
+from holdfast.stack.effects import MEASURED, AnySource, Effect, ItemsMeasure
 
 _ITSELF = "@"
 
@@ -63,7 +63,7 @@ def read_source(source: AnySource, context: PortContext, port: str) -> Seen:
         entries = tuple(entry for entry in entries if search(source.where, entry.data) is True)
     if source.order is not None:
         entries = in_order(entries, source.order)
-    rule = source.measure if isinstance(source, DynamoGetSource | DynamoQuerySource) else ItemsMeasure()
+    rule = source.measure if isinstance(source, MEASURED) else ItemsMeasure()
     count, entries = measure(rule, entries, context.values, port)
     return Seen(
         count,

@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import TypeVar
 
-from holdfast.errors import PortError, ResourceError, TargetError
+from holdfast.errors import HoldfastError, PortError, ResourceError, TargetError
 from holdfast.history.executions import EXECUTION, Execution
+from holdfast.history.logs import Event, LogRead, ViewRead
 from holdfast.history.model import Observation, Operation
 from holdfast.history.recorder import Recorder
 from holdfast.ports.check import check
@@ -17,6 +18,7 @@ from holdfast.ports.context import PortContext
 from holdfast.ports.dead_letters import DeadLetter, read_dead_letters
 from holdfast.ports.effect import Seen, read_effect
 from holdfast.ports.executions import Executions
+from holdfast.ports.projections import Shown, read_events, read_view
 from holdfast.ports.quantity import quantity_port, read_quantity
 from holdfast.ports.redact import Redactor
 from holdfast.ports.redrive import redrive
@@ -24,6 +26,7 @@ from holdfast.ports.status import read_status
 from holdfast.ports.transports.web import WebClient
 from holdfast.stack.commands import Command
 from holdfast.stack.generate import Submission
+from holdfast.stack.patterns import CqrsPattern
 from holdfast.stack.resolve import Stack
 from holdfast.stack.templates import suggestion
 
@@ -128,6 +131,76 @@ class Ports:
         port = self._named(self._stack.descriptor.statuses, status, "status")
         context = self._context(submission, _READ_TIMEOUT_SECONDS)
         return self._observed(status, submission, provocation, lambda: read_status(port, context, f"status {status}"))
+
+    def read_log(self, log: str, aggregate: str, submission: Submission) -> LogRead:
+        """Read all events of one aggregate; a read that fails is incomplete, with the reason.
+
+        Args:
+            log: name of the log.
+            aggregate: the aggregate, as text.
+            submission: one whose fields name the aggregate.
+        """
+        port = self._named(self._stack.descriptor.logs, log, "log")
+        context = self._context(submission, _READ_TIMEOUT_SECONDS)
+        started_seconds = self._recorder.now_seconds()
+        events: tuple[Event, ...] = ()
+        reason = ""
+        try:
+            events = read_events(port, context, f"log {log}")
+        except (PortError, ResourceError, TargetError) as error:
+            reason = self._reason(error)
+        return LogRead(
+            port=log,
+            aggregate=aggregate,
+            events=events,
+            started_seconds=started_seconds,
+            completed_seconds=self._recorder.now_seconds(),
+            complete=not reason,
+            reason=reason,
+        )
+
+    def read_view(
+        self,
+        view: str,
+        pattern: CqrsPattern,
+        aggregate: str,
+        submission: Submission,
+        *,
+        reader: str,
+        role: str = "",
+        seen: int = 0,
+    ) -> ViewRead:
+        """Read what a view shows of one aggregate; a read that fails is incomplete, with the reason.
+
+        Args:
+            view: name of the view.
+            pattern: whose fold says what the state is made of.
+            aggregate: the aggregate, as text.
+            submission: one whose fields name the aggregate.
+            reader: who reads.
+            role: what the provocation means the read to be.
+            seen: the last event of the aggregate that the reader knows of.
+        """
+        port = self._named(self._stack.descriptor.views, view, "view")
+        context = self._context(submission, _READ_TIMEOUT_SECONDS)
+        started_seconds = self._recorder.now_seconds()
+        shown, reason = Shown(), ""
+        try:
+            shown = read_view(port, pattern, context, f"view {view}", seen=seen)
+        except (PortError, ResourceError, TargetError) as error:
+            reason = self._reason(error)
+        return ViewRead(
+            port=view,
+            aggregate=aggregate,
+            state=shown.state,
+            version=shown.version,
+            started_seconds=started_seconds,
+            completed_seconds=self._recorder.now_seconds(),
+            complete=not reason,
+            reason=reason,
+            reader=reader,
+            role=role,
+        )
 
     def observe_quantity(self, name: str, *, provocation: str = "") -> Observation:
         """Read what is conserved and record it: its entries are the values, and it belongs to no key.
@@ -248,7 +321,7 @@ class Ports:
             seen, state = look()
         except (PortError, ResourceError, TargetError) as error:
             seen, complete = Seen(0), False
-            state = self._redactor.shorten(": ".join(part for part in (error.what.rstrip("."), error.cause) if part))
+            state = self._reason(error)
         observation = Observation(
             port=port,
             key=submission.key,
@@ -264,6 +337,10 @@ class Ports:
         )
         self._recorder.add(observation)
         return observation
+
+    def _reason(self, error: HoldfastError) -> str:
+        """Why a read failed, in one line; never empty."""
+        return self._redactor.shorten(": ".join(part for part in (error.what.rstrip("."), error.cause) if part))
 
     def _named(self, ports: Mapping[str, T], name: str, kind: str) -> T:
         try:

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 from holdfast.checkers.recovery import Sample
 from holdfast.errors import Inconclusive
 from holdfast.history.executions import Execution
+from holdfast.history.logs import LogRead, ViewRead
 from holdfast.history.model import DeadLetterSeen, History, Operation, Outcome
 from holdfast.history.recorder import Recorder
 from holdfast.levers.invocation import InvocationFault
@@ -96,6 +97,9 @@ class Bench:
     _figures: dict[str, float] = field(default_factory=dict)
     _struck: dict[str, str] = field(default_factory=dict)
     _executions: list[Execution] = field(default_factory=list)
+    _logs: list[LogRead] = field(default_factory=list)
+    _views: list[ViewRead] = field(default_factory=list)
+    _others: Iterator[int] = field(default_factory=itertools.count)
     _dead_letters: dict[str, DeadLetterSeen] = field(default_factory=dict)
     _rule_numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -153,22 +157,48 @@ class Bench:
                 made.append(submission)
             return made
 
+    def other(self, command: str, like: Submission, *, counted: bool = False) -> Submission:
+        """A submission of another command than the pattern's, with a key of its own.
+
+        Args:
+            command: its name.
+            like: whose fields it has where both commands have them; it has those that are its alone as well, so that
+                ports can be read with it.
+            counted: whether it is one of this provocation's submissions, whose effect is looked for.
+        """
+        named = self.stack.descriptor.commands[command]
+        shared = {name: value for name, value in like.fields.items() if name in named.fields}
+        with self._lock:
+            key = f"{self.prefix}-{self.name}-{command.replace('_', '-')}-{next(self._others):04d}"
+            drawn = draw(named, key, self.random, shared)
+            made = replace(drawn, fields={**like.fields, **drawn.fields})
+            if counted:
+                self._submissions[key] = made
+            return made
+
     def again(self, submission: Submission) -> Submission:
         """The same key with another payload."""
         with self._lock:
             return draw(self.command, submission.key, self.random, {})
 
     def submit(
-        self, submission: Submission, role: str = "healthy", *, group: str = "", sequence: int = -1, **options: Any
+        self,
+        submission: Submission,
+        role: str = "healthy",
+        *,
+        command: str = "",
+        group: str = "",
+        sequence: int = -1,
+        **options: Any,
     ) -> Operation:
-        """Send one command and record it.
+        """Send one command, the pattern's unless another one is named, and record it.
 
         Raises:
             StoppedError: a stop condition is met; nothing is sent.
         """
         self.stopping.command()
         operation = self.ports.submit(
-            self.pattern.command,
+            command or self.pattern.command,
             submission,
             provocation=self.name,
             role=role,
@@ -343,6 +373,11 @@ class Bench:
         with self._lock:
             self._figures[name] = value
 
+    def count(self, name: str) -> None:
+        """Add one to a figure."""
+        with self._lock:
+            self._figures[name] = self._figures.get(name, 0.0) + 1.0
+
     def undecided(self, line: str, keys: Iterable[str] = ()) -> None:
         """Keep what could not be observed to the end, and about which keys nothing must be said for that reason."""
         with self._lock:
@@ -378,6 +413,18 @@ class Bench:
         """Keep executions of this provocation's keys, with their histories."""
         with self._lock:
             self._executions += executions
+
+    def keep_log(self, read: LogRead) -> LogRead:
+        """Keep a read of an event log."""
+        with self._lock:
+            self._logs.append(read)
+        return read
+
+    def keep_view(self, read: ViewRead) -> ViewRead:
+        """Keep a read of a read model."""
+        with self._lock:
+            self._views.append(read)
+        return read
 
     def submissions(self) -> tuple[Submission, ...]:
         """All that was generated here so far."""
@@ -421,6 +468,8 @@ class Bench:
             figures=dict(self._figures),
             struck=dict(self._struck),
             executions=tuple(self._executions),
+            logs=tuple(self._logs),
+            views=tuple(self._views),
         )
 
 

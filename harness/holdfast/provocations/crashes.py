@@ -7,12 +7,14 @@ from functools import partial
 
 from holdfast.errors import Inconclusive
 from holdfast.provocations.bench import Bench, side_by_side
+from holdfast.provocations.cqrs_runs import await_projected, one_of_each
 from holdfast.provocations.duplicates import submit_until_acknowledged
 from holdfast.provocations.model import Aimed, AtCalls, FaultPoint, Provocation
 from holdfast.provocations.quiescence import queue_depth
 from holdfast.provocations.requirements import Situation, functions_named
 from holdfast.provocations.tracing import calls_of_one_handling, first_handlings, follow
 from holdfast.stack.generate import Submission
+from holdfast.stack.patterns import CqrsPattern
 from holdfast.targets.base import Rule
 
 WIDTH = 4
@@ -93,6 +95,9 @@ def _crash_everywhere(bench: Bench, *, at_calls: bool = False) -> None:
             bench.submit_all(given_up, role="crashed and given up", width=WIDTH)
         acknowledged = bench.acknowledged(submissions)
         bench.await_effects(acknowledged, deadline_seconds=bench.bounds.in_progress_expiry_seconds)
+        if isinstance(bench.pattern, CqrsPattern):
+            # the event is there before the projectors have been given it, and they are to be crashed too
+            await_projected(bench, one_of_each(bench.pattern, acknowledged))
         hits = {submission.key: aim.hits(submission.key) for submission in submissions}
     reached = [point for submission, point in zip(submissions, points, strict=True) if hits[submission.key]]
     bench.figure("fault_points", len(set(points)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from holdfast.levers.base import Lever
@@ -22,7 +22,8 @@ from holdfast.provocations.requirements import (
     store_named,
     workers_named,
 )
-from holdfast.stack.patterns import Pattern, SagaPattern
+from holdfast.stack.patterns import CqrsPattern, Pattern, SagaPattern
+from holdfast.stack.resolve import Stack
 from holdfast.targets.base import Capability
 
 STORING_ACTIONS = {
@@ -58,12 +59,64 @@ def _storing_known(situation: Situation) -> str:
     return "" if kind in STORING_ACTIONS else f"nothing is known about denying writes to a {kind}"
 
 
+USING_ACTIONS = {
+    "table": (
+        "dynamodb:GetItem",
+        "dynamodb:BatchGetItem",
+        "dynamodb:Query",
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:BatchWriteItem",
+        "dynamodb:TransactWriteItems",
+    ),
+    "bucket": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
+}
+"""What is denied to provoke CQ-6, by type of the store: all use of its data, streams apart."""
+
+
+def _write_side_named(situation: Situation) -> str:
+    """Something of the write side must be named that can be stopped."""
+    if situation.pattern.ingest or not store_named(situation):
+        return ""
+    return "the descriptor names neither the write side's functions (ingest) nor its store and roles (storage_roles)"
+
+
+def _read_store_known(situation: Situation) -> str:
+    """Where a right on the read store is denied, it must be known which."""
+    pattern = situation.pattern
+    if not isinstance(pattern, CqrsPattern) or pattern.read_store is None or not pattern.read_roles:
+        return ""
+    kind = situation.stack.resource(pattern.read_store).type
+    return "" if kind in USING_ACTIONS else f"nothing is known about denying the use of a {kind}"
+
+
+def _roles_named(situation: Situation) -> bool:
+    pattern = situation.pattern
+    return bool(pattern.storage_roles or (isinstance(pattern, CqrsPattern) and pattern.read_roles))
+
+
 WINDOW_REQUIREMENTS: Mapping[Window, tuple[Requirement, ...]] = MappingProxyType(
     {
         Window.STORAGE_DENIED: (
             store_named,
             _storing_known,
             Supported(Capability.IAM_ENFORCED, "no right can be taken from a role"),
+        ),
+        Window.WRITE_SIDE_DEAD: (
+            _write_side_named,
+            _storing_known,
+            Supported(Capability.FUNCTION_THROTTLE, "the write side cannot be throttled to zero"),
+            Supported(Capability.IAM_ENFORCED, "no right can be taken from a role", _roles_named),
+        ),
+        Window.READ_SIDE_DEAD: (
+            workers_named,
+            _no_asynchronous_workers,
+            _read_store_known,
+            Supported(Capability.FUNCTION_THROTTLE, "no projector can be throttled to zero"),
+            Supported(Capability.MAPPING_DISABLE, "the mapping of a projector cannot be switched off", _polled),
+            Supported(Capability.IAM_ENFORCED, "no right can be taken from a role", _roles_named),
+            STREAM_DETACHED,
         ),
         Window.COMPUTE_DEAD: (
             workers_named,
@@ -115,17 +168,39 @@ def levers_of(window: Window, situation: Situation, run: str) -> list[Lever]:
         run: id of the run, for the names of what is added.
     """
     stack, pattern = situation.stack, situation.pattern
-    if window is Window.COMPUTE_DEAD:
-        levers: list[Lever] = []
-        workers = _struck(pattern)
-        # Mappings first: behind a throttled function the pollers of an enabled one still receive, which uses up
-        # the receive count and moves healthy requests to the dead letters (LEVERS.md).
-        for worker in workers:
-            levers += MappingDisable.on(stack, worker)
-        levers += [FunctionThrottle.on(stack, worker) for worker in workers]
-        return levers
-    assert pattern.store is not None
-    resource = stack.resource(pattern.store)
-    actions = STORING_ACTIONS[resource.type]
+    match window:
+        case Window.COMPUTE_DEAD:
+            return _stopped(stack, _struck(pattern))
+        case Window.READ_SIDE_DEAD:
+            assert isinstance(pattern, CqrsPattern)
+            denied = _denied(stack, pattern.read_store, pattern.read_roles, USING_ACTIONS, run)
+            return [*_stopped(stack, _struck(pattern)), *denied]
+        case Window.WRITE_SIDE_DEAD:
+            assert isinstance(pattern, CqrsPattern)
+            denied = _denied(stack, pattern.store, pattern.storage_roles, STORING_ACTIONS, run)
+            # reads that need the write store go down with it; where nothing is known about its use, they are not tried
+            usable = pattern.store is not None and stack.resource(pattern.store).type in USING_ACTIONS
+            others = [role for role in pattern.read_roles if usable and role not in pattern.storage_roles]
+            denied += _denied(stack, pattern.store, others, USING_ACTIONS, run)
+            return [*(FunctionThrottle.on(stack, function) for function in pattern.ingest), *denied]
+        case Window.STORAGE_DENIED:
+            return _denied(stack, pattern.store, pattern.storage_roles, STORING_ACTIONS, run)
+
+
+def _stopped(stack: Stack, workers: Sequence[str]) -> list[Lever]:
+    levers: list[Lever] = []
+    # Mappings first: behind a throttled function the pollers of an enabled one still receive, which uses up
+    # the receive count and moves healthy requests to the dead letters (LEVERS.md).
+    for worker in workers:
+        levers += MappingDisable.on(stack, worker)
+    return [*levers, *(FunctionThrottle.on(stack, worker) for worker in workers)]
+
+
+def _denied(
+    stack: Stack, store: str | None, roles: Sequence[str], by_type: Mapping[str, tuple[str, ...]], run: str
+) -> list[Lever]:
+    if store is None:
+        return []
+    resource = stack.resource(store)
     arns = (resource.arn, f"{resource.arn}/*") if resource.type == "bucket" else (resource.arn,)
-    return [RoleDeny.on(stack, role, actions=actions, resources=arns, run=run) for role in pattern.storage_roles]
+    return [RoleDeny.on(stack, role, actions=by_type[resource.type], resources=arns, run=run) for role in roles]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.checkers.recovery import Sample
 from holdfast.history.executions import Execution
+from holdfast.history.logs import LogRead, ViewRead
 from holdfast.history.model import DeadLetterSeen, FaultWindow, History
 from holdfast.provocations.requirements import Requirement, Situation, calls_alone
 from holdfast.stack.generate import Submission
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
 class Window(StrEnum):
     """A fault on everything; provocations that need the same one share it.
 
-    In the order of their opening: the backlog of dead compute would be worked off while storing is denied.
+    In the order of their opening: the backlog of dead compute would be worked off while storing is denied, and
+    reads with the write side dead would meet the backlog of the projectors.
     """
 
     STORAGE_DENIED = "the right to store is denied"
+    WRITE_SIDE_DEAD = "the write side throttled to zero, the write store denied to both sides"
+    READ_SIDE_DEAD = "the projectors throttled to zero and detached, the read store denied"
     COMPUTE_DEAD = "every worker throttled to zero and detached"
 
 
@@ -96,11 +100,13 @@ class Provocation:
         provoke: does the harm and submits the commands; inside the window, where there is one. Returns what
             ``observe`` wants to know.
         observe: waits for what must come of it, after the window is healed; side by side with all others.
+        prepare: what it does before its window is opened, when nothing is wrong yet.
         window: the fault on everything it needs, or None when its faults are aimed.
         moment: when it runs.
         requires: what must be so for it to be run at all, beside what its window and its aimed faults need.
         leaves_open: what must be so for it to see all there is to see; without it, nothing is decided but violations.
         aims: its aimed faults.
+        may_aim: aimed faults that it can do without; they are put in place where the target can.
         uses: the AWS calls it makes itself.
         commands: how many commands it sends when all goes well; repeats come on top.
         at_calls: how it is done where only the calls of functions can be broken; None where it cannot.
@@ -109,11 +115,13 @@ class Provocation:
     name: str
     provoke: Callable[[Bench], Any]
     observe: Callable[[Bench, Any], None] | None = None
+    prepare: Callable[[Bench], None] | None = None
     window: Window | None = None
     moment: Moment = Moment.MIDDLE
     requires: tuple[Requirement, ...] = ()
     leaves_open: tuple[Requirement, ...] = ()
     aims: tuple[Aimed, ...] = ()
+    may_aim: tuple[Aimed, ...] = ()
     uses: tuple[Uses, ...] = ()
     commands: Callable[[Situation], int] = _no_commands
     at_calls: AtCalls | None = None
@@ -167,6 +175,8 @@ class Evidence:
         figures: measured values by name; the name carries the unit.
         struck: the step of a saga at which a key was struck, by key.
         executions: those of its keys, with their histories, at the last look.
+        logs: its reads of event logs.
+        views: its reads of read models.
     """
 
     history: History
@@ -180,6 +190,8 @@ class Evidence:
     figures: dict[str, float] = field(default_factory=dict)
     struck: dict[str, str] = field(default_factory=dict)
     executions: tuple[Execution, ...] = ()
+    logs: tuple[LogRead, ...] = ()
+    views: tuple[ViewRead, ...] = ()
 
     @property
     def decided_keys(self) -> frozenset[str]:

@@ -156,6 +156,7 @@ CALLS: Mapping[str, Mapping[str, Call]] = {
             limited={"GlobalSecondaryIndexUpdates[].keys(@)[]": "Update"},
         ),
     },
+    "rds-data": {"ExecuteStatement": Call({"resourceArn": "any"}, limited={"sql": r"(?is)\s*(select|with)\b.*"})},
     "s3": {
         **_calls("PutObject DeleteObject DeleteObjects CopyObject", _BUCKET),
         **_calls("CreateMultipartUpload UploadPart CompleteMultipartUpload AbortMultipartUpload", _BUCKET),

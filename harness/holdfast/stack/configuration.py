@@ -83,9 +83,24 @@ class MachineConfiguration:
     definition: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamConfiguration:
+    """One Kinesis stream.
+
+    Attributes:
+        component: its name in the descriptor.
+        arn: its ARN.
+        retention_seconds: how long a record is kept.
+    """
+
+    component: str
+    arn: str
+    retention_seconds: int
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The queues, functions and state machines of a stack as they are deployed.
+    """The queues, functions, state machines and streams of a stack as they are deployed.
 
     Attributes:
         queues: those the descriptor names, those that feed its functions, and the dead-letter queues of both.
@@ -94,6 +109,7 @@ class Configuration:
         relays: where the rules and topics of the descriptor pass events on to.
         archives: its archives.
         machines: its state machines.
+        streams: its Kinesis streams.
     """
 
     queues: tuple[QueueConfiguration, ...]
@@ -102,6 +118,11 @@ class Configuration:
     relays: tuple[Relay, ...] = ()
     archives: tuple[Archive, ...] = ()
     machines: tuple[MachineConfiguration, ...] = ()
+    streams: tuple[StreamConfiguration, ...] = ()
+
+    def stream(self, arn: str) -> StreamConfiguration | None:
+        """The Kinesis stream of an ARN, where the descriptor names it."""
+        return next((stream for stream in self.streams if stream.arn == arn), None)
 
     def machine(self, component: str | None) -> MachineConfiguration | None:
         """The state machine of a component."""
@@ -150,7 +171,16 @@ def read_configuration(stack: Stack) -> Configuration:
         read_relays(stack),
         read_archives(stack),
         tuple(_machine(stack, name) for name, component in components if component.type == "state_machine"),
+        tuple(_stream(stack, name) for name, component in components if component.type == "stream"),
     )
+
+
+def _stream(stack: Stack, component: str) -> StreamConfiguration:
+    resource = stack.resource(component)
+    with translated(f"The stream {component}", stack.target):
+        found = stack.target.client("kinesis").describe_stream_summary(StreamName=resource.name)
+    hours = int(found["StreamDescriptionSummary"]["RetentionPeriodHours"])
+    return StreamConfiguration(component=component, arn=resource.arn, retention_seconds=hours * 3600)
 
 
 def _machine(stack: Stack, component: str) -> MachineConfiguration:

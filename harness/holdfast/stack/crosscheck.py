@@ -22,24 +22,31 @@ from holdfast.stack.commands import (
 )
 from holdfast.stack.descriptor import Component, Descriptor, SeedItem
 from holdfast.stack.effects import (
+    MEASURED,
     AnySource,
     DeadLetters,
     DeltaMeasure,
     DynamoGetSource,
     DynamoQuerySource,
     HttpSource,
+    KinesisSource,
     MembershipMeasure,
     PresenceMeasure,
+    RdsDataSource,
     S3ObjectSource,
     S3PrefixSource,
+    SqlSource,
     SqsMessagesSource,
+    Status,
     SumMeasure,
 )
 from holdfast.stack.keypath import KeyPath, Problem
+from holdfast.stack.logs import SEEN, Log, View
 from holdfast.stack.patterns import (
     CLAUSES,
     CROSS_CUTTING_CLAUSES,
     Compensation,
+    CqrsPattern,
     Pattern,
     SagaPattern,
     SagaStep,
@@ -56,7 +63,7 @@ _WITH_URL = ("queue", "api", "function")
 _PATTERN_REFERENCES: Mapping[str, tuple[str, ...]] = {
     "workers": ("function", "process"),
     "ingest": ("function", "process"),
-    "store": ("queue", "table", "bucket", "topic", "bus", "state_machine"),
+    "store": ("queue", "table", "bucket", "topic", "bus", "state_machine", "stream", "cluster"),
     "storage_roles": ("role",),
 }
 
@@ -74,11 +81,14 @@ _REFERENCES: Mapping[type[Part], Mapping[str, tuple[str, ...]]] = {
     S3PrefixSource: {"bucket": ("bucket",)},
     SqsMessagesSource: {"queue": ("queue",)},
     HttpSource: {"api": ("api", "function")},
+    KinesisSource: {"stream": ("stream",)},
+    RdsDataSource: {"cluster": ("cluster",)},
     DeadLetters: {"queue": ("queue",), "bucket": ("bucket",)},
     SeedItem: {"table": ("table",), "bucket": ("bucket",)},
     Pattern: _PATTERN_REFERENCES,
     SagaPattern: {**_PATTERN_REFERENCES, "state_machine": ("state_machine",)},
     SagaStep: {"function": ("function",)},
+    CqrsPattern: {**_PATTERN_REFERENCES, "read_store": ("table", "bucket", "api", "cluster"), "read_roles": ("role",)},
     Compensation: {"function": ("function",)},
 }
 """Keys that name components, and the types these may have."""
@@ -97,6 +107,9 @@ _TEMPLATES: Mapping[type[Part], tuple[str, ...]] = {
     S3PrefixSource: ("prefix",),
     SqsMessagesSource: ("equals",),
     HttpSource: ("url", "path", "query", "headers"),
+    SqlSource: ("url", "parameters"),
+    RdsDataSource: ("secret", "database", "parameters"),
+    KinesisSource: ("equals",),
     PresenceMeasure: ("equals",),
     DeltaMeasure: ("start", "step"),
     MembershipMeasure: ("element",),
@@ -150,12 +163,7 @@ class _Check:
             )
         for name, command in descriptor.commands.items():
             yield from self._command(command, ("commands", name))
-        for name, effect in descriptor.effects.items():
-            known = self._known_to("effects", name)
-            for index, source in enumerate(effect.sources):
-                yield from self._source(source, ("effects", name, "sources", index), known)
-        for name, status in descriptor.statuses.items():
-            yield from self._source(status.source, ("statuses", name, "source"), self._known_to("statuses", name))
+        yield from self._sources()
         for name, dead_letters in descriptor.dead_letters.items():
             yield from self._references(dead_letters, ("dead_letters", name))
         for pattern_name, pattern in descriptor.patterns.items():
@@ -186,6 +194,21 @@ class _Check:
             opaque |= set(call.save)
         yield from _key_travels(command, path)
 
+    def _sources(self) -> Iterator[Problem]:
+        descriptor = self._descriptor
+        for name, effect in descriptor.effects.items():
+            known = self._known_to("effects", name)
+            for index, source in enumerate(effect.sources):
+                yield from self._source(source, ("effects", name, "sources", index), known)
+        others: dict[str, Mapping[str, Status | Log | View]] = {
+            "statuses": descriptor.statuses,
+            "logs": descriptor.logs,
+            "views": descriptor.views,
+        }
+        for kind, ports in others.items():
+            for name, port in ports.items():
+                yield from self._source(port.source, (kind, name, "source"), self._known_to(kind, name))
+
     def _source(self, source: AnySource, path: KeyPath, known: frozenset[str]) -> Iterator[Problem]:
         opaque = {
             name
@@ -195,7 +218,7 @@ class _Check:
         }
         yield from self._references(source, path)
         yield from self._templates(source, path, known, opaque)
-        if isinstance(source, DynamoGetSource | DynamoQuerySource):
+        if isinstance(source, MEASURED):
             yield from self._templates(source.measure, (*path, "measure"), known, opaque)
 
     def _pattern(self, pattern: Pattern, path: KeyPath) -> Iterator[Problem]:
@@ -218,6 +241,8 @@ class _Check:
         yield from self._references(pattern, path)
         if isinstance(pattern, SagaPattern):
             yield from self._saga(pattern, path)
+        if isinstance(pattern, CqrsPattern):
+            yield from self._cqrs(pattern, path)
         command = descriptor.commands.get(pattern.command)
         if pattern.order is not None and command is not None and pattern.order.group not in command.fields:
             yield _no_field(pattern.order.group, command.fields, pattern.command, (*path, "order", "group"))
@@ -244,6 +269,27 @@ class _Check:
                     suggestion(failure.step, known),
                     frozenset({failure.step}),
                 )
+
+    def _cqrs(self, cqrs: CqrsPattern, path: KeyPath) -> Iterator[Problem]:
+        descriptor = self._descriptor
+        yield from _exists(cqrs.log, descriptor.logs, "log", (*path, "log"))
+        for key, view in (("view", cqrs.view), ("query", cqrs.query)):
+            if view is not None:
+                yield from _exists(view, descriptor.views, "view", (*path, key))
+        yield from self._references(cqrs, path)
+        commands = [(cqrs.command, (*path, "aggregate"))]
+        for key, hook in (("rebuild", cqrs.rebuild), ("snapshot", cqrs.snapshot)):
+            if hook is not None:
+                yield from _exists(hook.view, descriptor.views, "view", (*path, key, "view"))
+                yield from _exists(hook.command, descriptor.commands, "command", (*path, key, "command"))
+        if cqrs.removal is not None:
+            at = (*path, "removal", "command")
+            yield from _exists(cqrs.removal.command, descriptor.commands, "command", at)
+            commands.append((cqrs.removal.command, at))
+        for name, at in commands:
+            command = descriptor.commands.get(name)
+            if command is not None and cqrs.aggregate not in command.fields:
+                yield _no_field(cqrs.aggregate, command.fields, name, at)
 
     def _special_inputs(self) -> Iterator[Problem]:
         descriptor = self._descriptor
@@ -289,15 +335,14 @@ class _Check:
     def _known_to(self, kind: str, name: str) -> frozenset[str]:
         """The names that every command has whose pattern uses a port; those of any command where none does."""
         descriptor = self._descriptor
-        users = {
-            pattern.command
-            for pattern in descriptor.patterns.values()
-            if name in ((pattern.status,) if kind == "statuses" else _effects_of(pattern))
-        } & set(descriptor.commands)
+        users = {pattern.command for pattern in descriptor.patterns.values() if name in _ports_of(pattern, kind)} & set(
+            descriptor.commands
+        )
         fields = [frozenset(descriptor.commands[user].fields) for user in sorted(users)]
+        always = RESERVED | {SEEN} if kind == "views" else RESERVED
         if fields:
-            return RESERVED | frozenset.intersection(*fields)
-        return RESERVED | frozenset(name for command in descriptor.commands.values() for name in command.fields)
+            return always | frozenset.intersection(*fields)
+        return always | frozenset(name for command in descriptor.commands.values() for name in command.fields)
 
     def _references(self, part: Part, path: KeyPath) -> Iterator[Problem]:
         for key, types in _REFERENCES.get(type(part), {}).items():
@@ -371,6 +416,16 @@ class _Check:
             yield Problem(
                 path, f"a {component.type} has no URL ({{{name}}})", f"use {{{first}.name}} or {{{first}.arn}}"
             )
+
+
+def _ports_of(pattern: Pattern, kind: str) -> tuple[str | None, ...]:
+    if kind == "effects":
+        return _effects_of(pattern)
+    if kind == "statuses":
+        return (pattern.status,)
+    if not isinstance(pattern, CqrsPattern):
+        return ()
+    return (pattern.log,) if kind == "logs" else pattern.views
 
 
 def _effects_of(pattern: Pattern) -> tuple[str | None, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -10,7 +10,8 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from holdfast.stack.base import Expression, Json, ListOf, Name, Part, Template
 from holdfast.stack.commands import Command
-from holdfast.stack.effects import DeadLetters, Effect, Outcome, Status
+from holdfast.stack.effects import AnySource, DeadLetters, Effect, Outcome, Status
+from holdfast.stack.logs import Log, View
 from holdfast.stack.patterns import Pattern, PatternName, Patterns
 from holdfast.targets.base import TargetKind
 
@@ -61,6 +62,8 @@ class Component(Part):
         "api",
         "state_machine",
         "role",
+        "stream",
+        "cluster",
         "process",
     ]
     logical_id: Annotated[str | None, Field(description="Logical id in the CloudFormation stack.")] = None
@@ -101,11 +104,17 @@ class Bounds(Part):
         float, Field(gt=1, description="Ack p99 with compute dead over without, SF-3.")
     ] = 3.0
     acknowledgement_floor_seconds: Annotated[
-        float, Field(ge=0, description="Acknowledgements up to this are fine whatever their ratio, SF-3 and XX-1.")
+        float, Field(ge=0, description="Acknowledgements up to this are fine whatever their ratio: SF-3, CQ-6, XX-1.")
     ] = 0.5
     in_progress_expiry_seconds: Annotated[float, Field(gt=0, description="ES-15.")] = 60.0
     recovery_seconds: Annotated[float, Field(gt=0, description="To the steady state after healing, XX-1.")] = 120.0
-    longest_outage_seconds: Annotated[float, Field(gt=0, description="SF-9.")] = 86_400.0
+    longest_outage_seconds: Annotated[float, Field(gt=0, description="SF-9 and CQ-11.")] = 86_400.0
+    staleness_seconds: Annotated[
+        float, Field(gt=0, description="How long what a read model shows may miss an acknowledged write, CQ-1.")
+    ] = 10.0
+    other_side_ratio: Annotated[
+        float, Field(gt=1, description="p99 of reads with writes down over without, and the other way round, CQ-6.")
+    ] = 3.0
     drain_seconds: Annotated[float, Field(gt=0, description="To work off a burst, SF-8.")] = 120.0
     saga_seconds: Annotated[
         float, Field(gt=0, description="From the start of a saga to its end, all retries included, SG-10.")
@@ -186,6 +195,8 @@ class Descriptor(Part):
     effects: dict[Name, Effect] = Field(default_factory=dict)
     statuses: dict[Name, Status] = Field(default_factory=dict)
     dead_letters: dict[Name, DeadLetters] = Field(default_factory=dict)
+    logs: dict[Name, Log] = Field(default_factory=dict)
+    views: dict[Name, View] = Field(default_factory=dict)
     outcome: Outcome | None = None
     claims: Annotated[Patterns, Field(alias="patterns")]
     bounds: Bounds = Bounds()
@@ -215,6 +226,15 @@ class Descriptor(Part):
     def patterns(self) -> Mapping[PatternName, Pattern]:
         """The patterns that are claimed, by name."""
         return self.claims.claimed()
+
+    @property
+    def sources(self) -> Iterator[AnySource]:
+        """Every source that a port of any kind reads."""
+        for effect in self.effects.values():
+            yield from effect.sources
+        yield from (status.source for status in self.statuses.values())
+        yield from (log.source for log in self.logs.values())
+        yield from (view.source for view in self.views.values())
 
     @property
     def secrets(self) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -158,6 +159,55 @@ class PythonSource(Source):
     callable: Callable
 
 
+def _reads(query: str) -> str:
+    if _READING_QUERY.match(query) is None:
+        raise ValueError("a source only reads, so its query begins with SELECT or WITH")
+    return query
+
+
+_READING_QUERY = re.compile(r"\s*(SELECT|WITH)\b", re.IGNORECASE)
+SqlQuery = Annotated[
+    str, AfterValidator(_reads), Field(description="A query with named parameters, e.g. WHERE account = :account.")
+]
+SqlParameters = Annotated[dict[Name, Json], Field(description="The query's parameters by name, templates allowed.")]
+
+
+class SqlSource(Source):
+    """Rows of a SQL database, read through SQLAlchemy; a row is an object of its columns."""
+
+    kind: Literal["sql"]
+    url: Annotated[Template, Field(description="SQLAlchemy URL; a relative SQLite file is beside the descriptor.")]
+    query: SqlQuery
+    parameters: SqlParameters = Field(default_factory=dict)
+    measure: Measure = ItemsMeasure()
+
+
+class RdsDataSource(Source):
+    """Rows of an Aurora cluster, read through the RDS Data API; a row is an object of its columns."""
+
+    kind: Literal["rds-data"]
+    cluster: Name
+    secret: Annotated[Template, Field(description="ARN of the secret with the credentials.")]
+    database: Template | None = None
+    query: SqlQuery
+    parameters: SqlParameters = Field(default_factory=dict)
+    measure: Measure = ItemsMeasure()
+
+
+class KinesisSource(Source):
+    """Records of a Kinesis stream that belong to the key, from the oldest that is kept."""
+
+    kind: Literal["kinesis"]
+    stream: Name
+    match: Annotated[Expression, Field(description="JMESPath on the record's JSON that must equal the template.")]
+    equals: Template = "{key}"
+    measure: Measure = ItemsMeasure()
+
+
+MEASURED = (DynamoGetSource, DynamoQuerySource, SqlSource, RdsDataSource, KinesisSource)
+"""Sources that count by a measure."""
+
+
 AnySource = Annotated[
     DynamoGetSource
     | DynamoQuerySource
@@ -165,7 +215,10 @@ AnySource = Annotated[
     | S3PrefixSource
     | SqsMessagesSource
     | HttpSource
-    | PythonSource,
+    | PythonSource
+    | SqlSource
+    | RdsDataSource
+    | KinesisSource,
     Field(discriminator="kind"),
 ]
 

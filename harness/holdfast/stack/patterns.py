@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from holdfast.stack.base import ListOf, Name, Part
+from holdfast.stack.logs import Fold, Hook, Removal, Sessions
 
 PatternName = Literal["external-storage", "storage-first", "saga", "cqrs", "sidecar"]
 CLAUSES: dict[PatternName, tuple[str, int]] = {
@@ -153,13 +154,44 @@ class SagaPattern(Pattern):
         return self.pivot is not None and self.pivot in self.predecessors()[step]
 
 
+class CqrsPattern(Pattern):
+    """Commands that append events to a log, from which read models are projected; ``effect`` counts a command's."""
+
+    aggregate: Annotated[Name, Field(description="The command's field that names the aggregate.")]
+    log: Annotated[Name, Field(description="The log, a table in [logs].")]
+    view: Annotated[Name, Field(description="The read store itself, a table in [views].")]
+    fold: Annotated[Fold, Field(description="From the events of an aggregate to the state that the view shows.")]
+    query: Annotated[
+        Name | None, Field(description="A view through the query API, for sessions; view itself when left out.")
+    ] = None
+    read_store: Annotated[Name | None, Field(description="The component that holds the view.")] = None
+    read_roles: Annotated[
+        ListOf[Name], Field(description="Roles whose right on the read store is denied to provoke CQ-6.")
+    ] = Field(default_factory=list)
+    removal: Annotated[Removal | None, Field(description="How an aggregate is removed, if it can be.")] = None
+    rebuild: Annotated[Hook | None, Field(description="Fills an empty view from the log.")] = None
+    snapshot: Annotated[Hook | None, Field(description="Takes a snapshot; its view is snapshot and tail.")] = None
+    sessions: Annotated[Sessions, Field(description="What is promised to a client in a session.")] = Sessions()
+
+    @property
+    def reads(self) -> str:
+        """The view that clients read."""
+        return self.query or self.view
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Every view that the pattern names, each once."""
+        hooks = (hook.view for hook in (self.rebuild, self.snapshot) if hook is not None)
+        return tuple(dict.fromkeys((self.view, self.reads, *hooks)))
+
+
 class Patterns(Part):
     """The patterns a stack claims; at least one."""
 
     external_storage: Annotated[Pattern | None, Field(alias="external-storage")] = None
     storage_first: Annotated[Pattern | None, Field(alias="storage-first")] = None
     saga: SagaPattern | None = None
-    cqrs: Pattern | None = None
+    cqrs: CqrsPattern | None = None
     sidecar: Pattern | None = None
 
     @model_validator(mode="after")

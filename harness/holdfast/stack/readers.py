@@ -34,6 +34,8 @@ CLOUDFORMATION_TYPES = {
     ),
     "state_machine": ("AWS::StepFunctions::StateMachine", "AWS::Serverless::StateMachine"),
     "role": ("AWS::IAM::Role",),
+    "stream": ("AWS::Kinesis::Stream",),
+    "cluster": ("AWS::RDS::DBCluster",),
 }
 """The CloudFormation resource types that a component's type may name by its logical id."""
 
@@ -263,6 +265,18 @@ def _stage(located: Located, stage: str, names: Iterable[str]) -> str:
     )
 
 
+def _stream(located: Located, target: Target) -> Resource:
+    arn = _arn(located.physical, "kinesis", target)
+    name = _last(_last(arn, ":"), "/")
+    found = target.client("kinesis").describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+    return _resource(located, str(found["StreamName"]), arn=str(found["StreamARN"]))
+
+
+def _cluster(located: Located, target: Target) -> Resource:
+    found = target.client("rds").describe_db_clusters(DBClusterIdentifier=located.physical)["DBClusters"][0]
+    return _resource(located, str(found["DBClusterIdentifier"]), arn=str(found["DBClusterArn"]))
+
+
 def _last(text: str, separator: str) -> str:
     return text.rpartition(separator)[2]
 
@@ -285,5 +299,7 @@ _READERS: dict[str, Callable[[Located, Target], Resource]] = {
     "api": _api,
     "state_machine": _state_machine,
     "role": _role,
+    "stream": _stream,
+    "cluster": _cluster,
     "process": _process,
 }

@@ -100,6 +100,7 @@ def _mapping(found: MappingOf[str, Any]) -> Mapping:
         response_types=tuple(found.get("FunctionResponseTypes") or ()),
         maximum_concurrency=(found.get("ScalingConfig") or {}).get("MaximumConcurrency"),
         maximum_retry_attempts=found.get("MaximumRetryAttempts"),
+        maximum_record_age_seconds=found.get("MaximumRecordAgeInSeconds"),
         on_failure_arn=str(((found.get("DestinationConfig") or {}).get("OnFailure") or {}).get("Destination", "")),
     )
 
@@ -159,13 +160,11 @@ def _function_urls(descriptor: Descriptor) -> frozenset[str]:
     parts: list[HttpCall | HttpSource] = [
         call for command in descriptor.commands.values() for call in command.calls if isinstance(call, HttpCall)
     ]
-    sources = [source for effect in descriptor.effects.values() for source in effect.sources]
-    sources += [status.source for status in descriptor.statuses.values()]
-    parts += [source for source in sources if isinstance(source, HttpSource)]
+    parts += [source for source in descriptor.sources if isinstance(source, HttpSource)]
     named = {part.api for part in parts if part.api is not None}
     written = {
         name.partition(".")[0]
-        for model in (*descriptor.commands.values(), *descriptor.effects.values(), *descriptor.statuses.values())
+        for model in (*descriptor.commands.values(), *descriptor.sources)
         for name in placeholders(model.model_dump())
         if name.endswith(".url")
     }

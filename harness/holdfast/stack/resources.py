@@ -50,6 +50,7 @@ class Mapping:
         response_types: e.g. ``("ReportBatchItemFailures",)``.
         maximum_concurrency: most concurrent invocations of a queue mapping; None when unbounded.
         maximum_retry_attempts: attempts of a stream mapping; None on queues, -1 when unbounded.
+        maximum_record_age_seconds: of what a stream mapping still tries; None on queues, -1 when unbounded.
         on_failure_arn: where a stream mapping sends what it gives up; empty when nowhere.
     """
 
@@ -62,6 +63,7 @@ class Mapping:
     response_types: tuple[str, ...] = ()
     maximum_concurrency: int | None = None
     maximum_retry_attempts: int | None = None
+    maximum_record_age_seconds: int | None = None
     on_failure_arn: str = ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from holdfast.ports.context import PortContext
-from holdfast.ports.sources import dynamodb, http, python, s3, sqs
+from holdfast.ports.sources import dynamodb, http, kinesis, python, rds_data, s3, sql, sqs
 from holdfast.ports.sources.reading import Entry, Reading
 from holdfast.stack.effects import AnySource
 
@@ -20,6 +20,9 @@ _SOURCES: Mapping[str, Callable[[Any, PortContext, str], Reading]] = {
     "sqs-messages": sqs.read,
     "http": http.read,
     "python": python.read,
+    "sql": sql.read,
+    "rds-data": rds_data.read,
+    "kinesis": kinesis.read,
 }
 
 

@@ -108,15 +108,20 @@ class Accounts:
 
     def shown(self, account: str, version: int = 0) -> State | None:
         """What the query API shows of an account, once it has seen a version."""
+        found = self._found(account, version)
+        return None if found is None else {name: found[name] for name in STATE}
 
-        def look() -> requests.Response:
-            return requests.get(self.url(f"accounts/{account}"), {"at_least": str(version)}, timeout=60)
+    def version(self, account: str, version: int) -> int:
+        """The version that the query API shows when it is asked for one; 0 when there is no such account."""
+        found = self._found(account, version)
+        return 0 if found is None else int(found["version"])
 
-        answer = met(look, lambda answer: answer.status_code in (200, 404))
-        if answer.status_code == 404:
-            return None
-        found = answer.json()
-        return {name: found[name] for name in STATE}
+    def _found(self, account: str, version: int) -> State | None:
+        answer = met(
+            lambda: requests.get(self.url(f"accounts/{account}"), {"at_least": str(version)}, timeout=60),
+            lambda answer: answer.status_code in (200, 404),
+        )
+        return None if answer.status_code == 404 else dict(answer.json())
 
     def sees(self, account: str, version: int, deadline_seconds: float) -> bool:
         """Whether the query API comes to see a version of an account."""
@@ -128,9 +133,9 @@ class Accounts:
             longest_interval_seconds=0.2,
         ).met
 
-    def answers(self, account: str) -> int:
-        """The status of an answer of the query API."""
-        return requests.get(self.url(f"accounts/{account}"), timeout=60).status_code
+    def answers(self, account: str, version: int = 0) -> int:
+        """The status of an answer of the query API, asked for a version."""
+        return requests.get(self.url(f"accounts/{account}"), {"at_least": str(version)}, timeout=60).status_code
 
     def snapshot(self, account: str, name: str) -> None:
         """Take a snapshot, again until it is answered."""

@@ -9,7 +9,6 @@ from typing import Any
 from unittest.mock import ANY
 
 import pytest
-import requests
 
 from accounts_scenarios import (
     SCENARIOS,
@@ -22,6 +21,7 @@ from accounts_scenarios import (
     killed_at_every_call,
     poisoned,
     projector_killed_at_every_call,
+    read_before_it_is_projected,
     read_over_and_over,
     read_side_down,
     rebuilt,
@@ -55,6 +55,7 @@ SHOWN_BY: dict[str, Scenario] = {
     "poison-swallowed": poisoned,
     "poison-blocks-for-good": poisoned,
     "two-caches": read_over_and_over,
+    "version-not-waited-for": read_before_it_is_projected,
     "snapshot-off-by-one": snapshot_between,
     "snapshot-in-two-writes": snapshot_between,
     "recorded-then-refused": withdrawn_too_much,
@@ -142,15 +143,6 @@ def test_a_wrong_command_is_refused(accounts: Accounts, fields: dict[str, Any], 
     """A malformed command gets a 4xx and leaves no event."""
     assert accounts.send("wrong", **{"command_id": "wrong", **fields}).status_code == status
     assert accounts.commands("wrong") == []
-
-
-def test_a_session_asks_for_the_version_that_it_has_written(accounts: Accounts) -> None:
-    """A query that asks for a version is answered with it or with 503, never with an older state."""
-    with accounts.detached():
-        version = accounts.accepted("session", "session-1")
-        late = requests.get(accounts.url("accounts/session"), {"at_least": str(version)}, timeout=60)
-    assert late.status_code == 503
-    assert accounts.shown("session", version) == folded(accounts.events("session"))
 
 
 def test_what_the_stream_gives_up_is_reported(accounts: Accounts) -> None:

@@ -24,13 +24,16 @@ class DirectApi:
         permission: the IAM action that it takes.
         template: of the service's request.
         content_type: of the service's request.
+        named: the operation as the header ``X-Amz-Target`` has it, for a service that does not take it from the action.
 
     Attributes:
         id: id of the API.
         role: name of the role that it acts as.
     """
 
-    def __init__(self, on: Bench, action: str, permission: str, template: str, content_type: str) -> None:
+    def __init__(
+        self, on: Bench, action: str, permission: str, template: str, content_type: str, *, named: str = ""
+    ) -> None:
         target = on.target
         api = target.client("apigateway")
         self.role, role_arn = on.role([permission])
@@ -40,6 +43,7 @@ class DirectApi:
         resource = api.create_resource(restApiId=api_id, parentId=root, pathPart="in")["id"]
         place = {"restApiId": api_id, "resourceId": resource, "httpMethod": "POST"}
         api.put_method(**place, authorizationType="NONE", apiKeyRequired=False)
+        headers = {"Content-Type": content_type, **({"X-Amz-Target": named} if named else {})}
         api.put_integration(
             **place,
             type="AWS",
@@ -47,7 +51,7 @@ class DirectApi:
             uri=f"arn:aws:apigateway:{target.region}:{action}",
             credentials=role_arn,
             passthroughBehavior="NEVER",
-            requestParameters={"integration.request.header.Content-Type": f"'{content_type}'"},
+            requestParameters={f"integration.request.header.{name}": f"'{value}'" for name, value in headers.items()},
             requestTemplates={"application/json": template},
         )
         for status, pattern in (("202", ""), ("500", "[45]\\d\\d")):
@@ -107,7 +111,15 @@ def to_bus(target: Target) -> None:
         on.rule(source, queue.arn)
         entry = f'{{"Source": "{source}", "DetailType": "placed", "Detail": "$util.escapeJavaScript($input.body)"}}'
         template = f'{{"Entries": [{entry}]}}'
-        api = DirectApi(on, "events:action/PutEvents", "events:PutEvents", template, "application/x-amz-json-1.1")
+        # EventBridge wants the operation in a header as well
+        api = DirectApi(
+            on,
+            "events:action/PutEvents",
+            "events:PutEvents",
+            template,
+            "application/x-amz-json-1.1",
+            named="AWSEvents.PutEvents",
+        )
         check(api.post('{"id": "o-1"}') == 202, "the request was refused")
         event = json.loads(wait_for(lambda: on.bodies(queue), "the event did not arrive")[0])
         check((event["detail-type"], event["detail"]) == ("placed", {"id": "o-1"}), f"the event is {event}")

@@ -6,7 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from holdfast.levers.signals import interrupts
 from holdfast.targets.embedded import EmbeddedTarget
+
+
+@pytest.fixture(autouse=True)
+def no_signal_left() -> Iterator[None]:
+    """Each test begins without a signal: one that a test sent tells the threads of its process until the next run."""
+    yield
+    interrupts.event.clear()
 
 
 @pytest.fixture(scope="session")

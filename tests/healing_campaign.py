@@ -274,7 +274,7 @@ def _left(run: Run, journal: Path) -> list[str]:
     problems = [f"a process is left: {each}" for each in left.value]
     leftovers = open_entries(journal)
     problems += [f"an open entry is left: {each.snapshot.lever}, {each.state}" for each in leftovers.entries]
-    problems += list(leftovers.damaged)
+    problems += [*leftovers.cut, *leftovers.unreadable]
     return problems + [f"a lock is held: {path.name}" for path in journal.glob("locks/*.lock") if not _free(path)]
 
 

@@ -49,6 +49,7 @@ class Endpoint:
         answer: the body it answers with.
         chunked: whether it answers in chunks.
         breaks: whether it breaks the connection in the middle of its answer.
+        silent: whether it breaks the connection without an answer.
     """
 
     url: str = ""
@@ -57,6 +58,7 @@ class Endpoint:
     answer: bytes = b"{}"
     chunked: bool = False
     breaks: bool = False
+    silent: bool = False
 
 
 @contextmanager
@@ -75,6 +77,9 @@ def endpoint() -> Iterator[Endpoint]:
                 chunks += "transfer-encoding" in self.headers
             headers = tuple((name, value) for name, value in self.headers.items())
             state.got.append(Got(self.requestline, headers, digest.hexdigest(), size, chunks))
+            if state.silent:
+                self.close_connection = True
+                return
             self.send_response_only(state.status)
             self.send_header("X-Amzn-RequestId", "upstream")
             self.send_header("Date", "Thu, 01 Jan 2026 00:00:00 GMT")

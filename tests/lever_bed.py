@@ -9,16 +9,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
+from botocore import xform_name
 
+from holdfast.stack.guarded import guarded
 from holdfast.stack.resolve import Resource, Stack
 from holdfast.targets import capabilities
 from holdfast.targets.attached import AttachedTarget
 from holdfast.targets.base import Capability, Support, Target
+from holdfast.targets.clients import Hook
 from lever_stack import Deployed, deploy, stack_of
-from modelled_clients import Experiments, Workflows
+from modelled_clients import Experiments, ModelledClient, Workflows
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 SECRET = "the-secret-of-the-function"
@@ -47,10 +51,46 @@ class AbleTarget(AttachedTarget):
         """The fake of a service, or the emulator's client."""
         return self.fakes.get(service) or super().client(service)
 
+    def clients(self, hook: Hook) -> Any:
+        """Clients that ask before every call, those of fakes too."""
+        hooked = super().clients(hook)
+
+        def get(service: str) -> Any:
+            fake = self.fakes.get(service)
+            return hooked.get(service) if fake is None else Asking(service, fake, hook)
+
+        return SimpleNamespace(get=get, close=hooked.close)
+
+
+class Asking:
+    """A fake that asks before every call.
+
+    Args:
+        service: as boto3 names its client.
+        fake: the fake.
+        hook: what is asked.
+    """
+
+    def __init__(self, service: str, fake: ModelledClient, hook: Hook) -> None:
+        self._service, self._fake, self._hook = service, fake, hook
+
+    def __getattr__(self, name: str) -> Any:
+        """A method of the fake; the pages of one are of a read, so nobody is asked."""
+        method = getattr(self._fake, name)
+        operations = {xform_name(one): one for one in self._fake.model.operation_names}
+        if name not in operations:
+            return method
+
+        def call(**request: Any) -> Any:
+            self._hook(self._service, operations[name], request)
+            return method(**request)
+
+        return call
+
 
 @dataclass
 class Bed:
-    """The stack, and ways to look at it and to meddle with it."""
+    """The stack behind its guard rail, and ways to look at it and to meddle with it around that."""
 
     deployed: Deployed
     stack: Stack
@@ -175,7 +215,7 @@ def bed(embedded: Target) -> Iterator[Bed]:
         Resource(component="sidecar", type="process", name=program()),
         components={"sidecar": {"type": "process", "name": program(), "command_line": marker}},
     )
-    made = Bed(deployed, stack, target, workflows, experiments, marker)
+    made = Bed(deployed, guarded(stack), target, workflows, experiments, marker)
     made.start_process()
     try:
         yield made

@@ -25,6 +25,7 @@ from holdfast.levers import (
     TableDeny,
 )
 from holdfast.levers.base import Lever
+from holdfast.stack.guarded import guarded
 from holdfast.stack.resolve import Resource, Stack
 from holdfast.targets.base import Target
 from lever_stack import stack_of
@@ -49,14 +50,15 @@ _NUMBERS = itertools.count(1)
 
 @dataclass(frozen=True)
 class Services:
-    """The stack, and how to look at it and use it."""
+    """The stack behind its guard rail, and how to look at it and use it around that."""
 
     stack: Stack
     name: str
+    target: Target
 
     def client(self, service: str) -> Any:
         """A client of a service."""
-        return self.stack.target.client(service)
+        return self.target.client(service)
 
     def arn(self, component: str) -> str:
         """ARN of a component."""
@@ -146,7 +148,7 @@ def document(*statements: dict[str, Any]) -> str:
 
 
 def deploy(target: Target) -> Services:
-    """Make everything; the stack's target is the given one."""
+    """Make everything on the given target."""
     name = f"services-{next(_NUMBERS)}"
     iam, sqs, sns, events = (target.client(service) for service in ("iam", "sqs", "sns", "events"))
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
@@ -183,7 +185,7 @@ def deploy(target: Target) -> Services:
         Resource(component="rule", type="rule", name=name, arn=rule),
         Resource(component="archive", type="archive", name=name, arn=archive),
     ]
-    return Services(stack_of(target, *resources), name)
+    return Services(guarded(stack_of(target, *resources)), name, target)
 
 
 def _function(target: Target, name: str, role: str) -> Resource:

@@ -171,6 +171,7 @@ class Experiments(ModelledClient):
                 "tags": request.get("tags", {}),
                 "creationTime": self.moment,
                 "actions": request["actions"],
+                "targets": request.get("targets", {}),
             }
             self._by_token[clientToken] = made
             self.templates[made["id"]] = made
@@ -181,16 +182,24 @@ class Experiments(ModelledClient):
         made = self._by_token.get(clientToken)
         if made is None:
             action = {"state": {"status": "running"}, "startTime": self.moment}
+            template = self.templates[experimentTemplateId]
             made = {
                 "id": f"EXP{next(self._numbers)}",
                 "experimentTemplateId": experimentTemplateId,
                 "state": {"status": "running"},
-                "actions": dict.fromkeys(self.templates[experimentTemplateId]["actions"], action),
+                "actions": dict.fromkeys(template["actions"], action),
+                "targets": template["targets"],
                 "tags": tags,
             }
             self._by_token[clientToken] = made
             self.experiments[made["id"]] = made
         return {"experiment": made}
+
+    def on_get_experiment_template(self, id: str) -> Any:  # noqa: A002
+        """One template."""
+        if id not in self.templates:
+            raise self.refuse("GetExperimentTemplate", "ResourceNotFoundException")
+        return {"experimentTemplate": self.templates[id]}
 
     def on_get_experiment(self, id: str) -> Any:  # noqa: A002
         """One experiment."""

@@ -145,7 +145,7 @@ class StubTarget:
     account = ACCOUNT
     region = REGION
     endpoint_url: str | None = None
-    interceptor = None
+    interceptor = interceptor_url = None
 
     def __init__(self, clients: Mapping[str, Any] = MappingProxyType({}), messages: Any = None) -> None:
         self.clients = clients

@@ -41,6 +41,7 @@ class StubbedAws:
     region = REGION
     endpoint_url: str | None = None
     interceptor: Interceptor | None = None
+    interceptor_url: str | None = None
 
     def __init__(self, answers: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]) -> None:
         self._answers = {"GetCallerIdentity": lambda _: SESSION, **answers}

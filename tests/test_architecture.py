@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +44,7 @@ LAYERS = [
         "definition_lint",
         "check",
         "check_command",
+        "sweep",
     },
     {"session", "clause_items"},
     {"pytest_plugin", "distribution", "cli"},
@@ -141,6 +146,42 @@ def test_reports_import_data_types_only() -> None:
 def test_no_source_root_is_a_package() -> None:
     """The five folders hold packages; an __init__.py directly in them would make `fixtures` or `load` importable."""
     assert not [folder.parent for folder in PACKAGES.values() if (folder.parent / "__init__.py").exists()]
+
+
+def test_the_root_conftest_wires_and_nothing_more() -> None:
+    """It makes the five folders importable and names the plugin as its entry point does: no fixture, hook or test."""
+    tree = ast.parse((ROOT / "conftest.py").read_text(encoding="utf-8"))
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    assert set(imports(ROOT / "conftest.py")) == {"__future__", "sys", "pathlib"}
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    ((key, module),) = project["project"]["entry-points"]["pytest11"].items()
+    assert key == module, "pytest would load the plugin twice"
+    assert module in texts
+    assert {folder.parent.name for folder in PACKAGES.values()} <= set(texts)
+
+
+@pytest.mark.parametrize("autoload", [True, False], ids=["installed", "no entry points"])
+def test_a_checkout_collects_descriptors_once(autoload: bool, tmp_path: Path) -> None:
+    """With the installed plugin or without it, from any directory, each clause of a stack is collected once."""
+    stack = ROOT / "fixtures" / "holdfast_fixtures" / "storage_first" / "webhooks" / "webhooks.stack.toml"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    if not autoload:
+        environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    ended = subprocess.run(
+        # without pyproject.toml, whose settings for pytest-timeout are unknown where nothing is loaded
+        [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", ROOT, stack, "--collect-only", "-q"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    ids = [line.partition("::")[2] for line in ended.stdout.splitlines() if "::" in line]
+    assert "SF-1" in ids
+    assert len(ids) == len(set(ids))
 
 
 def test_the_definition_analysis_is_pure() -> None:

@@ -22,13 +22,13 @@ from holdfast.levers.journal import Journal
 from holdfast.ports.ports import Ports
 from holdfast.provocations import faults, quiescence
 from holdfast.provocations.bench import Bench
-from holdfast.provocations.model import Moment, Provocation, Window
+from holdfast.provocations.model import AtCalls, Moment, Provocation, Window
 from holdfast.stack.configuration import Configuration, FunctionConfiguration, QueueConfiguration
 from holdfast.stack.deliveries import not_waited_for, patience_seconds
 from holdfast.stack.descriptor import Bounds
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.resolve import Mapping, Stack
-from holdfast.targets.capabilities import EMBEDDED
+from holdfast.targets.capabilities import EMBEDDED, LOCALSTACK_INTERCEPTED
 
 LOOK_SECONDS = 0.3
 
@@ -78,7 +78,9 @@ class World:
             update={"bounds": descriptor.bounds.model_copy(update={"recovery_seconds": recovery_seconds})}
         )
         interceptor = SimpleNamespace(running=lambda: int(self.busy), invocations=lambda key: ())
-        target = SimpleNamespace(kind="embedded", interceptor=interceptor, supports=EMBEDDED.__getitem__)
+        target = SimpleNamespace(
+            kind="embedded", interceptor=interceptor, interceptor_url=None, supports=EMBEDDED.__getitem__
+        )
         queue = SimpleNamespace(type="queue", arn="arn:aws:sqs:eu-west-1:123456789012:queue")
         stack = SimpleNamespace(descriptor=descriptor, path=path, target=target, resource=lambda component: queue)
         return Campaign(
@@ -252,6 +254,61 @@ def test_what_a_provocation_prepares_is_done_before_its_window_opens(world: Worl
     with pytest.raises(Inconclusive, match="nothing to begin with"):
         world.campaign(unready).evidence(unready)
     assert not [line for line in world.told if line.startswith("open")]
+
+
+def alone(name: str, world: World) -> Provocation:
+    """One whose faults, where only calls can be broken, befall whatever is under way beside it."""
+    anywhere = provocation(name, world)
+    at_calls = AtCalls(provoke=anywhere.provoke, aims=(), commands=lambda _: 1, alone=True)
+    return replace(anywhere, at_calls=at_calls)
+
+
+def test_what_harms_neighbours_runs_by_itself(world: World) -> None:
+    """Where only calls can be broken, it is sent when all is quiet, one after another; elsewhere side by side."""
+    first, second, harmless = alone("first", world), alone("second", world), provocation("harmless", world)
+    campaign = world.campaign(first, second, harmless)
+    campaign.stack.target.supports = LOCALSTACK_INTERCEPTED.__getitem__  # type: ignore[method-assign]
+    campaign.evidence(first)
+    told = [line for line in world.told if not line.startswith("look")]
+    pairs = [f"{what} {name}" for name in ("harmless", "first", "second") for what in ("submit", "observe")]
+    assert told == pairs
+    said = [one.message for one in world.progress]
+    quiet = [at for at, message in enumerate(said) if message.startswith("silence")]
+    assert len(quiet) == 3
+    assert said.index("first, with nothing else under way") > quiet[0]
+    assert quiet[1] < said.index("second, with nothing else under way") < quiet[2]
+
+
+def test_what_harms_neighbours_is_not_sent_while_they_are_under_way(world: World) -> None:
+    """A stack that does not come to rest is not struck where that would strike others; the reason is given."""
+    harmful = alone("harmful", world)
+    campaign = world.campaign(harmful, recovery_seconds=2.0)
+    campaign.stack.target.supports = LOCALSTACK_INTERCEPTED.__getitem__  # type: ignore[method-assign]
+    world.depth = [1] * 10_000
+    with pytest.raises(Inconclusive, match="did not come to rest"):
+        campaign.evidence(harmful)
+    assert "submit harmful" not in world.told
+
+
+@pytest.mark.parametrize("effects", [0, 1])
+def test_functions_that_do_not_reach_the_interceptor_end_the_run(
+    effects: int, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pointed at an address they cannot reach, undisturbed commands fail, unseen: nothing is broken then, or judged."""
+    first, other = provocation("first", world, moment=Moment.FIRST), provocation("other", world)
+    campaign = world.campaign(first, other)
+    target = campaign.stack.target
+    target.interceptor_url = "http://127.0.0.1:9"
+    monkeypatch.setattr(target.interceptor, "calls", lambda key: (), raising=False)
+    monkeypatch.setattr(campaign.stack, "resource", lambda name: SimpleNamespace(type="queue", name=name, arn=""))
+    if effects:
+        world.observe("fulfilled", SimpleNamespace(key="hf-first-0000"), provocation="first")
+        campaign.evidence(other)
+    else:
+        with pytest.raises(TargetError, match=r"worker cannot reach the interceptor at http://127\.0\.0\.1:9") as told:
+            campaign.evidence(other)
+        assert "--no-intercept" in told.value.remedy
+        assert "submit other" not in world.told
 
 
 def test_a_window_opens_once_for_all_its_provocations(world: World) -> None:

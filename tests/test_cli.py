@@ -14,7 +14,7 @@ import pytest
 from holdfast import cli
 from holdfast.cli import main
 from holdfast.errors import DescriptorError, ExitCode, HealError, HoldfastError, TargetError
-from holdfast.levers import MappingDisable
+from holdfast.levers import Journal, MappingDisable, Pin, Snapshot
 from holdfast.session import Session
 from holdfast.targets.embedded import EmbeddedTarget
 from holdfast.verdict import ClauseVerdict, Family, StackReport, Verdict
@@ -250,7 +250,8 @@ def test_verdicts_that_cannot_be_written_are_told(workers: tuple[str, ...], tmp_
         (
             ("nonsense",),
             2,
-            "There is no command nonsense.\n  remedy: the commands are check, demo, doctor, heal, lint, schema, verify",
+            "There is no command nonsense.\n  remedy: the commands are check, demo, doctor, heal, lint, replay, "
+            "schema, sweep, verify",
         ),
         (("verfy",), 2, "remedy: did you mean verify?"),
         (("verify",), 2, "No stack descriptor was named.\n  remedy: holdfast verify NAME.stack.toml"),
@@ -258,6 +259,7 @@ def test_verdicts_that_cannot_be_written_are_told(workers: tuple[str, ...], tmp_
         (("verify", "nope.stack.toml"), 2, "There is no file nope.stack.toml."),
         (("verify", "--stack", "nope.stack.toml::SF-1"), 2, "There is no file nope.stack.toml::SF-1."),
         (("heal",), 0, "nothing to heal: no run left a fault in .holdfast/journal"),
+        (("heal", "--holdfast-folder", "mistyped"), 2, "There is no folder mistyped."),
     ],
 )
 def test_what_a_person_sees_is_short_and_helpful(
@@ -303,6 +305,43 @@ def test_heal_undoes_what_a_killed_run_left(
     assert deployed.configuration() == before
     assert main(heal) == ExitCode.HELD
     assert capsys.readouterr().out.startswith("nothing to heal")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("garbage", "cannot be read"),
+        ('{"entry":"planned","id":"1","version":2}', "another version of Holdfast wrote it (2)"),
+        ('{"entry":"injected","id":"1"}', "'1' is missing or unknown"),
+    ],
+)
+def test_heal_never_takes_an_unreadable_line_for_nothing(
+    line: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line that no kill cut short may stand for a fault: exit 4, where it is, and what to do by hand."""
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "run.jsonl").write_text(f"{line}\n", encoding="utf-8")
+    assert main(["heal", "--holdfast-folder", str(tmp_path)]) == ExitCode.NOT_HEALED
+    told = capsys.readouterr().out
+    assert f"{tmp_path / 'journal' / 'run.jsonl'}, line 1" in told
+    assert said in told
+    assert "remedy: " in told
+    assert "nothing to heal" not in told
+
+
+def test_heal_tells_what_no_lever_understands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An entry whose lever is unknown, or knows other contents, exits 4 with what was found there; no traceback."""
+    nowhere = "http://127.0.0.1:9"
+    pin = Pin(kind="localstack", endpoint_url=nowhere, account="1", region="eu-west-1", profile=None, stack="orders")
+    snapshots = [
+        Snapshot(lever=lever, component="worker", resource="arn:x", found={"timeout": 7}, placed={})
+        for lever in ("unheard-of", "process-stop")
+    ]
+    with Journal(tmp_path / "journal", pin) as journal:
+        journal.planned(snapshots)
+    assert main(["heal", "--holdfast-folder", str(tmp_path)]) == ExitCode.NOT_HEALED
+    told = capsys.readouterr().out
+    assert told.count("set arn:x back to {'timeout': 7} by hand") == 2
 
 
 def test_heal_says_what_to_do_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

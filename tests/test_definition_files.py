@@ -247,6 +247,17 @@ def test_the_command_prints_findings_as_a_linter_does(tmp_path: Path, capsys: py
     assert "Express with a non-idempotent step (inconclusive)" in capsys.readouterr().out
 
 
+def test_the_pivot_can_be_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be derived can be said: what follows the pivot must go forward; one that is no step is an error."""
+    file = str(_written(tmp_path, "travel.asl.json", text_of(TRAVEL)))
+    assert main(["lint", "--pivot", "ChargePayment", file]) == 0
+    assert "pivot: ChargePayment" in capsys.readouterr().out
+    assert main(["lint", "--pivot", "ReserveCar", file]) == 1
+    assert "ChargePayment comes after the pivot ReserveCar" in capsys.readouterr().out
+    assert main(["lint", "--pivot", "ReserveHorse", file]) == 2
+    assert "the pivot ReserveHorse is no step" in capsys.readouterr().err
+
+
 def test_a_long_machine_is_judged(tmp_path: Path) -> None:
     """Hundreds of states in a row, more than Python's recursion bears, are no problem."""
     states = {f"S{at}": task(f"S{at}", f"S{at + 1}") for at in range(1200)}

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from holdfast.targets.base import Action, Rule
-from holdfast.targets.emulator.dispatch import CallFailedError, aimed_keys, call, handling
+from holdfast.targets.emulator.dispatch import CallFailedError, about_of, aimed_keys, call, handling
 from holdfast.targets.emulator.interception import RULES, TRACER
 from holdfast.waiting import eventually
 
@@ -41,6 +41,42 @@ def made(rule: Rule | None, event: str = '{"id": "k-1"}', payload: str = "") -> 
             return done, call(handled, "sqs", "SendMessage", perform, payload=payload)
         except CallFailedError as failure:
             return done, (failure.code, failure.status)
+
+
+@pytest.mark.parametrize(("about", "acts"), [("orders", True), ("stock", False)])
+def test_a_rule_aimed_at_a_resource_meets_calls_that_services_make(about: str, *, acts: bool) -> None:
+    """Whoever calls about a queue or table is broken by a rule on it, and the record says what the call was about."""
+    RULES.add(replace(RULE, function="", resource="orders", caller="any"))
+    arn = f"arn:aws:sqs:eu-west-1:123456789012:{about}"
+    before = hits()
+    with handling(CALLER, '{"id": "k-1"}') as handled, suppress(CallFailedError):
+        call(handled, "sqs", "SendMessage", lambda: None, about=(arn,))
+    assert hits() - before == acts
+    assert [one.resource for one in handled.calls] == [about]
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters", "about"),
+    [
+        ("dynamodb", "PutItem", {"TableName": "orders"}, ("orders",)),
+        ("sqs", "SendMessage", {"QueueUrl": "http://127.0.0.1:4566/123456789012/orders"}, ("orders",)),
+        (
+            "states",
+            "StartExecution",
+            {"StateMachineArn": "arn:aws:states:eu-west-1:123456789012:stateMachine:orders"},
+            ("orders",),
+        ),
+        ("s3", "PutObject", {"Bucket": "orders", "Key": "k"}, ("orders",)),
+        ("events", "PutEvents", {"Entries": [{"EventBusName": "orders"}]}, ("orders",)),
+        ("sqs", "SendMessage", "no object", ()),
+        ("nonsense", "Nothing", {"Name": "orders"}, ()),
+    ],
+)
+def test_a_task_says_what_its_call_is_about(
+    service: str, operation: str, parameters: object, about: tuple[str, ...]
+) -> None:
+    """The parameters of a state machine's task name the resource, in the case in which Step Functions writes them."""
+    assert about_of(service, operation, parameters) == about
 
 
 def hits() -> int:

@@ -23,7 +23,7 @@ from holdfast.stack.configuration import read_configuration
 from holdfast.stack.loading import load_descriptor
 from holdfast.suites import clauses_of
 from holdfast.targets.base import Capability, Support, Target
-from holdfast.targets.capabilities import AWS, LOCALSTACK
+from holdfast.targets.capabilities import AWS, LOCALSTACK, LOCALSTACK_INTERCEPTED
 from holdfast.targets.deployment import deploy
 from holdfast.targets.embedded import EmbeddedTarget
 from holdfast.verification import opened
@@ -104,7 +104,7 @@ def test_another_target_says_why_it_cannot(situation: Situation) -> None:
     assert any("no fault can be aimed" in reason for reason in poorer["SF-5"].blocked)
     assert poorer["SF-8"].open == (
         "nobody sees how many workers run at once: the localstack target has no interceptor, so no fault can be aimed "
-        "at one command",
+        "at one command (--intercept puts one in front)",
     )
     assert poorer["XX-2"].open
     assert poorer["SF-1"].decidable
@@ -114,6 +114,30 @@ def test_another_target_says_why_it_cannot(situation: Situation) -> None:
     real = judged(on(situation, "aws", AWS))
     assert real["SF-2"].decidable
     assert not real["SF-5"].decidable
+
+
+def test_an_interceptor_that_sees_calls_decides_what_can_be_done_at_calls(situation: Situation) -> None:
+    """In front of LocalStack it decides what a broken call can provoke; what takes an invocation has its reason."""
+    intercepted = on(situation, "localstack", LOCALSTACK_INTERCEPTED)
+    found = judged(intercepted)
+    assert not judged(on(situation, "localstack", LOCALSTACK))["SF-10"].decidable
+    assert found["SF-10"].decidable
+    assert Capability.CALL_FAULTS in found["SF-10"].rests_on
+    assert found["SF-5"].blocked == (
+        "no fault can be aimed at the invocations of one command on the localstack target: "
+        "the interceptor in front of it sees calls, not invocations",
+    )
+    assert not any(reason.startswith("failed-deliveries: ") for reason in found["XX-1"].without)
+    grouped = tuple(
+        replace(one, mappings=tuple(replace(mapping, response_types=()) for mapping in one.mappings))
+        for one in intercepted.configuration.functions
+    )
+    whole = replace(intercepted, configuration=replace(intercepted.configuration, functions=grouped))
+    assert judged(whole)["SF-10"].blocked == (
+        "worker is given batches and reports no single failures, so a fault at the calls of one request would befall "
+        "its neighbours",
+    )
+    assert judged(replace(whole, stack=situation.stack))["SF-10"].decidable, "elsewhere aimed deliveries travel alone"
 
 
 def test_what_the_descriptor_leaves_out_is_said(situation: Situation) -> None:

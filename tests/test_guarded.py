@@ -69,9 +69,22 @@ BEYOND = [
         {
             "restApiId": "abc123",
             "stageName": "live",
-            "patchOperations": [{"op": "replace", "path": "/deploymentId", "value": "d"}],
+            "patchOperations": [THROTTLE, {"op": "replace", "path": "/deploymentId", "value": "d"}],
         },
     ),
+    (
+        "apigateway",
+        "UpdateStage",
+        {
+            "restApiId": "abc123",
+            "stageName": "live",
+            "patchOperations": [{"op": "remove", "path": "/variables/TABLE"}],
+        },
+    ),
+    ("apigatewayv2", "UpdateStage", {"ApiId": "abc123", "StageName": "live", "StageVariables": {"table": "x"}}),
+    ("lambda", "UpdateFunctionConfiguration", {"FunctionName": "worker", "Layers": []}),
+    ("iam", "PutRolePolicy", {"RoleName": "worker-role", "PolicyName": "own"}),
+    ("iam", "DeleteRolePolicy", {"RoleName": "worker-role", "PolicyName": "own"}),
 ]
 """Calls on the stack's own resources with a parameter that faults have no need of."""
 
@@ -79,8 +92,8 @@ OWN = [
     ("lambda", "PutFunctionConcurrency", {"FunctionName": "worker"}),
     ("lambda", "Invoke", {"FunctionName": f"arn:aws:lambda:{PLACE}:function:worker:live"}),
     ("lambda", "AddPermission", {"FunctionName": "123456789012:function:worker"}),
-    ("iam", "PutRolePolicy", {"RoleName": "worker-role"}),
-    ("iam", "DeleteRolePolicy", {"RoleName": "ingest-role"}),
+    ("iam", "PutRolePolicy", {"RoleName": "worker-role", "PolicyName": "holdfast-1"}),
+    ("iam", "DeleteRolePolicy", {"RoleName": "ingest-role", "PolicyName": "holdfast-1"}),
     ("sqs", "SendMessage", {"QueueUrl": "http://127.0.0.1:4566/123456789012/orders"}),
     ("sqs", "SendMessage", {"QueueUrl": "http://sqs.eu-west-1.localhost:4566/orders"}),
     ("sqs", "StartMessageMoveTask", {"SourceArn": f"arn:aws:sqs:{PLACE}:orders"}),
@@ -103,7 +116,7 @@ OWN = [
         "StartReplay",
         {
             "EventSourceArn": f"arn:aws:events:{PLACE}:archive/kept",
-            "Destination": {"Arn": f"arn:aws:events:{PLACE}:event-bus/shop"},
+            "Destination": {"Arn": BUS, "FilterArns": [f"arn:aws:events:{PLACE}:rule/shop/nightly"]},
         },
     ),
     ("stepfunctions", "StartExecution", {"stateMachineArn": f"arn:aws:states:{PLACE}:stateMachine:saga"}),
@@ -124,8 +137,13 @@ OWN = [
         {
             "restApiId": "abc123",
             "stageName": "live",
-            "patchOperations": [{"op": "replace", "path": "/*/*/throttling/rateLimit", "value": "1"}],
+            "patchOperations": [THROTTLE, {"op": "remove", "path": "/*/*"}],
         },
+    ),
+    (
+        "apigatewayv2",
+        "UpdateStage",
+        {"ApiId": "abc123", "StageName": "live", "DefaultRouteSettings": {"ThrottlingRateLimit": 0.0}},
     ),
 ]
 """Calls on the stack's own resources that faults and ports need."""
@@ -164,7 +182,7 @@ def stack() -> Stack:
 
     class Nowhere:
         kind, account, region = "aws", "123456789012", "eu-west-1"
-        endpoint_url = interceptor = None
+        endpoint_url = interceptor = interceptor_url = None
 
     def resource(kind: str, name: str, arn: str, **rest: str) -> Resource:
         return Resource(component=name, type=kind, name=name, arn=arn, **rest)
@@ -230,6 +248,11 @@ def test_calls_on_the_stack_pass_and_the_same_on_others_do_not(call: tuple[str, 
             {"TransactItems": [{"Put": {"TableName": "ledger"}}, {"Delete": {"TableName": "x"}}]},
         ),
         ("dynamodb", "BatchWriteItem", {"RequestItems": {}}),
+        (
+            "events",
+            "StartReplay",
+            {"EventSourceArn": f"arn:aws:events:{PLACE}:archive/kept", "Destination": {"Arn": BUS}},
+        ),
         ("fis", "CreateExperimentTemplate", {"targets": {"all": {"resourceTags": {"env": "prod"}}}}),
         (
             "fis",

@@ -17,7 +17,7 @@ import pytest
 
 from holdfast.checkers.columnar import register
 from holdfast.errors import HistoryError
-from holdfast.history import reading
+from holdfast.history import coding, reading
 from holdfast.history.columns import NEVER_NS, Columns
 from holdfast.history.edn import Damage, read_all
 from holdfast.history.model import ErrorClass, FaultWindow
@@ -211,6 +211,22 @@ def test_a_file_shared_between_processes_reads_the_same(tmp_path: Path, monkeypa
     assert as_rows(alone) == as_rows(shared)
     assert alone.notes == shared.notes
     assert len(alone.notes) == 1
+
+
+def test_many_keys_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys are the same ones whether they are looked up one by one or by their hashes, also where slots are few."""
+    path = tmp_path / "a.jsonl"
+    keys = [f"key {number * number % 211}" for number in range(3_000)]
+    with HistoryFile(path, recorder="w1") as file:
+        for number, key in enumerate(keys):
+            file.add("write", key, number, number, number + 1, "ok")
+    monkeypatch.setattr(coding, "FEW_TEXTS", 10)
+    monkeypatch.setattr(reading, "PIECE_BYTES", 1_000)
+    for slots, tried in ((4, 10**9), (64, 10**9), (64, 100), (1 << 20, 100)):
+        monkeypatch.setattr(coding._SeenBefore, "SLOTS", slots)
+        monkeypatch.setattr(coding._SeenBefore, "TRIED", tried)
+        columns = reading.read(path).columns
+        assert [columns.keys.label(code) for code in columns.key] == keys
 
 
 def test_recorders_are_merged_on_one_clock(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def shared(behind: Endpoint) -> Iterator[ProxyProcess]:
 def proxy(shared: ProxyProcess, behind: Endpoint) -> Iterator[ProxyProcess]:
     """The proxy, with nothing in force and an endpoint that has got nothing."""
     behind.got.clear()
-    behind.status, behind.answer, behind.chunked, behind.breaks = 200, b"{}", False, False
+    behind.status, behind.answer, behind.chunked, behind.breaks, behind.silent = 200, b"{}", False, False, False
     yield shared
     for rule in shared.interceptor.rules():
         shared.interceptor.remove(rule.id)
@@ -273,6 +273,13 @@ def test_a_function_is_known_by_its_process(proxy: ProxyProcess, behind: Endpoin
     assert proxy.interceptor.running() == 0
 
 
+def test_a_function_is_killed_just_before_its_call(proxy: ProxyProcess, behind: Endpoint) -> None:
+    """A kill before a call ends the process that makes it, and the call never arrives."""
+    proxy.interceptor.add(Rule(id="b", action="kill", point="call", function="early", key="k-9", nth=1))
+    assert _function(proxy, "early", "4").returncode == -signal.SIGKILL
+    assert (len(behind.got), proxy.interceptor.hits("b")) == (1, 1)
+
+
 def test_the_harness_own_calls_pass_untouched(proxy: ProxyProcess, behind: Endpoint) -> None:
     """What the harness calls itself is neither broken nor recorded."""
     proxy.interceptor.add(Rule(id="all", action="cut", point="call", caller="any"))
@@ -293,6 +300,16 @@ def test_an_endpoint_that_breaks_off_breaks_off(proxy: ProxyProcess, behind: End
     behind.answer, behind.breaks = PATTERN * 4, True
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         _send(proxy, "GET", "/bucket/key", headers=S3)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST"])
+def test_a_call_is_passed_on_once(proxy: ProxyProcess, behind: Endpoint, method: str) -> None:
+    """When the endpoint breaks off without an answer the caller sees it, and nobody makes the call again for them."""
+    assert _send(proxy, method, "/bucket/key", b"warm", S3)[0] == 200
+    behind.silent = True
+    with pytest.raises(ConnectionError):
+        _send(proxy, method, "/bucket/key", b"once", S3)
+    assert len(behind.got) == 2
 
 
 def test_an_endpoint_that_is_not_there_is_told() -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from typing import Any
 from unittest.mock import patch
+from urllib.parse import urlencode
 
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.parsers import create_parser
+from botocore.serialize import create_serializer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.targets.interceptor.errors import error_answer
 from holdfast.targets.interceptor.middleware import content_of
+from holdfast.targets.interceptor.model import service_model
 from holdfast.targets.interceptor.recognition import Request, recognise, service_of
 from holdfast.targets.interceptor.resources import in_path, resources_of
 
@@ -180,6 +184,39 @@ def test_boto3_reads_an_injected_error(
     assert caught.value.response["Error"]["Code"] == code
     assert caught.value.response["Error"]["Message"] == "told <why> & how"
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+
+
+def _spoken(protocol: str, service: str, operation: str, arguments: dict[str, Any]) -> Request:
+    """The request that botocore makes of a call in a protocol which its clients do not prefer."""
+    model = service_model(service).operation_model(operation)
+    sent = create_serializer(protocol).serialize_to_request(arguments, model)
+    headers = {"authorization": f"AWS4-HMAC-SHA256 Credential=test/20260101/eu-west-1/{service}/aws4_request"}
+    headers |= {name.lower(): str(value) for name, value in sent["headers"].items()}
+    return Request(sent["method"], sent["url_path"], "", headers, _written(sent["body"], headers))
+
+
+def _written(body: Any, headers: dict[str, str]) -> bytes:
+    if isinstance(body, dict):  # a form, which botocore encodes when it sends it
+        headers.setdefault("content-type", "application/x-www-form-urlencoded")
+        return urlencode(body).encode()
+    return body if isinstance(body, bytes) else str(body).encode()
+
+
+@pytest.mark.parametrize("protocol", ["json", "query", "smithy-rpc-v2-cbor"])
+@pytest.mark.parametrize("code", ["LimitExceeded", "ThrottlingException"])
+def test_one_call_in_each_protocol_that_its_service_speaks(protocol: str, code: str) -> None:
+    """CloudWatch's three protocols: the call, what it is about, its key, and the error as botocore reads it back."""
+    arguments = {"AlarmName": "orders-late", "StateValue": "ALARM", "StateReason": "a key"}
+    request = _spoken(protocol, "monitoring", "SetAlarmState", arguments)
+    call = recognise(service_of(request), request)
+    assert (call.operation, resources_of(call, request)) == ("SetAlarmState", ("orders-late",))
+    assert "a key" in content_of(request)
+    answer = error_answer("monitoring", request, code, "told <why>")
+    response = {"status_code": answer.status, "headers": dict(answer.headers), "body": answer.body}
+    operation = service_model("monitoring").operation_model("SetAlarmState")
+    parsed = create_parser(protocol).parse(response, operation.output_shape)
+    read = (parsed["Error"]["Code"], parsed["Error"]["Message"], parsed["ResponseMetadata"]["HTTPStatusCode"])
+    assert read == (code, "told <why>", 400)
 
 
 class _Raw:

@@ -198,6 +198,25 @@ def test_the_emulator_survives(
     assert not _faults(log)
 
 
+@pytest.mark.parametrize("operation", ["StartExecution", "DescribeExecution", "RedriveExecution", "Nonsense", ""])
+@pytest.mark.parametrize("body", [b"\xfe|E", b"[]", b"7", b"{", b"[" * 5_000, b"{}", b""])
+def test_the_emulator_survives_calls_that_patches_handle(emulator: EmbeddedTarget, operation: str, body: bytes) -> None:
+    """A body that is no object is refused, in a request that a patch looks at before MiniStack does."""
+    answer = urllib3.request(
+        "POST",
+        f"{emulator.endpoint_url}/",
+        body=body,
+        headers={
+            "authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/eu-west-1/states/aws4_request, Signature=0",
+            "content-type": "application/x-amz-json-1.0",
+            "x-amz-target": f"AWSStepFunctions.{operation}",
+        },
+        retries=False,
+    )
+    assert answer.status in (400, 500), answer.data  # MiniStack itself fails on some before the patch is asked
+    assert not _faults((emulator.directory / "emulator.log").read_text(errors="replace"))
+
+
 def test_the_emulator_still_answers(emulator: EmbeddedTarget) -> None:
     """After all that, calls are answered, functions run and rules act."""
     sqs = emulator.client("sqs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
@@ -40,7 +41,7 @@ def test_what_was_planned_is_read_back_whole(tmp_path: Path) -> None:
         (third, snapshot("arn:3"), "planned", ""),
     ]
     assert all((e.pin, e.pid, e.path) == (PIN, os.getpid(), journal.path) for e in found.entries)
-    assert found.damaged == ()
+    assert (found.cut, found.unreadable) == ((), ())
     journal.close()
 
 
@@ -77,7 +78,7 @@ def test_a_line_cut_short_by_a_kill_is_told_and_stands_for_nothing(tmp_path: Pat
     journal.path.write_bytes(whole + journal.path.read_bytes()[len(whole) :][:kept])
     found = open_entries(tmp_path)
     assert [entry.snapshot.resource for entry in found.entries] == ["arn:1"]
-    assert found.damaged == (f"{journal.path.name}, line 2: was cut short by a kill; nothing was changed after it",)
+    assert found.cut == (f"{journal.path.name}, line 2: was cut short by a kill; nothing was changed after it",)
 
 
 def test_a_reopened_journal_drops_the_cut_line_before_it_writes_its_own(tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_a_reopened_journal_drops_the_cut_line_before_it_writes_its_own(tmp_path
     reopened = Reopened.take(journal.path)
     assert reopened is not None
     reopened.mark(only, "healed")
-    assert open_entries(tmp_path) == Leftovers((), ())
+    assert open_entries(tmp_path) == Leftovers()
     reopened.close()
     assert not journal.path.exists()
     lines = journal.path.with_suffix(".healed").read_text().splitlines()
@@ -109,8 +110,36 @@ def test_a_damaged_line_in_the_middle_is_told_and_keeps_the_file_open(tmp_path: 
     reopened.close()
     found = open_entries(tmp_path)
     assert found.entries == ()
-    assert len(found.damaged) == 1
-    assert found.damaged[0].startswith(f"{journal.path.name}, line 1: cannot be read")
+    (told,) = found.unreadable
+    assert told.startswith(f"{journal.path.name}, line 1: cannot be read")
+
+
+def test_a_line_of_another_version_is_not_guessed_at(tmp_path: Path) -> None:
+    """What another version wrote is told, as a line that may stand for a fault."""
+    with Journal(tmp_path, PIN) as journal:
+        journal.planned([snapshot()])
+    later = journal.path.read_text().replace('"version":1', '"version":2')
+    journal.path.write_text(later)
+    found = open_entries(tmp_path)
+    assert found.entries == ()
+    (told,) = found.unreadable
+    assert "another version of Holdfast wrote it (2)" in told
+
+
+def test_a_new_journal_is_held_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who heals while a run begins finds no journal that nobody holds: set aside, its faults would never be healed."""
+    seen: list[list[str]] = []
+    hold = fcntl.flock
+
+    def looking(file: int, operation: int) -> None:
+        seen.append([path.name for path in tmp_path.glob("*.jsonl")])
+        hold(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", looking)
+    with Journal(tmp_path, PIN) as journal:
+        journal.planned([snapshot()])
+        assert seen == [[]]
+        assert Reopened.take(journal.path) is None
 
 
 def test_a_healed_run_leaves_nothing_to_read_and_a_run_without_faults_no_file(tmp_path: Path) -> None:
@@ -121,7 +150,7 @@ def test_a_healed_run_leaves_nothing_to_read_and_a_run_without_faults_no_file(tm
     with Journal(tmp_path / "other", PIN):
         pass
     assert not (tmp_path / "other").exists()
-    assert open_entries(tmp_path / "other") == Leftovers((), ())
+    assert open_entries(tmp_path / "other") == Leftovers()
 
 
 def test_a_living_runs_journal_cannot_be_taken(tmp_path: Path) -> None:
@@ -163,4 +192,4 @@ def test_half_a_batch_that_the_disk_refused_is_taken_back(tmp_path: Path, monkey
     journal.close()
     found = open_entries(tmp_path)
     assert [entry.snapshot.resource for entry in found.entries] == ["arn:1", "arn:3"]
-    assert found.damaged == ()
+    assert (found.cut, found.unreadable) == ((), ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -177,6 +178,31 @@ def test_a_denial_ends_by_itself(deployed: Deployed) -> None:
     assert lever.proof() == ""
     lever.heal(snapshot)
     assert lever.healed_proof(snapshot)
+
+
+@pytest.mark.parametrize("action", ["sqs:ReceiveMessage", "sqs:*", "SQS:Delete*"])
+@pytest.mark.parametrize("component", ["role", "worker"])
+def test_what_a_mapping_polls_with_is_not_denied(deployed: Deployed, component: str, action: str) -> None:
+    """A role whose mapping may no longer poll can leave it disabled after the denial is gone, so that is refused."""
+    lever = RoleDeny.on(deployed.stack, component, actions=("sqs:SendMessage", action))
+    with pytest.raises(InjectionError, match=re.escape(f"{action} cannot be denied")) as refused:
+        lever.snapshot()
+    assert "mapping-disable" in refused.value.remedy
+    (mapping,) = deployed.stack.mappings("worker")
+    assert mapping.uuid in refused.value.cause
+
+
+def test_a_denial_of_another_run_is_no_state_to_restore_to(deployed: Deployed) -> None:
+    """A role that another run denies, wherever it runs, is refused until that denial is gone or has ended by itself."""
+    first = RoleDeny.on(deployed.stack, "role", actions=("sqs:SendMessage",), expires_seconds=2)
+    snapshot = first.snapshot()
+    first.inject(snapshot)
+    second = RoleDeny.on(deployed.stack, "role", actions=("s3:PutObject",))
+    with pytest.raises(InjectionError, match=f"already has the inline policy {first.policy}"):
+        second.snapshot()
+    assert eventually(first.proof, lambda proof: not proof, deadline_seconds=10).met
+    assert second.snapshot()
+    first.heal(snapshot)
 
 
 @pytest.mark.parametrize(

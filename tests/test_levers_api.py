@@ -107,7 +107,7 @@ def test_routes_with_limits_of_their_own_are_inconclusive(bed: Bed, monkeypatch:
 
 def test_limits_that_the_service_keeps_become_those_of_the_account(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where leaving limits out does not remove them, those that held before are set, and that is told."""
-    client = bed.target.client("apigatewayv2")
+    client = bed.stack.target.client("apigatewayv2")
     update = client.update_stage
 
     def merging(**request: Any) -> Any:

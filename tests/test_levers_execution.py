@@ -105,6 +105,11 @@ def test_an_abort_on_the_emulator_is_proven_by_its_cause(bed: Bed, embedded: Emb
     assert states.describe_execution(executionArn=arn)["cause"] == lever.cause
     assert lever.healed_proof(snapshot) == ""
     assert lever.by_hand(snapshot).startswith(f"aws stepfunctions redrive-execution --execution-arn {arn} ")
+    (restored,) = restore([(lever, snapshot)])
+    assert restored.proof == f"execution {PREFIX}-1 was redriven and is RUNNING"
+    found = states.describe_execution(executionArn=arn)
+    assert (found["status"], found["redriveCount"]) == ("RUNNING", 1)
+    states.stop_execution(executionArn=arn)
 
 
 def test_a_denied_task_is_denied_one_function_and_no_more(bed: Bed, tmp_path: Path) -> None:

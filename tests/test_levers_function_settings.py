@@ -130,7 +130,7 @@ def test_a_stale_revision_is_read_again(bed: Bed, monkeypatch: pytest.MonkeyPatc
     """Somebody who writes between the lever's read and its write loses nothing: the lever reads again and merges."""
     lever = FunctionVariable.on(bed.stack, "worker", variable="DONE", value="x")
     snapshot = lever.snapshot()
-    client = bed.target.client("lambda")
+    client = bed.stack.target.client("lambda")
     update, meddled = client.update_function_configuration, []
 
     def raced(**request: Any) -> Any:
@@ -155,7 +155,7 @@ def test_an_environment_that_cannot_be_decrypted_is_never_written_back(
     snapshot = lever.snapshot()
     lever.inject(snapshot)
     placed = bed.configuration()
-    client = bed.target.client("lambda")
+    client = bed.stack.target.client("lambda")
     read = client.get_function_configuration
 
     def undecrypted(**request: Any) -> Any:
@@ -188,7 +188,7 @@ def test_an_update_that_lambda_could_not_apply_is_a_healing_that_failed(
     """``LastUpdateStatus`` Failed is told with its reason, however the numbers read back."""
     lever = FunctionTimeout.on(bed.stack, "worker")
     snapshot = lever.snapshot()
-    client = bed.target.client("lambda")
+    client = bed.stack.target.client("lambda")
     read = client.get_function_configuration
     failed = {"LastUpdateStatus": "Failed", "LastUpdateStatusReason": "no network interface"}
     monkeypatch.setattr(client, "get_function_configuration", lambda **request: {**read(**request), **failed})
@@ -256,7 +256,7 @@ def test_a_permission_that_could_not_be_made_again_is_not_cut(bed: Bed) -> None:
 def test_a_stale_policy_is_read_again(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     """The revision that was read goes with every change, and one that is stale is read anew."""
     lever = PermissionCut.on(bed.stack, "worker", principal="apigateway.amazonaws.com")[0]
-    client = bed.target.client("lambda")
+    client = bed.stack.target.client("lambda")
     remove, revisions = client.remove_permission, []
 
     def stale_once(**request: Any) -> Any:

@@ -217,8 +217,8 @@ def injected(case: Case, bed: Bed) -> Snapshot:
 
 
 def healed(bed: Bed, snapshot: Snapshot) -> Restored:
-    """Heal with nothing but the undo record."""
-    lever = restoring(bed.target, snapshot)
+    """Heal with nothing but the undo record, behind the guard rail as at the end of a window."""
+    lever = restoring(bed.stack.target, snapshot)
     if isinstance(lever, FunctionExperiment):
         lever.now = bed.experiments.now
     (restored,) = restore([(lever, snapshot)])

@@ -14,7 +14,7 @@ import pytest
 from holdfast.errors import ExitCode, GuardRailError, HealError, InjectionError
 from holdfast.history.model import ErrorClass
 from holdfast.history.recorder import Recorder
-from holdfast.levers import Journal, Pin, Snapshot, heal_all, open_entries, pulled
+from holdfast.levers import Interrupted, Journal, Pin, Pull, Snapshot, heal_all, open_entries, pulled
 from holdfast.levers.base import Lever
 from holdfast.stack.resolve import Resource, Stack
 from holdfast.targets.attached import AttachedTarget
@@ -338,6 +338,27 @@ def test_a_run_may_wait_for_the_fault_of_another_to_end(bench: Bench, tmp_path: 
         with second.pulled(second.lever(), wait_seconds=10):
             assert done.is_set()
     thread.join()
+
+
+def test_a_window_that_was_released_already_is_not_opened_any_more(bench: Bench, world: World) -> None:
+    """When the run ended in another thread before this one put its fault in place, nobody would take it away."""
+    pull = Pull("late", bench.stack, bench.journal, Recorder())
+    pull.release()
+    with pytest.raises(Interrupted):
+        pull.inject([bench.lever()])
+    assert world.values == World().values
+    assert open_entries(bench.journal.directory).entries == ()
+
+
+def test_a_lock_that_cannot_be_written_changes_nothing(bench: Bench, tmp_path: Path, world: World) -> None:
+    """A journal directory that cannot be made is an error that names it, before anything is read or changed."""
+    (tmp_path / "file").write_text("in the way")
+    lost = Bench(bench.stack, Journal(tmp_path / "file" / "journal", bench.journal.pin))
+    window = lost.pulled(bench.lever())
+    with pytest.raises(InjectionError, match="cannot be written, so nothing was changed") as raised, window:
+        pytest.fail("the window must not open")
+    assert "writable" in raised.value.remedy
+    assert world.values == World().values
 
 
 def test_an_emulator_elsewhere_with_the_same_names_is_not_locked(bench: Bench, tmp_path: Path) -> None:

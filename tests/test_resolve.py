@@ -225,7 +225,7 @@ class StubbedTarget:
     account = ACCOUNT
     region = REGION
     endpoint_url: str | None = "http://127.0.0.1:9"  # nothing listens on the discard port
-    interceptor = None
+    interceptor = interceptor_url = None
 
     def __init__(self) -> None:
         self._clients: dict[str, Any] = {}

@@ -135,6 +135,8 @@ def test_a_step_is_undone_because_of_an_input_a_later_step_or_itself() -> None:
     assert undoing(there, of["reserve"]) == ({"card": "declined"}, None, "fail")
     fields, cause, how = undoing(there, of["charge"])
     assert (fields, cause, how) == ({}, place_of(there, of["charge"]), "fail after")
+    choreographed = situation(state_machine=None)
+    assert undoing(choreographed, of["charge"]) == ({}, place_of(choreographed, of["charge"]), "fail")
     without = there.stack.descriptor.model_copy(update={"business_failures": []})
     other = replace(there, stack=cast("Stack", SimpleNamespace(**{**vars(there.stack), "descriptor": without})))
     assert undoing(other, of["reserve"]) == ({}, place_of(other, of["charge"]), "fail")

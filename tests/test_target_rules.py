@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,45 @@ def test_function_and_key_must_both_match() -> None:
     assert book.claim_invocation("other", "k1") == ()
     assert book.claim_invocation("worker", "k2") == ()
     assert len(book.claim_invocation("worker", "has k1 inside")) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"function": "g"},
+        {"event": "k2"},
+        {"service": "sqs"},
+        {"operation": "GetItem"},
+        {"resources": ("stock",)},
+        {"caller": "other"},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_every_field_narrows_a_rule(other: dict[str, Any]) -> None:
+    """A call that differs from the rule in any one field is not acted on; one that agrees in all of them is."""
+    rule = Rule(
+        id="r",
+        action="refuse",
+        point="call",
+        function="f",
+        key="k1",
+        service="dynamodb",
+        operation="PutItem",
+        resource="orders",
+    )
+    call: dict[str, Any] = {
+        "function": "f",
+        "event": "has k1",
+        "service": "dynamodb",
+        "operation": "PutItem",
+        "resources": ("orders",),
+        "caller": "function",
+    }
+    book = RuleBook()
+    book.add(rule)
+    assert book.claim_call(**{**call, **other}) == ()
+    assert book.claim_invocation("f", "has k1") == ()
+    assert book.claim_call(**call) == (rule,)
 
 
 def test_nth_counts_matches_only() -> None:

@@ -1,8 +1,8 @@
 """Runs the provocations that the chosen clauses need, once, in the fewest and shortest phases; keeps their evidence.
 
 The order is: the stack undisturbed; then each fault on everything, once, with all provocations that need it inside;
-then everything else side by side, each fault aimed at keys of its own; then silence, a last look at every key, and the
-stack undisturbed again.
+then everything else side by side, each fault aimed at keys of its own; then silence and a last look at every key; then
+what leaves something half done for good, which would falsify that look; and the stack undisturbed again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from holdfast.errors import (
     ResourceError,
     TargetError,
 )
-from holdfast.history.model import Observation
+from holdfast.history.model import Observation, Outcome
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal
 from holdfast.levers.pull import pulled
@@ -175,16 +175,58 @@ class Campaign:
         moments = {moment: [p for p in possible if p.moment is moment] for moment in Moment}
         self._say("undisturbed commands")
         self._all([partial(self._provoke, p) for p in moments[Moment.FIRST]])
+        self._need_reach()
         waiting: list[tuple[Provocation, Any]] = []
         for window in Window:
             waiting += self._inside(window, [p for p in moments[Moment.MIDDLE] if p.window is window])
-        aimed = [p for p in moments[Moment.MIDDLE] if p.window is None]
+        aimed = [p for p in moments[Moment.MIDDLE] if p.window is None and not p.alone(self.situation)]
+        alone = [p for p in moments[Moment.MIDDLE] if p.window is None and p.alone(self.situation)]
         self._say(f"{len(aimed)} provocations side by side")
         self._all(
             [partial(self._provoke_and_observe, p) for p in aimed]
             + [partial(self._observe, p, sent) for p, sent in waiting]
         )
-        quiet = await_silence(
+        quiet = self._quiet()
+        if alone:
+            quiet = self._one_by_one(alone, quiet)
+        self._last_look([*moments[Moment.FIRST], *moments[Moment.MIDDLE]], quiet)
+        if moments[Moment.SCARRING]:
+            self._say(f"{len(moments[Moment.SCARRING])} provocations that leave something half done")
+            self._all([partial(self._provoke_and_observe, p) for p in moments[Moment.SCARRING]])
+            quiet = quiet and self._quiet()  # what did not come to rest before will not do so now
+            self._last_look(moments[Moment.SCARRING], quiet)
+        self._all([partial(self._provoke, p) for p in moments[Moment.LAST]])
+        self._last_look(moments[Moment.LAST], quiet)
+        history = self.recorder.history()
+        self._evidence = {name: bench.evidence(history) for name, bench in self._benches.items()}
+
+    def _need_reach(self) -> None:
+        """See that functions which were pointed at the interceptor reach it, before anything rests on that.
+
+        Raises:
+            TargetError: undisturbed commands fail, and some function makes no call that the interceptor sees.
+        """
+        target = self.stack.target
+        if target.interceptor is None or target.interceptor_url is None:
+            return
+        history = self.recorder.history()
+        done = {one.key for one in history.observations if one.port == self.pattern.effect and one.count}
+        failed = [one for one in history.operations if one.outcome is not Outcome.OK or one.key not in done]
+        seen = {call.function for call in target.interceptor.calls("")}
+        unseen = [
+            name for name in (*self.pattern.ingest, *self.pattern.workers) if self.stack.resource(name).name not in seen
+        ]
+        if failed and unseen:
+            raise TargetError(
+                f"{', '.join(unseen)} cannot reach the interceptor at {target.interceptor_url}",
+                cause="undisturbed commands failed, and no call of theirs was seen: functions in containers cannot "
+                "reach an address of this machine's loopback",
+                remedy="verify with --no-intercept; what needs aimed faults is inconclusive then",
+            )
+
+    def _quiet(self) -> bool:
+        """Wait for silence; whether it came."""
+        return await_silence(
             self.stack,
             self.pattern,
             self.configuration,
@@ -192,11 +234,19 @@ class Campaign:
             say=self._say,
             check=self._stopping.check,
         )
-        self._last_look([p for p in self._needed if p.moment is not Moment.LAST], quiet)
-        self._all([partial(self._provoke, p) for p in moments[Moment.LAST]])
-        self._last_look(moments[Moment.LAST], quiet)
-        history = self.recorder.history()
-        self._evidence = {name: bench.evidence(history) for name, bench in self._benches.items()}
+
+    def _one_by_one(self, provocations: Sequence[Provocation], quiet: bool) -> bool:  # noqa: FBT001 - one caller
+        """Run what would harm other requests when nothing else is under way; whether the stack is at rest after it."""
+        for provocation in provocations:
+            if quiet:
+                self._say(f"{provocation.name}, with nothing else under way")
+                self._provoke_and_observe(provocation)
+                quiet = self._quiet()
+            else:
+                self._refused[provocation.name] = (
+                    "the stack did not come to rest, and its faults would have struck requests that were under way"
+                )
+        return quiet
 
     def _prepare(self, provocation: Provocation) -> bool:
         """Make the bench of a provocation; whether it can be run here at all."""
@@ -239,7 +289,7 @@ class Campaign:
         return [(p, what) for p, what in zip(provocations, sent, strict=True) if p.name not in self._refused]
 
     def _provoke(self, provocation: Provocation) -> Any:
-        return self._attempt(provocation, provocation.provoke)
+        return self._attempt(provocation, provocation.way(self.situation).provoke)
 
     def _observe(self, provocation: Provocation, sent: Any) -> None:
         if provocation.observe is None or provocation.name in self._refused:

@@ -1,4 +1,4 @@
-"""The command line: ``holdfast verify``, ``doctor``, ``heal``, ``lint``, ``check``, ``schema``, and packages' own."""
+"""The command line: ``holdfast verify``, ``sweep``, ``doctor``, ``heal``, ``check``, ``lint`` and more."""
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ NAME.stack.toml::SF-1 verifies one clause.
   --target KIND           embedded, localstack or aws, instead of the descriptor's default
   --deploy, --no-deploy   deploy the template first and remove it afterwards (default on the embedded target only)
   --cloudformation NAME   the deployed CloudFormation stack to use
+  --intercept             LocalStack whose functions run on this machine: point them at an interceptor while verifying,
+                          so that faults can be aimed at one command (--no-intercept: not, whatever the descriptor says)
   --allow-aws             opt in to break parts of a stack on real AWS
   --side-by-side N        stacks verified at once (default: 4)
   --holdfast-seed N       seed of the generated values
@@ -219,11 +221,21 @@ def doctor_command(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--no-deploy", dest="deploy", action="store_false", help="the stack is deployed already")
     parser.add_argument("--cloudformation", metavar="NAME", help="the deployed CloudFormation stack to use")
+    parser.add_argument(
+        "--intercept", action="store_true", default=None, help="as verify --intercept would do; nothing is pointed yet"
+    )
+    parser.add_argument("--no-intercept", dest="intercept", action="store_false", help="as verify --no-intercept")
     parser.add_argument("--allow-aws", action="store_true", help="opt in to use real AWS")
     own = parser.parse_args(list(arguments))
     _need_stacks([own.stack], "doctor")
     path, _, clause = own.stack.partition("::")
-    options = Options(target=own.target, deploy=own.deploy, allow_aws=own.allow_aws, cloudformation=own.cloudformation)
+    options = Options(
+        target=own.target,
+        deploy=own.deploy,
+        allow_aws=own.allow_aws,
+        cloudformation=own.cloudformation,
+        intercept=own.intercept,
+    )
     ids = (clause,) if clause else ()
     if own.iam:
         policy = least_policy(Path(path), options=options, ids=ids, say=_quietly)
@@ -248,7 +260,13 @@ def heal_command(arguments: Sequence[str]) -> int:
     parser.add_argument("--holdfast-folder", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="folder of the run")
     own = parser.parse_args(list(arguments))
     folder = own.holdfast_folder / "journal"
-    for line in open_entries(folder).damaged:
+    if own.holdfast_folder != DEFAULT_FOLDER and not own.holdfast_folder.is_dir():
+        raise HoldfastError(
+            f"There is no folder {own.holdfast_folder}.",
+            cause=f"it was looked for from {Path.cwd()}",
+            remedy="name the folder that the run was given, or begin where the run was begun",
+        )
+    for line in open_entries(folder).cut:
         sys.stdout.write(f"{line}\n")
     try:
         results = heal_all(folder)
@@ -264,9 +282,18 @@ def heal_command(arguments: Sequence[str]) -> int:
         sys.stdout.write(f"{result.outcome}: {where}: {said.get(result.outcome, result.reason)}\n")
         if result.remedy:
             sys.stdout.write(f"  remedy: {result.remedy}\n")
-    if not results:
+    unreadable = open_entries(folder).unreadable
+    for line in unreadable:
+        sys.stdout.write(f"failed: {folder / line}\n")
+    if unreadable:
+        sys.stdout.write(
+            "  remedy: each may stand for a fault. It names a resource, what was found there and what was placed:\n"
+            "  where what was placed still is, set it back to what was found; then remove the file\n"
+        )
+    if not results and not unreadable:
         sys.stdout.write(f"nothing to heal: no run left a fault in {folder}\n")
-    return ExitCode.NOT_HEALED if any(result.outcome == "failed" for result in results) else ExitCode.HELD
+    failed = unreadable or any(result.outcome == "failed" for result in results)
+    return ExitCode.NOT_HEALED if failed else ExitCode.HELD
 
 
 def lint_command(arguments: Sequence[str]) -> int:
@@ -274,6 +301,20 @@ def lint_command(arguments: Sequence[str]) -> int:
     from holdfast.definition_lint import lint_command as command
 
     return command(arguments)
+
+
+def sweep_command(arguments: Sequence[str]) -> int:
+    """Break every fault point of one command in every way: ``holdfast sweep NAME.stack.toml``."""
+    from holdfast.sweep.command import sweep_command
+
+    return sweep_command(arguments)
+
+
+def replay_command(arguments: Sequence[str]) -> int:
+    """Run a fault schedule that a sweep found again: ``holdfast replay NAME.replay.json``."""
+    from holdfast.sweep.command import replay_command
+
+    return replay_command(arguments)
 
 
 def schema_command(arguments: Sequence[str]) -> int:
@@ -314,6 +355,8 @@ def check_command(arguments: Sequence[str]) -> int:
 OWN_COMMANDS: Mapping[str, Command] = {
     "verify": verify_command,
     "doctor": doctor_command,
+    "sweep": sweep_command,
+    "replay": replay_command,
     "heal": heal_command,
     "lint": lint_command,
     "check": check_command,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from holdfast.definition import Analysis, Definition, Finding, analyse, embedded, read_definitions
+from holdfast.definition import Analysis, Definition, Finding, analyse, derive_steps, embedded, read_definitions
 from holdfast.errors import DefinitionError, ExitCode
 from holdfast.verdict.model import Verdict
 
@@ -36,12 +37,21 @@ def lint_command(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--exits", action="store_true", help="print every way a task can fail, and what runs from there"
     )
+    parser.add_argument(
+        "--pivot", metavar="STEP", help="the derived step after which the saga only goes forward, where there is one"
+    )
     parser.add_argument("--strict", action="store_true", help="exit 3 when something is inconclusive")
     own = parser.parse_args(list(arguments))
     definitions, broken = _read(own.files, express=own.express)
-    analyses = [analyse(definition) for definition in embedded(definitions)]
-    for analysis in analyses:
-        _write("\n".join(described(analysis, exits=own.exits)) + "\n")
+    analyses = []
+    for definition in embedded(definitions):
+        try:
+            analyses.append(analyse(definition, replace(derive_steps(definition), pivot=own.pivot)))
+        except DefinitionError as error:
+            _complain(error)
+            broken = True
+            continue
+        _write("\n".join(described(analyses[-1], exits=own.exits)) + "\n")
     verdicts = {analysis.verdict for analysis in analyses}
     if broken:
         return ExitCode.USAGE
@@ -58,10 +68,14 @@ def _read(files: Iterable[Path], *, express: bool | None) -> tuple[list[Definiti
         try:
             definitions += read_definitions(file, express=express)
         except DefinitionError as error:
-            sys.stdout.flush()
-            sys.stderr.write(_printable(f"holdfast lint: {error}\n", sys.stderr.encoding))
+            _complain(error)
             broken = True
     return definitions, broken
+
+
+def _complain(error: DefinitionError) -> None:
+    sys.stdout.flush()
+    sys.stderr.write(_printable(f"holdfast lint: {error}\n", sys.stderr.encoding))
 
 
 def described(analysis: Analysis, *, exits: bool = False) -> list[str]:

@@ -12,7 +12,7 @@ from holdfast.campaign import new_prefix
 from holdfast.clause import Clause
 from holdfast.history.recorder import Recorder
 from holdfast.opening import Options, resolved
-from holdfast.permissions import Grant, of_deployment, of_ports, of_provocation, of_reading, policy
+from holdfast.permissions import Grant, of_deployment, of_pointing, of_ports, of_provocation, of_reading, policy
 from holdfast.ports.ports import Ports
 from holdfast.provocations.faults import requirements_of
 from holdfast.provocations.model import Provocation
@@ -173,6 +173,8 @@ def needed(clauses: Iterable[tuple[Clause, Situation]]) -> frozenset[Grant]:
         if clause.id not in situation.stack.descriptor.waive:
             for provocation in (*clause.needs, *clause.also):
                 grants |= of_provocation(provocation, situation)
+            if clause.needs or clause.also:
+                grants |= of_pointing(situation.stack)
     return frozenset(grants)
 
 

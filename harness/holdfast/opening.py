@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from holdfast.campaign import Progress, new_prefix
+from holdfast.errors import GuardRailError
 from holdfast.levers.signals import Interrupted
 from holdfast.redaction import clean_errors, cleaning
 from holdfast.stack.descriptor import Descriptor
@@ -31,6 +32,7 @@ class Options:
         deploy: whether to deploy the template first and remove it afterwards; None means only on the embedded target.
         allow_aws: the explicit opt-in without which nothing runs on AWS.
         cloudformation: the deployed CloudFormation stack to use instead of the descriptor's.
+        intercept: whether the interceptor is put in front of LocalStack; None takes the descriptor's word.
         seed: of the generated values.
         folder: where journals and verdicts are kept.
         environ: for ``${ENV}`` in the descriptor and the usual variables of the target.
@@ -40,6 +42,7 @@ class Options:
     deploy: bool | None = None
     allow_aws: bool = False
     cloudformation: str | None = None
+    intercept: bool | None = None
     seed: int = 0
     folder: Path = DEFAULT_FOLDER
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
@@ -87,10 +90,16 @@ def resolved(
     with clean_errors(clean), ExitStack() as exits:
         if target is None:
             kind = options.target or descriptor.target.default
+            if kind == "aws" and options.intercept:
+                raise GuardRailError(
+                    "--intercept is for LocalStack: functions on AWS cannot reach an interceptor on this machine",
+                    remedy="leave it out; what needs aimed faults is inconclusive there",
+                )
             say(f"opening the {kind} target")
             target = open_target(
                 kind,
                 localstack_endpoint=descriptor.target.localstack_endpoint,
+                intercept=descriptor.target.intercept if options.intercept is None else options.intercept,
                 pin=descriptor.target.aws,
                 allow_aws=options.allow_aws,
             )

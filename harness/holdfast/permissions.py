@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.levers.base import Lever
+from holdfast.levers.pointing import pointing
 from holdfast.provocations.faults import levers_of, requirements_of
 from holdfast.provocations.model import Provocation
 from holdfast.provocations.requirements import Situation, unmet
@@ -108,6 +109,12 @@ def of_provocation(provocation: Provocation, situation: Situation) -> frozenset[
     levers = levers_of(provocation.window, situation, "plan") if provocation.window is not None else []
     own = (Grant(action, arn) for use in provocation.uses for arn in use.on(situation) for action in use.actions)
     return frozenset((*own, *(grant for lever in levers for grant in of_lever(lever, situation.stack))))
+
+
+def of_pointing(stack: Stack) -> frozenset[Grant]:
+    """What pointing the functions at the target's interceptor takes; nothing where they need not be pointed."""
+    url = stack.target.interceptor_url
+    return frozenset(grant for lever in (pointing(stack, url) if url else ()) for grant in of_lever(lever, stack))
 
 
 def of_lever(lever: Lever, stack: Stack) -> Iterator[Grant]:

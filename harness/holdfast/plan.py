@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.doctor import examined
+from holdfast.levers.base import Lever
+from holdfast.levers.pointing import pointing
 from holdfast.opening import Options
 from holdfast.provocations.faults import levers_of, requirements_of
 from holdfast.provocations.model import Moment, Provocation, Window
 from holdfast.provocations.requirements import CALL_FAULTS, INVOCATION_FAULTS, Situation, unmet
 from holdfast.redaction import cleaning
 from holdfast.stack.commands import AnyCall, HttpCall
+from holdfast.stack.resolve import Stack
 from holdfast.targets.base import Target
 
 
@@ -115,7 +118,7 @@ def planned(
             place=f"account {stack.target.account}, region {stack.target.region}",
             clauses=tuple(clause.id for clause, _ in asked),
             waived=tuple(waived),
-            phases=tuple(_phases(run)),
+            phases=tuple([*_pointing(stack), *_phases(run)] if run else ()),
             left_out=tuple((name, reasons) for (_, name), reasons in missing.items() if reasons),
             commands=tuple(
                 (name, tuple(clean(_said(call)) for call in stack.descriptor.commands[name].calls)) for name in commands
@@ -127,25 +130,38 @@ def planned(
         )
 
 
+def _pointing(stack: Stack) -> Iterator[Phase]:
+    """What lasts the whole run: the functions pointed at the interceptor, where they have to be."""
+    url = stack.target.interceptor_url
+    if url is not None:
+        faults = [_of_lever(lever, f"{lever.variable} points at an interceptor here") for lever in pointing(stack, url)]
+        yield Phase(title="for the whole run", faults=tuple(faults), provocations=())
+
+
 def _phases(run: Sequence[tuple[Provocation, Situation]]) -> Iterator[Phase]:
     """The phases in the order of `holdfast.campaign.Campaign`."""
     yield from _phase(str(Moment.FIRST), [one for one in run if one[0].moment is Moment.FIRST])
     middle = [one for one in run if one[0].moment is Moment.MIDDLE]
     for window in Window:
         inside = [one for one in middle if one[0].window is window]
-        faults = [
-            Fault(
-                lever=lever.name,
-                component=lever.component,
-                resource=lever.resource,
-                about=lever.error_class,
-                longest_seconds=lever.propagation_seconds,
-            )
-            for lever in (levers_of(window, inside[0][1], "plan") if inside else ())
-        ]
+        levers = levers_of(window, inside[0][1], "plan") if inside else ()
+        faults = [_of_lever(lever, lever.error_class) for lever in levers]
         yield from _phase(f"fault window: {window}", inside, faults)
-    yield from _phase(str(Moment.MIDDLE), [one for one in middle if one[0].window is None])
+    aimed = [one for one in middle if one[0].window is None]
+    yield from _phase(str(Moment.MIDDLE), [one for one in aimed if not one[0].alone(one[1])])
+    yield from _phase("one after another, with nothing else under way", [one for one in aimed if one[0].alone(one[1])])
+    yield from _phase(str(Moment.SCARRING), [one for one in run if one[0].moment is Moment.SCARRING])
     yield from _phase(str(Moment.LAST), [one for one in run if one[0].moment is Moment.LAST])
+
+
+def _of_lever(lever: Lever, about: str) -> Fault:
+    return Fault(
+        lever=lever.name,
+        component=lever.component,
+        resource=lever.resource,
+        about=about,
+        longest_seconds=lever.propagation_seconds,
+    )
 
 
 def _phase(title: str, run: Sequence[tuple[Provocation, Situation]], faults: Sequence[Fault] = ()) -> Iterator[Phase]:
@@ -154,7 +170,11 @@ def _phase(title: str, run: Sequence[tuple[Provocation, Situation]], faults: Seq
             title=title,
             faults=tuple(faults),
             provocations=tuple(
-                (provocation.name, provocation.commands(situation), tuple(_aimed(provocation, situation)))
+                (
+                    provocation.name,
+                    provocation.way(situation).commands(situation),
+                    tuple(_aimed(provocation, situation)),
+                )
                 for provocation, situation in run
             ),
         )
@@ -162,7 +182,7 @@ def _phase(title: str, run: Sequence[tuple[Provocation, Situation]], faults: Seq
 
 def _aimed(provocation: Provocation, situation: Situation) -> Iterator[Fault]:
     possible = not unmet((INVOCATION_FAULTS, CALL_FAULTS), situation)
-    for aimed in (*provocation.aims, *(provocation.may_aim if possible else ())):
+    for aimed in (*provocation.way(situation).aims, *(provocation.may_aim if possible else ())):
         for component in aimed.at(situation):
             yield Fault(
                 lever="invocation-fault",

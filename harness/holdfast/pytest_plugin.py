@@ -36,6 +36,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--no-deploy", dest="deploy", action="store_false", help="the stack is deployed already")
     group.addoption("--cloudformation", metavar="NAME", help="the deployed CloudFormation stack to use")
+    group.addoption(
+        "--intercept",
+        action="store_true",
+        default=None,
+        help="point functions at an interceptor in front of LocalStack, so that faults can be aimed at one command",
+    )
+    group.addoption(
+        "--no-intercept", dest="intercept", action="store_false", help="leave the functions' endpoint alone"
+    )
     group.addoption("--allow-aws", action="store_true", help="opt in to break parts of a stack on real AWS")
     group.addoption("--holdfast-seed", type=int, default=0, metavar="N", help="seed of the generated values")
     group.addoption("--holdfast-folder", default=".holdfast", metavar="DIR", help="journals and verdicts")

@@ -82,6 +82,7 @@ def options_of(config: pytest.Config) -> Options:
         deploy=config.getoption("deploy"),
         allow_aws=config.getoption("--allow-aws"),
         cloudformation=config.getoption("--cloudformation"),
+        intercept=config.getoption("intercept"),
         seed=config.getoption("--holdfast-seed"),
         folder=Path(config.getoption("--holdfast-folder")),
     )

@@ -11,9 +11,10 @@ from holdfast.campaign import Campaign, Progress, new_prefix
 from holdfast.checkers import persistence, recovery
 from holdfast.checkers.projections import visibility
 from holdfast.clause import Clause, decide
-from holdfast.errors import DescriptorError
+from holdfast.errors import DescriptorError, Inconclusive, InjectionError
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal, Pin
+from holdfast.levers.pointing import pointed
 from holdfast.levers.watchdog import watched
 from holdfast.opening import DEFAULT_FOLDER, Options, resolved, silent
 from holdfast.ports.ports import Ports
@@ -197,6 +198,8 @@ def opened(
         ports.check()
         journal = exits.enter_context(Journal(options.journal_folder(), Pin.of(stack)))
         exits.enter_context(watched(journal))
+        if _needed([clause for _, clause in chosen], descriptor):
+            exits.enter_context(_intercepted(stack, journal, recorder, say))
         yield Verification(
             stack=stack,
             ports=ports,
@@ -206,6 +209,26 @@ def opened(
             options=options,
             listener=listener,
         )
+
+
+@contextmanager
+def _intercepted(stack: Stack, journal: Journal, recorder: Recorder, say: Callable[[str], None]) -> Iterator[None]:
+    """Have the functions' calls pass the target's interceptor, where they have to be pointed there."""
+    url = stack.target.interceptor_url
+    if url is None:
+        yield
+        return
+    say("pointing the functions at the interceptor")
+    with ExitStack() as exits:
+        try:
+            exits.enter_context(pointed(stack, url, journal=journal, recorder=recorder))
+        except Inconclusive as reason:
+            raise InjectionError(
+                "the functions cannot be pointed at the interceptor; nothing was changed",
+                cause=str(reason),
+                remedy="verify with --no-intercept; what needs aimed faults is inconclusive then",
+            ) from reason
+        yield
 
 
 def verify(

@@ -16,6 +16,9 @@ from holdfast.history.columns import FIRST_COMPOSITE, NEVER_NS, NO_POSITION, NOT
 
 _INTEGER = {int}
 _LARGEST = int(np.iinfo(np.int64).max)
+FEW_TEXTS = 5_000
+"""Up to so many different texts a dictionary stays in the processor's cache and is fastest."""
+
 _COMPOSITE = (list, dict, tuple, set, frozenset)
 _OUTCOME_CODES = {outcome.value: code for code, outcome in enumerate(OUTCOMES)} | {"info": 2}
 
@@ -45,12 +48,49 @@ class Part:
     composites: list[object]
 
 
+class _SeenBefore:
+    """Codes of texts by their hashes, many at a time: a dictionary of a hundred thousand keys waits for memory.
+
+    One text a slot; a text that is not in its slot is looked up in the dictionary and takes the slot. Two texts are
+    taken for one only if Python's 64-bit hashes of them, random in every process, are equal: for a hundred thousand
+    texts a chance of one in 3,000 million.
+    """
+
+    SLOTS = 1 << 20
+    TRIED = 200_000
+
+    def __init__(self) -> None:
+        self._hash = np.zeros(self.SLOTS, np.int64)
+        self._code = np.full(self.SLOTS, -1, np.int64)
+        self._asked = self._missed = 0
+
+    def pays(self) -> bool:
+        """Whether enough texts come again."""
+        return self._asked < self.TRIED or self._missed * 2 < self._asked
+
+    def codes(self, texts: Sequence[str], interned: _Interned) -> Integers:
+        """The code of each text."""
+        hashes = np.fromiter(map(hash, texts), np.int64, len(texts))
+        slots = hashes & (self.SLOTS - 1)
+        codes: Integers = self._code[slots]
+        missing = np.flatnonzero((codes < 0) | (self._hash[slots] != hashes))
+        if len(missing):
+            found = [interned[texts[at]] for at in missing.tolist()]
+            codes[missing] = found
+            self._hash[slots[missing]] = hashes[missing]
+            self._code[slots[missing]] = found
+        self._asked += len(texts)
+        self._missed += len(missing)
+        return codes
+
+
 class LabelCoder:
     """Codes of one column, given piece by piece."""
 
     def __init__(self) -> None:
         self._pieces: list[Integers] = []
         self._interned: _Interned | None = None
+        self._seen_before: _SeenBefore | None = None
         self.composites: list[object] = []
 
     def add(self, labels: Sequence[Any]) -> None:
@@ -76,9 +116,17 @@ class LabelCoder:
         interned = self._interned
         assert interned is not None
         if types == {str}:
-            self._pieces.append(np.fromiter(map(interned.__getitem__, labels), np.int64, len(labels)))
+            self._pieces.append(self._texts(labels, interned))
         else:
             self._pieces.append(np.fromiter(map(self._code, labels), np.int64, len(labels)))
+
+    def _texts(self, labels: Sequence[str], interned: _Interned) -> Integers:
+        if len(interned) > FEW_TEXTS:
+            if self._seen_before is None:
+                self._seen_before = _SeenBefore()
+            if self._seen_before.pays():
+                return self._seen_before.codes(labels, interned)
+        return np.fromiter(map(interned.__getitem__, labels), np.int64, len(labels))
 
     def merge(self, codes: Integers, labels: Sequence[object] | None, composites: Sequence[object]) -> None:
         """Append codes of another coder."""

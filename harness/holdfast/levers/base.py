@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
 from holdfast.history.model import ErrorClass
-from holdfast.targets.base import Target
+from holdfast.targets.base import Capability, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,10 @@ class Lever(Protocol):
     """The longest the documentation lets the change take to be felt."""
     aimed: ClassVar[bool]
     """Whether it waits for one key: proven by its hits when the window closes, and many may share a resource."""
+
+    @property
+    def capability(self) -> Capability | None:
+        """What the target must be able to do; None for what is done on this machine."""
 
     @property
     def error_class(self) -> ErrorClass:

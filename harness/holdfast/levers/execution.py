@@ -33,7 +33,7 @@ class ExecutionAbort:
     An abort is no error that a state can catch, so no compensation runs; a task that is under way is not stopped.
     RedriveExecution goes on from the step that was aborted, with the same definition and input, within 14 days; both
     exist for Standard workflows only. The cause that is given tells this abort from anybody else's. Calls take effect
-    at once, reads follow; 30 s is a bound to give up at. Redriving is written to the documentation.
+    at once, reads follow; 30 s is a bound to give up at.
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html
     https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html
 
@@ -55,6 +55,7 @@ class ExecutionAbort:
     )
     propagation_seconds: ClassVar[float] = 30.0
     aimed: ClassVar[bool] = False
+    capability: ClassVar[Capability] = Capability.EXECUTION_REDRIVE
     error_class: ClassVar[ErrorClass] = ErrorClass.ABORT
 
     target: Target
@@ -108,7 +109,7 @@ class ExecutionAbort:
                 remedy=f"only executions whose names begin with the run's prefix ({SHORTEST_PREFIX} characters or "
                 "more) may be aborted; let {key} begin the execution's name",
             )
-        support = self.target.supports(Capability.EXECUTION_REDRIVE)
+        support = self.target.supports(self.capability)
         if not support.supported:
             raise Inconclusive(f"an aborted execution of {self.component} could not be resumed here: {support.reason}")
         found = self._read()

@@ -107,6 +107,7 @@ class FunctionExperiment:
     permissions: ClassVar[tuple[str, ...]] = (
         "fis:CreateExperimentTemplate",
         "fis:DeleteExperimentTemplate",
+        "fis:GetExperimentTemplate",
         "fis:ListExperimentTemplates",
         "fis:StartExperiment",
         "fis:StopExperiment",
@@ -118,6 +119,7 @@ class FunctionExperiment:
     )
     propagation_seconds: ClassVar[float] = 180.0
     aimed: ClassVar[bool] = False
+    capability: ClassVar[Capability] = Capability.FAULT_INJECTION_SERVICE
 
     target: Target
     component: str
@@ -179,7 +181,7 @@ class FunctionExperiment:
         Raises:
             Inconclusive: the target has no FIS, or the function not its extension.
         """
-        support = self.target.supports(Capability.FAULT_INJECTION_SERVICE)
+        support = self.target.supports(self.capability)
         if not support.supported:
             raise Inconclusive(f"FIS cannot be used on {self.component} here: {support.reason}")
         function = function_name(self.resource)

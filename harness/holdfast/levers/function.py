@@ -49,6 +49,7 @@ class FunctionThrottle:
     )
     propagation_seconds: ClassVar[float] = 30.0
     aimed: ClassVar[bool] = False
+    capability: ClassVar[Capability] = Capability.FUNCTION_THROTTLE
     error_class: ClassVar[ErrorClass] = ErrorClass.THROTTLE
 
     target: Target
@@ -71,7 +72,7 @@ class FunctionThrottle:
 
     def snapshot(self) -> Snapshot:
         """Read the reserved concurrency; None means that there was none."""
-        support = self.target.supports(Capability.FUNCTION_THROTTLE)
+        support = self.target.supports(self.capability)
         if not support.supported:
             raise Inconclusive(f"{self._function} cannot be throttled to zero here: {support.reason}")
         found = self._reserved()

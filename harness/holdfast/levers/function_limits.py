@@ -20,7 +20,7 @@ from holdfast.levers.function_configuration import (
     function_name,
     settled,
 )
-from holdfast.targets.base import Target
+from holdfast.targets.base import Capability, Target
 
 if TYPE_CHECKING:
     from holdfast.stack.resolve import Stack
@@ -49,6 +49,7 @@ class _Limit:
     permissions: ClassVar[tuple[str, ...]] = PERMISSIONS
     propagation_seconds: ClassVar[float] = SETTLE_SECONDS
     aimed: ClassVar[bool] = False
+    capability: ClassVar[Capability] = Capability.FUNCTION_CONFIGURATION
     error_class: ClassVar[ErrorClass]
 
     target: Target

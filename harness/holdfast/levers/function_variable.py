@@ -21,7 +21,7 @@ from holdfast.levers.function_configuration import (
     settled,
     variables,
 )
-from holdfast.targets.base import Target
+from holdfast.targets.base import Capability, Target
 
 if TYPE_CHECKING:
     from holdfast.stack.resolve import Stack
@@ -53,6 +53,7 @@ class FunctionVariable:
     permissions: ClassVar[tuple[str, ...]] = PERMISSIONS
     propagation_seconds: ClassVar[float] = SETTLE_SECONDS
     aimed: ClassVar[bool] = False
+    capability: ClassVar[Capability] = Capability.FUNCTION_CONFIGURATION
     error_class: ClassVar[ErrorClass] = ErrorClass.FAILURE
 
     target: Target

@@ -46,6 +46,7 @@ class HttpApiThrottle:
     permissions: ClassVar[tuple[str, ...]] = ("apigateway:GET", "apigateway:PATCH")
     propagation_seconds: ClassVar[float] = 60.0
     aimed: ClassVar[bool] = False
+    capability: ClassVar[Capability] = Capability.HTTP_API_THROTTLE
     error_class: ClassVar[ErrorClass] = ErrorClass.THROTTLE
 
     target: Target
@@ -93,7 +94,7 @@ class HttpApiThrottle:
             Inconclusive: the target does not throttle, or routes have limits of their own, which would still hold.
             InjectionError: the stage is throttled already.
         """
-        support = self.target.supports(Capability.HTTP_API_THROTTLE)
+        support = self.target.supports(self.capability)
         if not support.supported:
             raise Inconclusive(f"{self._said} cannot be throttled here: {support.reason}")
         stage = self._read()

@@ -134,6 +134,11 @@ class InvocationFault:
         return self.rule.key
 
     @property
+    def capability(self) -> Capability:
+        """What the target must be able to do."""
+        return Capability.INVOCATION_FAULTS if self.rule.point == "invocation" else Capability.CALL_FAULTS
+
+    @property
     def error_class(self) -> ErrorClass:
         """Which code path it exercises; a refused call by the error that it answers."""
         if self.rule.action == "refuse":
@@ -154,8 +159,7 @@ class InvocationFault:
                 f"rule {self.rule.id} is for {kind} {aimed or 'any'}, not {name}; nothing was changed",
                 remedy="make the fault with InvocationFault.on, which fills in the function or the resource",
             )
-        capability = Capability.INVOCATION_FAULTS if self.rule.point == "invocation" else Capability.CALL_FAULTS
-        support = self.target.supports(capability)
+        support = self.target.supports(self.capability)
         if self.target.interceptor is None or not support.supported:
             why = support.reason or "it has no interceptor"
             raise Inconclusive(f"no fault can be aimed at {self.component} on the {self.target.kind} target: {why}")

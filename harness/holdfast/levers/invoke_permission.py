@@ -63,6 +63,7 @@ class PermissionCut:
     permissions: ClassVar[tuple[str, ...]] = ("lambda:GetPolicy", "lambda:RemovePermission", "lambda:AddPermission")
     propagation_seconds: ClassVar[float] = 60.0
     aimed: ClassVar[bool] = False
+    capability: ClassVar[Capability] = Capability.INVOKE_PERMISSIONS
     error_class: ClassVar[ErrorClass] = ErrorClass.DENIED
 
     target: Target
@@ -115,7 +116,7 @@ class PermissionCut:
             Inconclusive: nobody enforces it here, or AddPermission could not make it again exactly.
             InjectionError: it is not there.
         """
-        support = self.target.supports(Capability.INVOKE_PERMISSIONS)
+        support = self.target.supports(self.capability)
         if not support.supported:
             raise Inconclusive(f"a permission to invoke {self._function} cannot be cut here: {support.reason}")
         statement, _ = self._read()

@@ -106,12 +106,14 @@ class Leftovers:
 
     Attributes:
         entries: the faults, oldest first.
-        damaged: lines that could not be read, a sentence each. A line cut short by a kill is one: nothing was
-            changed after it, because a change waits until its line is whole on disk.
+        cut: last lines that a kill cut short, a sentence each: nothing was changed after them, because a change waits
+            until its line is whole on disk.
+        unreadable: all other lines that could not be read, a sentence each; each may stand for a fault.
     """
 
-    entries: tuple[Entry, ...]
-    damaged: tuple[str, ...]
+    entries: tuple[Entry, ...] = ()
+    cut: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
 def _utc_now() -> datetime:
@@ -252,20 +254,19 @@ class Reopened:
 
     def close(self) -> None:
         """Let it go, set aside when nothing in it is open any more and all of it could be read."""
-        if read(self.path) == Leftovers((), ()):
+        if read(self.path) == Leftovers():
             _set_aside(self.path)
         os.close(self._file)
 
 
 def open_entries(directory: Path) -> Leftovers:
     """Read what the journals of a directory say is not healed; changes nothing."""
-    entries: list[Entry] = []
-    damaged: list[str] = []
-    for path in sorted(directory.glob(f"*{OPEN_SUFFIX}")):
-        found = read(path)
-        entries += found.entries
-        damaged += found.damaged
-    return Leftovers(tuple(entries), tuple(damaged))
+    found = [read(path) for path in sorted(directory.glob(f"*{OPEN_SUFFIX}"))]
+    return Leftovers(
+        entries=tuple(entry for each in found for entry in each.entries),
+        cut=tuple(line for each in found for line in each.cut),
+        unreadable=tuple(line for each in found for line in each.unreadable),
+    )
 
 
 def read(path: Path) -> Leftovers:
@@ -273,9 +274,10 @@ def read(path: Path) -> Leftovers:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        return Leftovers((), ())
+        return Leftovers()
     entries: dict[str, Entry] = {}
-    damaged: list[str] = []
+    cut: list[str] = []
+    unreadable: list[str] = []
     lines = content.split(b"\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -283,15 +285,24 @@ def read(path: Path) -> Leftovers:
         try:
             _apply(json.loads(line), entries, path)
         except (ValueError, KeyError, TypeError) as error:
-            cut = number == len(lines)
-            why = "was cut short by a kill; nothing was changed after it" if cut else f"cannot be read: {error}"
-            damaged.append(f"{path.name}, line {number}: {why}")
-    return Leftovers(tuple(entry for entry in entries.values() if entry.state != "healed"), tuple(damaged))
+            where = f"{path.name}, line {number}"
+            if number == len(lines):
+                cut.append(f"{where}: was cut short by a kill; nothing was changed after it")
+            else:
+                unreadable.append(f"{where}: cannot be read: {_told(error)}")
+    left = tuple(entry for entry in entries.values() if entry.state != "healed")
+    return Leftovers(left, tuple(cut), tuple(unreadable))
+
+
+def _told(error: Exception) -> str:
+    return f"{error} is missing or unknown" if isinstance(error, KeyError) else str(error)
 
 
 def _apply(line: dict[str, Any], entries: dict[str, Entry], path: Path) -> None:
     state: State = line["entry"]
     if state == "planned":
+        if line["version"] != VERSION:
+            raise ValueError(f"another version of Holdfast wrote it ({line['version']}); heal with that one")
         entries[line["id"]] = Entry(
             id=line["id"],
             time=line["time"],
@@ -306,10 +317,15 @@ def _apply(line: dict[str, Any], entries: dict[str, Entry], path: Path) -> None:
 
 
 def _create(path: Path) -> int:
-    """Make the file and hold it; the file's name is on disk too, or a crash could lose the whole of it."""
+    """Make the file and hold it; the file's name is on disk too, or a crash could lose the whole of it.
+
+    It gets its name once it is held: who heals at that moment would take it for a dead run's and set it aside.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+    unheld = path.with_suffix(".new")
+    file = os.open(unheld, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
     fcntl.flock(file, fcntl.LOCK_EX)
+    unheld.rename(path)
     _sync_directory(path.parent)
     return file
 

@@ -1,7 +1,9 @@
-"""One fault on everything per resource at a time: a lock that other runs on this machine can see.
+"""One fault on everything per resource at a time: a lock that other runs with this journal directory can see.
 
 A lock is a file in the journal directory, held with `flock`: the kernel lets it go when its process dies, so a stale
-lock needs no guess about process ids. What the file says (process, start, run) is for the reader of the refusal.
+lock needs no guess about process ids. What the file says (process, start, run) is for the reader of the refusal. A
+run on another machine, or with another journal directory, sees no lock; most levers see its fault, and refuse to put
+theirs on top of what is there already.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ def locked(resources: Iterable[str], journal: Journal, *, wait_seconds: float = 
         wait_seconds: how long to wait for somebody else's window to end.
 
     Raises:
-        InjectionError: another run has a fault there, or a killed run left one.
+        InjectionError: another run has a fault there, a killed run left one, or the lock cannot be written.
     """
     wanted = sorted(set(resources))
     with ExitStack() as held:
@@ -56,8 +58,15 @@ def locked(resources: Iterable[str], journal: Journal, *, wait_seconds: float = 
 def _take(resource: str, journal: Journal) -> int | str:
     """The descriptor of the lock, or who holds it."""
     path = lock_path(resource, journal)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise InjectionError(
+            f"the lock {path} cannot be written, so nothing was changed",
+            cause=str(error),
+            remedy="name a journal directory that is writable and on a disk with space",
+        ) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -80,6 +89,8 @@ def lock_path(resource: str, journal: Journal) -> Path:
 
 def _refuse_leftovers(resources: set[str], journal: Journal) -> None:
     for entry in open_entries(journal.directory).entries:
+        if entry.path == journal.path and entry.state != "heal-failed":
+            continue  # this run's own: either it held a lock that is now ours, or it was put there beside others
         if entry.snapshot.resource in resources and entry.pin.place() == journal.pin.place():
             raise InjectionError(
                 f"an earlier fault is still on {entry.snapshot.resource}; nothing was changed",

@@ -39,6 +39,7 @@ class MappingDisable:
     )
     propagation_seconds: ClassVar[float] = 120.0
     aimed: ClassVar[bool] = False
+    capability: ClassVar[Capability] = Capability.MAPPING_DISABLE
     error_class: ClassVar[ErrorClass] = ErrorClass.STALLED
 
     target: Target
@@ -66,7 +67,7 @@ class MappingDisable:
 
     def snapshot(self) -> Snapshot:
         """Read the state."""
-        support = self.target.supports(Capability.MAPPING_DISABLE)
+        support = self.target.supports(self.capability)
         if not support.supported:
             raise Inconclusive(f"the mapping of {self.component} cannot be switched off here: {support.reason}")
         found = self._state()

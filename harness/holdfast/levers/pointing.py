@@ -25,6 +25,8 @@ def pointed(
 ) -> Iterator[tuple[str, ...]]:
     """Have functions send their AWS calls to a URL for the length of a ``with`` block; whatever ends it, they go back.
 
+    Meanwhile other faults may be put on the same functions: only the variable is locked.
+
     The change is a lever like others: guarded, locked, journalled before it is made, made and undone by
     compare-and-set, read back, and healed by ``holdfast heal`` if this process is killed. It gives the environments of
     the functions a cold start, and only ``$LATEST`` is changed. Not every call follows it: the SDK for JavaScript sends
@@ -46,8 +48,16 @@ def pointed(
         InjectionError: a function could not be pointed there; the others are pointed back.
         HealError: a function could not be pointed back; the remedy is the command to run by hand.
     """
-    functions = [name for name, resource in stack.resources.items() if resource.type == "function"]
-    chosen = tuple(name for name in functions if not components or name in components)
-    levers = [FunctionVariable.on(stack, name, variable=ENDPOINT_VARIABLE, value=url) for name in chosen]
-    with pulled(levers, stack=stack, journal=journal, recorder=recorder, provocation="interceptor"):
-        yield chosen
+    levers = pointing(stack, url, components)
+    locks = [f"{lever.resource} {lever.variable}" for lever in levers]
+    with pulled(levers, stack=stack, journal=journal, recorder=recorder, provocation="interceptor", locks=locks):
+        yield tuple(lever.component for lever in levers)
+
+
+def pointing(stack: Stack, url: str, components: Collection[str] = ()) -> list[FunctionVariable]:
+    """The levers that point functions at a URL; nothing is changed yet."""
+    return [
+        FunctionVariable.on(stack, name, variable=ENDPOINT_VARIABLE, value=url)
+        for name, resource in stack.resources.items()
+        if resource.type == "function" and (not components or name in components)
+    ]

@@ -40,6 +40,7 @@ class _Signal:
     permissions: ClassVar[tuple[str, ...]] = ()
     propagation_seconds: ClassVar[float]
     aimed: ClassVar[bool] = False
+    capability: ClassVar[None] = None
     error_class: ClassVar[ErrorClass]
 
     target: Target

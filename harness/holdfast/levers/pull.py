@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from holdfast.levers.guard import allow
 from holdfast.levers.healing import Restored, not_healed, restore
 from holdfast.levers.journal import Journal
 from holdfast.levers.locks import locked
-from holdfast.levers.signals import interrupts
+from holdfast.levers.signals import Interrupted, interrupts
 from holdfast.waiting import eventually
 
 if TYPE_CHECKING:
@@ -56,8 +56,14 @@ class Pull:
         return tuple(placed.proof for placed in self._placed)
 
     def inject(self, levers: Sequence[Lever]) -> None:
-        """Write the undo records, put the faults in place and wait for their proof."""
+        """Write the undo records, put the faults in place and wait for their proof.
+
+        Raises:
+            Interrupted: the run is ending, in another thread; nothing would heal them any more.
+        """
         with self._lock:
+            if self._released:
+                raise Interrupted("the run ended before the fault was put in place")
             snapshots = [lever.snapshot() for lever in levers]
             interrupts.check()
             with interrupts.shielded():
@@ -135,6 +141,7 @@ def pulled(
     recorder: Recorder,
     provocation: str = "",
     wait_seconds: float = 0.0,
+    locks: Collection[str] | None = None,
 ) -> Iterator[Pull]:
     """Have faults in place, together, for the length of a ``with`` block; whatever ends the block, they are healed.
 
@@ -150,6 +157,8 @@ def pulled(
         recorder: takes the fault windows.
         provocation: who asks; names the windows in the history.
         wait_seconds: how long to wait for a fault of somebody else on the same resource to end.
+        locks: what is locked, where other faults of this run may be put on the same resources meanwhile; else the
+            resources of all levers that are not aimed.
 
     Raises:
         GuardRailError: a lever reaches outside the stack; nothing was changed.
@@ -160,7 +169,7 @@ def pulled(
     levers = tuple(levers)
     for lever in levers:
         allow(lever, stack, journal)
-    exclusive = [lever.resource for lever in levers if not lever.aimed]
+    exclusive = [lever.resource for lever in levers if not lever.aimed] if locks is None else locks
     with interrupts.interruptible(), locked(exclusive, journal, wait_seconds=wait_seconds):
         pull = Pull(provocation, stack, journal, recorder)
         interrupts.register(pull.release)

@@ -44,6 +44,7 @@ class QueueAttribute(ABC):
     permissions: ClassVar[tuple[str, ...]] = ("sqs:GetQueueAttributes", "sqs:SetQueueAttributes")
     propagation_seconds: ClassVar[float] = PROPAGATION_SECONDS
     aimed: ClassVar[bool] = False
+    capability: ClassVar[Capability] = Capability.QUEUE_ATTRIBUTES
 
     target: Target
     component: str
@@ -73,7 +74,7 @@ class QueueAttribute(ABC):
 
     def snapshot(self) -> Snapshot:
         """Read the attribute."""
-        support = self.target.supports(Capability.QUEUE_ATTRIBUTES)
+        support = self.target.supports(self.capability)
         if not support.supported:
             raise Inconclusive(f"{self.attribute} of {self.component} cannot be changed here: {support.reason}")
         check_address(self.name, self.resource, self.url)

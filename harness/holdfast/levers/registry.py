@@ -66,14 +66,13 @@ def restoring(target: Target, snapshot: Snapshot, levers: Mapping[str, type[Leve
     """The lever that made a snapshot, able to heal it.
 
     Raises:
-        HealError: no lever has that name.
+        HealError: no lever has that name, or it does not understand the snapshot.
     """
     try:
-        lever = levers[snapshot.lever]
-    except KeyError:
+        return levers[snapshot.lever].restoring(target, snapshot)
+    except (KeyError, TypeError, ValueError):
         raise HealError(
-            f"there is no lever named {snapshot.lever!r}",
-            cause="the journal was written by another version of Holdfast",
+            f"no lever {snapshot.lever!r} of this version understands what the journal says",
+            cause="the journal was written by another version of Holdfast, or changed by hand",
             remedy=f"heal with that version, or set {snapshot.resource} back to {snapshot.found} by hand",
         ) from None
-    return lever.restoring(target, snapshot)

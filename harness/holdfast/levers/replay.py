@@ -64,6 +64,7 @@ class ArchiveReplay:
     # how long the first replayed event may take; AWS gives no figure
     propagation_seconds: ClassVar[float] = 300.0
     aimed: ClassVar[bool] = False
+    capability: ClassVar[Capability] = Capability.ARCHIVE_REPLAY
     error_class: ClassVar[ErrorClass] = ErrorClass.DUPLICATE
 
     target: Target
@@ -105,7 +106,7 @@ class ArchiveReplay:
 
     def snapshot(self) -> Snapshot:
         """See that the archive can be replayed, to the stack's rules on its bus."""
-        support = self.target.supports(Capability.ARCHIVE_REPLAY)
+        support = self.target.supports(self.capability)
         if not support.supported:
             raise Inconclusive(f"{self.component} cannot be replayed here: {support.reason}")
         archive = self._client.describe_archive(ArchiveName=self._archive)

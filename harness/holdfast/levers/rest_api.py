@@ -63,6 +63,7 @@ class RestApiThrottle:
     permissions: ClassVar[tuple[str, ...]] = ("apigateway:GET", "apigateway:PATCH")
     propagation_seconds: ClassVar[float] = 60.0
     aimed: ClassVar[bool] = False
+    capability: ClassVar[Capability] = Capability.API_THROTTLE
     error_class: ClassVar[ErrorClass] = ErrorClass.THROTTLE
 
     target: Target
@@ -111,7 +112,7 @@ class RestApiThrottle:
             Inconclusive: the target does not throttle, or settings show no limits to put back.
             InjectionError: the stage is throttled already.
         """
-        support = self.target.supports(Capability.API_THROTTLE)
+        support = self.target.supports(self.capability)
         if not support.supported:
             raise Inconclusive(f"{self._said} cannot be throttled here: {support.reason}")
         found = {method: _limits(settings) for method, settings in self._settings().items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import secrets
 import time
@@ -21,6 +22,20 @@ from holdfast.targets.base import Capability, Target
 if TYPE_CHECKING:
     from holdfast.stack.resolve import Stack
 
+OWN = "holdfast-"
+"""Begins the name of every inline policy that Holdfast adds; the guard rail lets no other be changed."""
+
+_POLLING = frozenset(
+    {
+        *("sqs:receivemessage", "sqs:deletemessage", "sqs:getqueueattributes"),
+        *("dynamodb:describestream", "dynamodb:getrecords", "dynamodb:getsharditerator", "dynamodb:liststreams"),
+        *("kinesis:describestream", "kinesis:getrecords", "kinesis:getsharditerator", "kinesis:subscribetoshard"),
+    }
+)
+"""What a mapping polls with, in the name of the function's role:
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html#events-sqs-permissions and
+https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-eventsourcemapping.html."""
+
 
 @dataclass(slots=True, kw_only=True)
 class RoleDeny:
@@ -28,7 +43,8 @@ class RoleDeny:
 
     Callers get ``AccessDenied``, which SDKs do not retry, so it is no model of an outage. Healing deletes that one
     policy and touches nothing else. IAM is "eventually consistent" without a figure; others measured 3 to 4 s, and now
-    and then up to 60 s.
+    and then up to 60 s. What the mappings of a function poll with cannot be denied to its role: that can leave them
+    disabled for good, which deleting the policy would not undo; ``mapping-disable`` does the same safely.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
     https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
 
@@ -40,6 +56,7 @@ class RoleDeny:
         resources: on what, ARNs.
         expires_seconds: the denial ends by itself after this long.
         policy: name of the inline policy; a fresh one for each lever.
+        polled: UUIDs of the mappings that would poll with what is denied.
     """
 
     name: ClassVar[str] = "role-deny"
@@ -47,10 +64,12 @@ class RoleDeny:
         "iam:PutRolePolicy",
         "iam:DeleteRolePolicy",
         "iam:GetRolePolicy",
+        "iam:ListRolePolicies",
         "iam:SimulatePrincipalPolicy",
     )
     propagation_seconds: ClassVar[float] = 60.0
     aimed: ClassVar[bool] = False
+    capability: ClassVar[Capability] = Capability.IAM_ENFORCED
     error_class: ClassVar[ErrorClass] = ErrorClass.DENIED
 
     target: Target
@@ -59,7 +78,8 @@ class RoleDeny:
     actions: tuple[str, ...] = ()
     resources: tuple[str, ...] = ("*",)
     expires_seconds: float = 900.0
-    policy: str = field(default_factory=lambda: f"holdfast-{secrets.token_hex(4)}-deny")
+    policy: str = field(default_factory=lambda: f"{OWN}{secrets.token_hex(4)}-deny")
+    polled: tuple[str, ...] = ()
     key: str = field(default="", init=False)
     _document: dict[str, Any] = field(default_factory=dict, init=False)
 
@@ -85,11 +105,13 @@ class RoleDeny:
             run: id of the run, for the policy's name.
         """
         found = stack.resource(component)
-        policy = f"holdfast-{run or 'run'}-{secrets.token_hex(4)}"
+        role = found.arn if found.type == "role" else found.role
+        policy = f"{OWN}{run or 'run'}-{secrets.token_hex(4)}"
         return cls(
             target=stack.target,
             component=component,
-            resource=found.arn if found.type == "role" else found.role,
+            resource=role,
+            polled=_polled(stack, role) if _denied_polling(actions) else (),
             actions=actions,
             resources=resources,
             expires_seconds=expires_seconds,
@@ -103,14 +125,23 @@ class RoleDeny:
         return cls(target=target, component=snapshot.component, resource=snapshot.resource, policy=policy)
 
     def snapshot(self) -> Snapshot:
-        """See that no policy has our name, and write the policy down."""
-        support = self.target.supports(Capability.IAM_ENFORCED)
+        """See that no policy of ours is in force, also of a run on another machine, and write the policy down."""
+        support = self.target.supports(self.capability)
         if not support.supported:
             raise Inconclusive(f"a right cannot be taken from {self._role} here: {support.reason}")
-        if self._present() is not None:
+        if self.polled:
             raise InjectionError(
-                f"{self._role} already has an inline policy {self.policy}; nothing was changed",
-                remedy="let each lever have a policy name of its own",
+                f"{', '.join(_denied_polling(self.actions))} cannot be denied to {self._role}; nothing was changed",
+                cause=f"event source mapping {self.polled[0]} polls with this role, and a denied role can leave it "
+                "disabled for good",
+                remedy="use mapping-disable instead",
+            )
+        earlier = self._in_force()
+        if earlier:
+            raise InjectionError(
+                f"{self._role} already has the inline policy {earlier}; nothing was changed",
+                cause="another run has a fault there, or one that was killed, and whose journal is elsewhere, left it",
+                remedy="wait until that run is done, run `holdfast heal` there, or wait until it has ended by itself",
             )
         self._document = self._deny()
         return Snapshot(
@@ -131,7 +162,7 @@ class RoleDeny:
 
     def proof(self) -> str:
         """IAM itself says that the calls are denied, or at least the policy reads back and has not ended."""
-        if self._present() != self._document or self._ended():
+        if self._present() != self._document or _ended(self._document):
             return ""
         denied = f"{', '.join(self.actions)} denied to {self._role}"
         decisions = self._simulated()
@@ -182,13 +213,18 @@ class RoleDeny:
             ],
         }
 
-    def _ended(self) -> bool:
-        ends = self._document["Statement"][0]["Condition"]["DateLessThan"]["aws:CurrentTime"]
-        return datetime.fromisoformat(ends).timestamp() <= time.time()
+    def _in_force(self) -> str:
+        """A policy of Holdfast's that has not ended; empty without one."""
+        for page in self._client.get_paginator("list_role_policies").paginate(RoleName=self._role):
+            for name in page["PolicyNames"]:
+                found = self._present(name) if name.startswith(OWN) else None
+                if found is not None and not _ended(found):
+                    return str(name)
+        return ""
 
-    def _present(self) -> dict[str, Any] | None:
+    def _present(self, name: str = "") -> dict[str, Any] | None:
         try:
-            answer = self._client.get_role_policy(RoleName=self._role, PolicyName=self.policy)
+            answer = self._client.get_role_policy(RoleName=self._role, PolicyName=name or self.policy)
         except ClientError as error:
             if is_missing(error):
                 return None
@@ -228,3 +264,20 @@ class RoleDeny:
                 raise
             return set()
         return decisions
+
+
+def _ended(document: dict[str, Any]) -> bool:
+    """Whether a denial is over by itself."""
+    told = document["Statement"][0].get("Condition", {}).get("DateLessThan", {}).get("aws:CurrentTime")
+    return told is not None and datetime.fromisoformat(told).timestamp() <= time.time()
+
+
+def _denied_polling(actions: tuple[str, ...]) -> tuple[str, ...]:
+    """Which of the denied actions, wildcards included, are those that mappings poll with."""
+    return tuple(each for each in actions if fnmatch.filter(_POLLING, each.lower()))
+
+
+def _polled(stack: Stack, role: str) -> tuple[str, ...]:
+    """The mappings of the stack's functions that run as a role."""
+    functions = [each for each in stack.resources.values() if each.type == "function" and each.role == role]
+    return tuple(mapping.uuid for each in functions for mapping in stack.mappings(each.component))

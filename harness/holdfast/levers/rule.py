@@ -49,6 +49,7 @@ class RuleDisable:
     )
     propagation_seconds: ClassVar[float] = SETTLING_SECONDS
     aimed: ClassVar[bool] = False
+    capability: ClassVar[Capability] = Capability.RULE_DISABLE
     error_class: ClassVar[ErrorClass] = ErrorClass.STALLED
 
     target: Target
@@ -73,7 +74,7 @@ class RuleDisable:
 
     def snapshot(self) -> Snapshot:
         """Read the state."""
-        support = self.target.supports(Capability.RULE_DISABLE)
+        support = self.target.supports(self.capability)
         if not support.supported:
             raise Inconclusive(f"{self.component} cannot be switched off here: {support.reason}")
         rule = self._describe()

@@ -48,6 +48,7 @@ class SubscriptionFilter:
     )
     propagation_seconds: ClassVar[float] = PROPAGATION_SECONDS
     aimed: ClassVar[bool] = False
+    capability: ClassVar[Capability] = Capability.SUBSCRIPTION_FILTER
     error_class: ClassVar[ErrorClass] = ErrorClass.STALLED
 
     target: Target
@@ -92,7 +93,7 @@ class SubscriptionFilter:
 
     def snapshot(self) -> Snapshot:
         """Read the filter policy; empty means that there was none."""
-        support = self.target.supports(Capability.SUBSCRIPTION_FILTER)
+        support = self.target.supports(self.capability)
         if not support.supported:
             raise Inconclusive(f"a subscription of {self.component} cannot be filtered here: {support.reason}")
         self._placed = json.dumps({f"holdfast-{secrets.token_hex(6)}": ["nothing has this"]})

@@ -75,6 +75,7 @@ class TableThroughput(ABC):
     # the burst capacity of 300 s hides the fault until it is used up
     propagation_seconds: ClassVar[float] = 330.0
     aimed: ClassVar[bool] = False
+    capability: ClassVar[Capability] = Capability.TABLE_THROTTLE
     error_class: ClassVar[ErrorClass] = ErrorClass.THROTTLE
 
     target: Target
@@ -99,7 +100,7 @@ class TableThroughput(ABC):
 
     def snapshot(self) -> Snapshot:
         """Read what the table serves."""
-        support = self.target.supports(Capability.TABLE_THROTTLE)
+        support = self.target.supports(self.capability)
         if not support.supported:
             raise Inconclusive(f"{self.component} cannot be throttled here: {support.reason}")
         table = self._describe()

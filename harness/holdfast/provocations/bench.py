@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from holdfast.checkers.recovery import Sample
 from holdfast.errors import Inconclusive
@@ -250,27 +250,34 @@ class Bench:
             yield Aim(interceptor, tuple(rules))
 
     @contextmanager
-    def watched(self, functions: Iterable[str], key: str) -> Iterator[None]:
-        """Trace one key exactly, by rules that do nothing.
+    def watched(
+        self,
+        functions: Iterable[str],
+        *keys: str,
+        points: Sequence[Literal["invocation", "call"]] = ("invocation", "call"),
+    ) -> Iterator[None]:
+        """Trace keys exactly, by rules that do nothing.
 
         A request that a rule names is delivered in a batch of its own, so its calls are its own; and while a rule about
         calls is in force those of other HTTP clients than the SDKs are traced as well.
 
         Args:
-            functions: physical names.
-            key: the request to follow.
+            functions: physical names; an empty one is any function.
+            keys: the requests to follow.
+            points: what the rules are about.
         """
         interceptor = self.interceptor
         rules = [
             Rule(
-                id=f"{self.prefix}-{self.name}-watch-{function}-{point}",
+                id=f"{self.prefix}-{self.name}-watch-{function}-{point}-{key}",
                 action="delay",
                 point=point,
                 function=function,
                 key=key,
             )
             for function in functions
-            for point in ("invocation", "call")
+            for point in points
+            for key in keys
         ]
         try:
             for rule in rules:
@@ -279,6 +286,24 @@ class Bench:
         finally:
             for rule in rules:
                 interceptor.remove(rule.id)
+
+    @contextmanager
+    def counted(self, function: str, key: str) -> Iterator[Callable[[], int]]:
+        """Count the calls of a function about one key, by a rule that does nothing.
+
+        Args:
+            function: physical name.
+            key: the request to follow.
+        """
+        interceptor = self.interceptor
+        rule = Rule(
+            id=f"{self.prefix}-{self.name}-count-{function}", action="delay", point="call", function=function, key=key
+        )
+        interceptor.add(rule)
+        try:
+            yield lambda: interceptor.hits(rule.id)
+        finally:
+            interceptor.remove(rule.id)
 
     # -- waiting -------------------------------------------------------------------------------------------------
 
@@ -357,6 +382,11 @@ class Bench:
         """Keep what could not be observed to the end, and about which keys nothing must be said for that reason."""
         with self._lock:
             self._undecided.append(line)
+            self._open_keys.update(keys)
+
+    def leave_open(self, keys: Iterable[str]) -> None:
+        """Keep keys about which nothing may be said, since they were not what they were meant to be."""
+        with self._lock:
             self._open_keys.update(keys)
 
     def underway(self, keys: Iterable[str]) -> None:

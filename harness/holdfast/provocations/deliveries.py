@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from holdfast.errors import Inconclusive
 from holdfast.history.model import Observation
 from holdfast.provocations.bench import Bench
-from holdfast.provocations.model import Aimed, Provocation, Uses
+from holdfast.provocations.model import Aimed, AtCalls, Provocation, Uses
 from holdfast.provocations.requirements import (
     REDELIVERY,
     Situation,
     dead_letters_named,
     dead_letters_redrivable,
+    failing_alone,
     impossible_named,
+    invocations_seen,
     original_seen,
     redeliveries_in_time,
     workers_named,
@@ -25,6 +29,8 @@ from holdfast.targets.base import Rule
 
 COMMANDS_PER_WORKER = 2
 HEALTHY_NEIGHBOURS = 6
+TRACED = 3
+"""So many commands are tried until one is acknowledged that can be followed."""
 MOST_FAILURES = 2
 """So many deliveries of one request fail in a transient failure, at most."""
 
@@ -85,15 +91,22 @@ def _transient_failures(situation: Situation) -> str:
     return ""
 
 
-def _fail_first_deliveries(bench: Bench, _: object = None) -> None:
+REFUSED = Rule(id="", action="refuse", point="call", error="AccessDeniedException")
+"""What makes a delivery fail where only its calls can be broken: an error that no SDK tries again after
+(docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html)."""
+
+
+def _fail_first_deliveries(bench: Bench, *, at_calls: bool = False) -> None:
     faults: list[tuple[str, Rule]] = []
     submissions: list[Submission] = []
     for worker in bench.pattern.workers:
-        failures = transient_failures(delivery_limit(bench.configuration, worker))
+        # A second refused call might strike how a handler copes with the first: one makes one delivery fail.
+        failures = 1 if at_calls else transient_failures(delivery_limit(bench.configuration, worker))
+        rule = REFUSED if at_calls else Rule(id="", action="fail")
         for submission in bench.draw(COMMANDS_PER_WORKER):
             submissions.append(submission)
-            rule = Rule(id="", action="fail", function=bench.function_name(worker), key=submission.key, times=failures)
-            faults.append((worker, rule))
+            aimed = replace(rule, function=bench.function_name(worker), key=submission.key, times=failures)
+            faults.append((worker, aimed))
     with bench.aimed(faults) as pull:
         bench.submit_all(submissions)
         acknowledged = bench.acknowledged(submissions)
@@ -111,9 +124,24 @@ def _fail_first_deliveries(bench: Bench, _: object = None) -> None:
                 bench.note(f"the stored original was not looked at: {reason}")
         if bench.redeliveries_come():
             bench.await_effects(acknowledged)
+            if at_calls:
+                names = {rule.key: rule.function for _, rule in faults}
+                _need_second_delivery(bench, {one.key: names[one.key] for one in acknowledged}, deadline_seconds=0)
     if bench.pattern.stored is not None:
         for submission in acknowledged:
             observe_store(bench, submission)
+
+
+def _need_second_delivery(bench: Bench, functions: Mapping[str, str], *, deadline_seconds: float) -> None:
+    """Keep which requests were not delivered again by the deadline, though a delivery failed; functions by key."""
+    once = bench.until(
+        "second deliveries",
+        lambda: [key for key, function in functions.items() if _handled(bench, function, key) < 2],
+        lambda waiting: not waiting,
+        deadline_seconds,
+    ).value
+    if once:
+        bench.undecided(f"not delivered a second time: {', '.join(once)}", once)
 
 
 def transient_failures(limit: int) -> int:
@@ -132,15 +160,42 @@ def _redeliver_after_effect(bench: Bench) -> None:
     with bench.aimed(faults) as pull:
         bench.submit_all(submissions, role="redelivered")
         acknowledged = bench.acknowledged(submissions)
-        once = bench.until(
-            "second deliveries",
-            lambda: [one.key for one in acknowledged if _handled(bench, function, one.key) < 2],
-            lambda waiting: not waiting,
-            bench.patience_seconds,
-        ).value
+        again = {one.key: function for one in acknowledged}
+        _need_second_delivery(bench, again, deadline_seconds=bench.patience_seconds)
         bench.note(f"deliveries of {pull.bitten()} requests failed after their effect")
-    if once:
-        bench.undecided(f"not delivered a second time: {', '.join(once)}", once)
+    bench.await_effects(acknowledged)
+
+
+def _calls_until_effect(bench: Bench, function: str) -> int:
+    """Follow one undisturbed command: how many calls about it its worker had made when it had taken effect."""
+    made = 0
+    for traced in bench.draw(TRACED):
+        with bench.counted(function, traced.key) as calls:
+            bench.submit(traced, "traced")
+            if not bench.acknowledged([traced]):
+                continue  # a busy emulator, say: the next one may fare better
+            if bench.await_effects([traced]):
+                raise Inconclusive("an undisturbed command did not take effect, so there is no call to break")
+            made = calls()
+            break
+    if not made:
+        raise Inconclusive(f"no call of {function} about an undisturbed command was seen, so there is none to break")
+    return made
+
+
+def _lose_answer_of_effect(bench: Bench) -> None:
+    """The call by which the effect is there at the latest is performed, but answered with an error."""
+    worker = bench.pattern.workers[-1]
+    function = bench.function_name(worker)
+    nth = _calls_until_effect(bench, function)
+    submissions = bench.draw(COMMANDS_PER_WORKER + 1)
+    lost = replace(REFUSED, action="fail-after", function=function, nth=nth, times=1)
+    with bench.aimed([(worker, replace(lost, key=one.key)) for one in submissions]) as pull:
+        bench.submit_all(submissions, role="redelivered")
+        acknowledged = bench.acknowledged(submissions)
+        again = {one.key: function for one in acknowledged}
+        _need_second_delivery(bench, again, deadline_seconds=bench.patience_seconds)
+        bench.note(f"call {nth} of {pull.bitten()} deliveries took effect and was answered with an error")
     bench.await_effects(acknowledged)
 
 
@@ -149,13 +204,13 @@ def _handled(bench: Bench, function: str, key: str) -> int:
     return sum(one.ended_seconds > 0 and not one.throttled for one in bench.interceptor.invocations(function, key))
 
 
-def _dead_letter_then_redrive(bench: Bench) -> None:
+def _dead_letter_then_redrive(bench: Bench, *, at_calls: bool = False) -> None:
     worker = bench.pattern.workers[-1]
     limit = delivery_limit(bench.configuration, worker)
     submissions = bench.draw(COMMANDS_PER_WORKER)
     keys = [one.key for one in submissions]
-    rules = [(worker, Rule(id="", action="fail", function=bench.function_name(worker), key=key)) for key in keys]
-    with bench.aimed(rules) as pull:
+    rule = replace(REFUSED if at_calls else Rule(id="", action="fail"), function=bench.function_name(worker))
+    with bench.aimed([(worker, replace(rule, key=key)) for key in keys]) as pull:
         bench.submit_all(submissions, role="dead-lettered")
         acknowledged = bench.acknowledged(submissions)
         absent = bench.await_dead_letters([one.key for one in acknowledged])
@@ -190,7 +245,7 @@ def _poison_among_healthy(bench: Bench) -> None:
     absent = bench.await_dead_letters([one.key for one in acknowledged])
     worker = bench.pattern.workers[-1]
     limit = delivery_limit(bench.configuration, worker)
-    if bench.stack.target.interceptor is None:
+    if invocations_seen(bench.situation):
         bench.underway(absent)
     else:
         bench.underway(key for key in absent if _handled(bench, bench.function_name(worker), key) < limit)
@@ -221,13 +276,24 @@ REDRIVING = Uses(
 )
 """docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html"""
 
+
+def _for_each_worker(situation: Situation) -> int:
+    return COMMANDS_PER_WORKER * len(situation.pattern.workers)
+
+
 FAILED_DELIVERIES = Provocation(
     name="failed-deliveries",
     provoke=_fail_first_deliveries,
     requires=(_no_saga, workers_named, _transient_failures, *REDELIVERY),
     leaves_open=(redeliveries_in_time,),
     aims=(Aimed(action="fail", at=every_worker),),
-    commands=lambda situation: COMMANDS_PER_WORKER * len(situation.pattern.workers),
+    commands=_for_each_worker,
+    at_calls=AtCalls(
+        provoke=partial(_fail_first_deliveries, at_calls=True),
+        requires=(failing_alone,),
+        aims=(Aimed(action="refuse once", at=every_worker, point="call"),),
+        commands=_for_each_worker,
+    ),
 )
 DUPLICATE_DELIVERY = Provocation(
     name="duplicate-delivery",
@@ -236,6 +302,12 @@ DUPLICATE_DELIVERY = Provocation(
     leaves_open=(redeliveries_in_time,),
     aims=(Aimed(action="fail after its effect", at=last_worker),),
     commands=lambda _: COMMANDS_PER_WORKER + 1,
+    at_calls=AtCalls(
+        provoke=_lose_answer_of_effect,
+        requires=(failing_alone,),
+        aims=(Aimed(action="answer with an error after its effect", at=last_worker, point="call"),),
+        commands=lambda _: COMMANDS_PER_WORKER + 2,
+    ),
 )
 DEAD_LETTERED = Provocation(
     name="dead-lettered",
@@ -244,6 +316,12 @@ DEAD_LETTERED = Provocation(
     aims=(Aimed(action="fail for good", at=last_worker),),
     uses=(REDRIVING,),
     commands=lambda _: COMMANDS_PER_WORKER,
+    at_calls=AtCalls(
+        provoke=partial(_dead_letter_then_redrive, at_calls=True),
+        requires=(failing_alone,),
+        aims=(Aimed(action="refuse each", at=last_worker, point="call"),),
+        commands=lambda _: COMMANDS_PER_WORKER,
+    ),
 )
 POISON = Provocation(
     name="poison",

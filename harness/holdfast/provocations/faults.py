@@ -13,10 +13,12 @@ from holdfast.provocations.model import Provocation, Window
 from holdfast.provocations.requirements import (
     CALL_FAULTS,
     INVOCATION_FAULTS,
+    INVOCATION_OR_CALL_FAULTS,
     STREAM_DETACHED,
     Requirement,
     Situation,
     Supported,
+    calls_alone,
     store_named,
     workers_named,
 )
@@ -131,12 +133,22 @@ WINDOW_REQUIREMENTS: Mapping[Window, tuple[Requirement, ...]] = MappingProxyType
 def requirements_of(provocation: Provocation) -> tuple[Requirement, ...]:
     """All that must be so for a provocation to be run: its own requirements, its window's and its aimed faults'."""
     points = {aimed.point for aimed in provocation.aims}
+    at_calls = provocation.at_calls
+    aimable: tuple[Requirement, ...]
+    if at_calls is not None:
+        aimable = (INVOCATION_OR_CALL_FAULTS, CALL_FAULTS, *(_at_calls(one) for one in at_calls.requires))
+    else:
+        aimable = (*((INVOCATION_FAULTS,) if points else ()), *((CALL_FAULTS,) if "call" in points else ()))
     return (
         *provocation.requires,
         *(WINDOW_REQUIREMENTS[provocation.window] if provocation.window is not None else ()),
-        *((INVOCATION_FAULTS,) if points else ()),
-        *((CALL_FAULTS,) if "call" in points else ()),
+        *aimable,
     )
+
+
+def _at_calls(requirement: Requirement) -> Requirement:
+    """A requirement that matters only where calls alone can be broken."""
+    return lambda situation: requirement(situation) if calls_alone(situation) else ""
 
 
 def _struck(pattern: Pattern) -> list[str]:

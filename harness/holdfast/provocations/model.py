@@ -11,7 +11,7 @@ from holdfast.checkers.recovery import Sample
 from holdfast.history.executions import Execution
 from holdfast.history.logs import LogRead, ViewRead
 from holdfast.history.model import DeadLetterSeen, FaultWindow, History
-from holdfast.provocations.requirements import Requirement, Situation
+from holdfast.provocations.requirements import Requirement, Situation, calls_alone
 from holdfast.stack.generate import Submission
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Moment(StrEnum):
 
     FIRST = "before any fault"
     MIDDLE = "with the others, side by side"
+    SCARRING = "after a last look at the others, since it leaves something half done"
     LAST = "after everything has healed and settled"
 
 
@@ -72,6 +73,25 @@ def _no_commands(_: Situation) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AtCalls:
+    """How a provocation is done where an interceptor sees the calls of functions, but not their invocations.
+
+    Attributes:
+        provoke: as that of the provocation.
+        aims: its aimed faults, all of them at calls.
+        requires: what must be so beside what the provocation requires anywhere.
+        alone: whether nothing else may be under way, since what it does to one delivery befalls its whole batch.
+        commands: how many commands it sends when all goes well.
+    """
+
+    provoke: Callable[[Bench], Any]
+    aims: tuple[Aimed, ...]
+    commands: Callable[[Situation], int]
+    requires: tuple[Requirement, ...] = ()
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provocation:
     """One way to try a stack.
 
@@ -89,6 +109,7 @@ class Provocation:
         may_aim: aimed faults that it can do without; they are put in place where the target can.
         uses: the AWS calls it makes itself.
         commands: how many commands it sends when all goes well; repeats come on top.
+        at_calls: how it is done where only the calls of functions can be broken; None where it cannot.
     """
 
     name: str
@@ -103,6 +124,16 @@ class Provocation:
     may_aim: tuple[Aimed, ...] = ()
     uses: tuple[Uses, ...] = ()
     commands: Callable[[Situation], int] = _no_commands
+    at_calls: AtCalls | None = None
+
+    def way(self, situation: Situation) -> Provocation | AtCalls:
+        """How it is done in a situation."""
+        return self.at_calls if self.at_calls is not None and calls_alone(situation) else self
+
+    def alone(self, situation: Situation) -> bool:
+        """Whether nothing else may be under way while it is done."""
+        way = self.way(situation)
+        return isinstance(way, AtCalls) and way.alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from holdfast.stack.configuration import Configuration, QueueConfiguration
 from holdfast.stack.deliveries import patience_seconds
 from holdfast.stack.patterns import Pattern, SagaPattern
 from holdfast.stack.resolve import Stack
-from holdfast.targets.base import Target
+from holdfast.targets.base import Capability, Target
 from holdfast.waiting import eventually
 
 QUIET_SECONDS = {"embedded": 2.0, "localstack": 3.0, "aws": 60.0}
@@ -75,7 +75,7 @@ def await_silence(
 def _quiet_seconds(stack: Stack, pattern: Pattern, configuration: Configuration) -> float:
     """How long nothing may be seen at work; as long as work may take where it passes no queue and nobody sees it."""
     quiet_seconds = QUIET_SECONDS[stack.target.kind]
-    if stack.target.interceptor is not None:
+    if stack.target.interceptor is not None and stack.target.supports(Capability.INVOCATION_FAULTS).supported:
         return quiet_seconds
     functions = [configuration.function(worker) for worker in pattern.workers]
     seen = all(

@@ -151,11 +151,44 @@ def interceptor_there(situation: Situation) -> str:
     target = situation.stack.target
     if target.interceptor is not None:
         return ""
-    return f"the {target.kind} target has no interceptor, so no fault can be aimed at one command"
+    hint = " (--intercept puts one in front)" if target.kind == "localstack" else ""
+    return f"the {target.kind} target has no interceptor, so no fault can be aimed at one command{hint}"
+
+
+def calls_alone(situation: Situation) -> bool:
+    """Whether the target's interceptor sees the calls of functions, but not their invocations: a reverse proxy."""
+    target = situation.stack.target
+    return target.supports(Capability.CALL_FAULTS).supported and not (
+        target.supports(Capability.INVOCATION_FAULTS).supported
+    )
+
+
+def invocations_seen(situation: Situation) -> str:
+    """The target must have an interceptor that sees invocations."""
+    missing = interceptor_there(situation)
+    if missing or not calls_alone(situation):
+        return missing
+    return f"the interceptor of the {situation.stack.target.kind} target sees calls, not invocations"
 
 
 INVOCATION_FAULTS = Supported(Capability.INVOCATION_FAULTS, "no fault can be aimed at the invocations of one command")
 CALL_FAULTS = Supported(Capability.CALL_FAULTS, "no fault can be aimed at one AWS call of one command")
+INVOCATION_OR_CALL_FAULTS = Supported(
+    INVOCATION_FAULTS.capability, INVOCATION_FAULTS.otherwise, lambda situation: not calls_alone(situation)
+)
+"""For what can be done at the calls of functions as well as at their invocations."""
+
+
+def failing_alone(situation: Situation) -> str:
+    """A delivery that fails at one of its calls must not take the others of its batch along."""
+    for function in situation.workers():
+        for mapping in function.mappings:
+            if mapping.batch_size > 1 and "ReportBatchItemFailures" not in mapping.response_types:
+                return (
+                    f"{function.component} is given batches and reports no single failures, so a fault at the calls of"
+                    " one request would befall its neighbours"
+                )
+    return ""
 
 
 def redeliveries_in_time(situation: Situation) -> str:

@@ -1,7 +1,7 @@
 """Steps and compensations of sagas that fail: before their effect or after it, for a while or for good.
 
 Each saga is struck at one place, by its key, and all of them run side by side. Which step struck which key is kept in
-the evidence (`Evidence.struck`). What leaves sagas half done for good comes last: what they hold is conserved no more.
+the evidence (`Evidence.struck`). What leaves sagas half done for good comes after a look at all others.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from holdfast.provocations.bench import Bench
+from holdfast.provocations.bench import Aim, Bench
 from holdfast.provocations.model import Aimed, Moment, Provocation
 from holdfast.provocations.requirements import REDELIVERY, Requirement, Situation, dead_letters_named
 from holdfast.provocations.saga_places import (
@@ -41,6 +41,7 @@ from holdfast.provocations.saga_requirements import (
     steps_listed,
 )
 from holdfast.provocations.saga_runs import await_ends, start_all
+from holdfast.stack.deliveries import delivery_limit
 from holdfast.stack.generate import Submission
 from holdfast.targets.base import Rule
 
@@ -53,14 +54,26 @@ FOR_GOOD_ROLE = "failing for good"
 _Faults = list[tuple[str, Rule]]
 
 
-def _strike(bench: Bench, struck: Sequence[tuple[Submission, Place]], faults: _Faults, role: str) -> None:
-    """Start sagas with their faults in force, and wait for their ends; what was not struck decides nothing."""
+def _strike(
+    bench: Bench, struck: Sequence[tuple[Submission, Place]], faults: _Faults, role: str, *, given_up: bool = False
+) -> None:
+    """Start sagas with their faults in force, and wait for their ends; what was not struck decides nothing.
+
+    Args:
+        bench: the provocation's.
+        struck: each saga with the place where it is struck.
+        faults: the faults, each aimed at one of their keys.
+        role: of the operations.
+        given_up: wait as well until what fails has failed as often as it is delivered.
+    """
     submissions = [submission for submission, _ in struck]
     for submission, place in struck:
         bench.strike(submission.key, place.step)
     with bench.aimed(faults) as aim:
         start_all(bench, [(submission, role) for submission in submissions])
         late = await_ends(bench, submissions)
+        if given_up:
+            _await_given_up(bench, struck, aim)
         for submission, place in struck:
             hits = [aim.interceptor.hits(rule.id) for rule in aim.rules if rule.key == submission.key]
             if not all(hits):
@@ -69,7 +82,19 @@ def _strike(bench: Bench, struck: Sequence[tuple[Submission, Place]], faults: _F
         bench.note(f"not ended within {bench.bounds.saga_seconds:g} s: {', '.join(one.key for one in late)}")
 
 
-def _at_each(bench: Bench, at: Sequence[Place], *kinds: Fault, role: str) -> None:
+def _await_given_up(bench: Bench, struck: Sequence[tuple[Submission, Place]], aim: Aim) -> None:
+    """Wait until every request that fails has failed in all its deliveries; one that has not decides nothing."""
+    limits = {place.component: delivery_limit(bench.configuration, place.component) for _, place in struck}
+
+    def waiting() -> list[str]:
+        return [one.key for one, place in struck if aim.hits(one.key) < limits[place.component]]
+
+    left = bench.until("requests to be given up", waiting, lambda keys: not keys, bench.patience_seconds).value
+    if left:
+        bench.undecided(f"not every delivery was seen to fail: {', '.join(left)}", left)
+
+
+def _at_each(bench: Bench, at: Sequence[Place], *kinds: Fault, role: str, given_up: bool = False) -> None:
     """Strike one saga at each place, for each kind of fault."""
     struck: list[tuple[Submission, Place]] = []
     faults: _Faults = []
@@ -79,7 +104,7 @@ def _at_each(bench: Bench, at: Sequence[Place], *kinds: Fault, role: str) -> Non
             struck.append((submission, place))
             times = passing_failures(bench.situation, place) if kind == "fail once" else 0
             faults.append(fault(bench.situation, place, kind, submission.key, times=times))
-    _strike(bench, struck, faults, role)
+    _strike(bench, struck, faults, role, given_up=given_up)
 
 
 def _fail_each_step(bench: Bench) -> None:
@@ -92,7 +117,10 @@ def _lose_each_answer(bench: Bench) -> None:
 
 def _fail_each_step_after_its_effect(bench: Bench) -> None:
     at = places(bench.situation, compensated_steps(bench.situation))
-    _at_each(bench, at, "fail after", "kill after", role="ambiguous")
+    # In a choreography a step that fails after its effect may have passed the saga on, which ends long before the last
+    # delivery to the step has failed; what is done about that one is what this is about.
+    choreographed = saga_of(bench.situation).state_machine is None
+    _at_each(bench, at, "fail after", "kill after", role="ambiguous", given_up=choreographed)
 
 
 def _retry_each_step(bench: Bench) -> None:
@@ -233,7 +261,7 @@ COMPENSATION_ANSWER_LOST = Provocation(
 COMPENSATION_DEAD = Provocation(
     name="compensation-dead",
     provoke=_fail_compensations_for_good,
-    moment=Moment.LAST,
+    moment=Moment.SCARRING,
     requires=(*AIMED_AT_COMPENSATIONS, dead_letters_named),
     aims=aims_at("fail for good", _compensations),
     commands=_one_each(_compensations),
@@ -255,7 +283,7 @@ AFTER_PIVOT = Provocation(
 AFTER_PIVOT_DEAD = Provocation(
     name="after-pivot-dead",
     provoke=_fail_after_the_pivot_for_good,
-    moment=Moment.LAST,
+    moment=Moment.SCARRING,
     requires=(pivot_named, *AIMED_AT_STEPS),
     aims=aims_at("fail for good", _after_pivot),
     commands=_one_each(_after_pivot),

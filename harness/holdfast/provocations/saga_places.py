@@ -193,7 +193,8 @@ def undoing(situation: Situation, step: SagaStep) -> tuple[dict[str, object], Pl
             return dict(failure[1]), None, "fail"
     for place in places(situation, later):
         return {}, place, "fail"
-    return {}, place_of(situation, step), "fail after"
+    # in a choreography a step may have told others of its effect before it failed, and then the saga goes on
+    return {}, place_of(situation, step), "fail after" if saga.state_machine is not None else "fail"
 
 
 def business_failures(situation: Situation) -> Iterator[tuple[str, dict[str, object]]]:

@@ -44,6 +44,7 @@ SETTLE_SECONDS = 3.0
 COMMIT_SECONDS = 5.0
 """How long after its end the effect of a saga that nothing disturbed may still take."""
 
+ROUNDS = 3
 FIRST_ROLE = "first"
 TWIN_ROLE = "with the same input, failing"
 REFUSED_ROLE = "refused by business"
@@ -144,16 +145,15 @@ def _repeat(bench: Bench) -> None:
     """Repeat committed sagas while one of their steps fails, and with an input that business refuses."""
     situation = bench.situation
     at = places(situation, steps_until_pivot(situation))
-    failing, refused = bench.draw(len(at)), bench.draw(len(_refusals(situation)))
-    first = [*failing, *refused]
-    _commit(bench, first)
-    faults = [fault(situation, place, "fail", one.key) for one, place in zip(failing, at, strict=True)]
+    first = _committed(bench, len(at) + len(_refusals(situation)))
+    failing, refused = first[: len(at)], first[len(at) :]
+    faults = [fault(situation, place, "fail", one.key) for one, place in zip(failing, at, strict=False)]
     with bench.aimed(faults) as aim:
         again = {Outcome.OK: 0, Outcome.FAIL: 0, Outcome.UNKNOWN: 0}
-        for one, place in zip(failing, at, strict=True):
+        for one, place in zip(failing, at, strict=False):
             bench.strike(one.key, place.step)
             again[bench.submit(one, REPEATED_ROLE).outcome] += 1
-        for one, (_, fields) in zip(refused, _refusals(situation), strict=True):
+        for one, (_, fields) in zip(refused, _refusals(situation), strict=False):
             other = draw(bench.command, one.key, bench.random, fields)
             again[bench.submit(other, REFUSED_REPEAT_ROLE).outcome] += 1
         _settle(bench, [one.key for one in first])
@@ -164,29 +164,35 @@ def _repeat(bench: Bench) -> None:
         )
 
 
-def _commit(bench: Bench, submissions: Sequence[Submission]) -> None:
-    """Start sagas that nothing disturbs; of one that is not committed nothing may be said."""
-    start_all(bench, [(one, FIRST_ROLE) for one in submissions])
-    await_ends(bench, submissions)
-    lacking = [one.key for one in bench.await_effects(submissions, deadline_seconds=COMMIT_SECONDS)]
-    if lacking:
-        bench.undecided("not committed, though nothing disturbed them", lacking)
+def _committed(bench: Bench, count: int) -> list[Submission]:
+    """So many sagas that are committed, undisturbed; on a busy machine one may fail, and another is tried."""
+    done: list[Submission] = []
+    for _ in range(ROUNDS):
+        tried = bench.draw(count - len(done))
+        start_all(bench, [(one, FIRST_ROLE) for one in tried])
+        await_ends(bench, tried)
+        lacking = bench.await_effects(tried, deadline_seconds=COMMIT_SECONDS)
+        bench.leave_open(one.key for one in lacking)
+        done += [one for one in tried if one not in lacking]
+        if len(done) == count:
+            return done
+    bench.undecided(f"only {len(done)} of {count} sagas were committed, though nothing disturbed them")
+    return done
 
 
 def _fail_twins(bench: Bench) -> None:
     """Let sagas fail that have the same input as committed ones, each at another step, after its effect."""
     situation = bench.situation
     at = places(situation, steps_until_pivot(situation))
-    first = bench.draw(len(at))
-    _commit(bench, first)
+    first = _committed(bench, len(at))
     twins = [bench.draw(1, dict(one.fields))[0] for one in first]
-    for twin, place in zip(twins, at, strict=True):
+    for twin, place in zip(twins, at, strict=False):
         bench.strike(twin.key, place.step)
-    faults = [fault(situation, place, "fail after", twin.key) for twin, place in zip(twins, at, strict=True)]
+    faults = [fault(situation, place, "fail after", twin.key) for twin, place in zip(twins, at, strict=False)]
     with bench.aimed(faults) as aim:
         start_all(bench, [(twin, TWIN_ROLE) for twin in twins])
         await_ends(bench, twins)
-        for twin, place in zip(twins, at, strict=True):
+        for twin, place in zip(twins, at, strict=False):
             if not aim.hits(twin.key):
                 bench.undecided(f"{place} was not reached by {twin.key}", [twin.key])
 

@@ -7,7 +7,7 @@ import time
 from holdfast.provocations.bench import Bench
 from holdfast.provocations.deliveries import impossible
 from holdfast.provocations.model import Provocation, Window
-from holdfast.provocations.requirements import REDELIVERY, Situation, impossible_named, interceptor_there
+from holdfast.provocations.requirements import REDELIVERY, Situation, impossible_named, invocations_seen
 from holdfast.provocations.saga_runs import await_ends
 from holdfast.provocations.spans import most_at_once
 from holdfast.stack.generate import Submission
@@ -67,7 +67,7 @@ def _await_batch(bench: Bench, sent: tuple[list[Submission], list[Submission]]) 
 
 def _batch_unseen(situation: Situation) -> str:
     """Somebody must see which requests come in one batch."""
-    missing = interceptor_there(situation)
+    missing = invocations_seen(situation)
     return f"nobody sees which requests come in one batch: {missing}" if missing else ""
 
 
@@ -112,7 +112,7 @@ def _await_drain(bench: Bench, sent: tuple[list[Submission], float]) -> None:
 
 def _concurrency_unseen(situation: Situation) -> str:
     """Somebody must see how many invocations run at once."""
-    missing = interceptor_there(situation)
+    missing = invocations_seen(situation)
     return f"nobody sees how many workers run at once: {missing}" if missing else ""
 
 

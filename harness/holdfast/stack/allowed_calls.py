@@ -113,11 +113,12 @@ CALLS: Mapping[str, Mapping[str, Call]] = {
         **_calls("Invoke InvokeAsync InvokeWithResponseStream", _FUNCTION),
         **_calls("PutFunctionConcurrency DeleteFunctionConcurrency AddPermission RemovePermission", _FUNCTION),
         "UpdateFunctionConfiguration": Call(
-            _FUNCTION, only=frozenset({"Timeout", "MemorySize", "Environment", "Layers", "RevisionId"})
+            _FUNCTION, only=frozenset({"Timeout", "MemorySize", "Environment", "RevisionId"})
         ),
         "UpdateEventSourceMapping": Call({"UUID": "mapping"}, only=frozenset({"Enabled"})),
     },
-    "iam": _calls("PutRolePolicy DeleteRolePolicy", {"RoleName": "role"}),
+    # the inline policies of the stack's own could not be put back
+    "iam": _calls("PutRolePolicy DeleteRolePolicy", {"RoleName": "role"}, limited={"PolicyName": "holdfast-.+"}),
     "sqs": {
         **_calls("SendMessage SendMessageBatch ReceiveMessage DeleteMessage DeleteMessageBatch", _QUEUE),
         **_calls("ChangeMessageVisibility ChangeMessageVisibilityBatch", _QUEUE),
@@ -136,7 +137,8 @@ CALLS: Mapping[str, Mapping[str, Call]] = {
         **_calls("EnableRule DisableRule", _RULE),
         "PutRule": Call(_RULE, only=frozenset(_RULE_PARAMETERS)),
         "PutEvents": Call({"Entries[].[EventBusName || 'default'][]": "bus"}),
-        "StartReplay": Call({"EventSourceArn": "archive", "Destination.Arn": "bus"}),
+        # the bus is the archive's own; without a filter, rules of others on it would get the events too
+        "StartReplay": Call({"EventSourceArn": "archive", "Destination.FilterArns": "any"}),
         "CancelReplay": Call({"ReplayName": "replay"}),
     },
     "stepfunctions": {
@@ -163,13 +165,18 @@ CALLS: Mapping[str, Mapping[str, Call]] = {
     "apigateway": {
         "UpdateStage": Call(
             {"[restApiId, stageName] | join('/', @)": "stage"},
-            limited={"patchOperations[].path": r"/.*/throttling/(rateLimit|burstLimit)"},
+            limited={
+                "patchOperations[].op": "replace|remove",
+                "patchOperations[?op=='replace'].path": r"/.*/throttling/(rateLimit|burstLimit)",
+                # the settings that a throttle of all methods has made
+                "patchOperations[?op=='remove'].path": r"/\*/\*",
+            },
         ),
     },
     "apigatewayv2": {
         "UpdateStage": Call(
             {"[ApiId, StageName] | join('/', @)": "stage"},
-            only=frozenset({"StageName", "DefaultRouteSettings", "RouteSettings"}),
+            only=frozenset({"ApiId", "StageName", "DefaultRouteSettings"}),
         ),
     },
     "fis": {

@@ -137,12 +137,12 @@ class Configuration:
         return next((function for function in self.functions if function.component == component), None)
 
     def worked_off(self, store: str | None = None) -> tuple[QueueConfiguration, ...]:
-        """The queues that empty by themselves: those that feed functions, and the store of a pattern."""
+        """The queues that empty by themselves: those that feed functions, be it with dead letters, and a store."""
         sources = {mapping.source_arn for function in self.functions for mapping in function.mappings}
         return tuple(
             queue
             for queue in self.queues
-            if (queue.arn in sources or queue.component == store) and not queue.holds_dead_letters
+            if queue.arn in sources or (queue.component == store and not queue.holds_dead_letters)
         )
 
 

@@ -31,6 +31,12 @@ class TargetDefaults(Part):
 
     default: TargetKind = "embedded"
     localstack_endpoint: str | None = None
+    intercept: Annotated[
+        bool,
+        Field(
+            description="On LocalStack: point the functions at an interceptor on this machine for the length of a run."
+        ),
+    ] = False
     aws: AwsPin | None = None
 
 

@@ -258,6 +258,15 @@ class GuardedTarget:
     def interceptor(self, interceptor: Interceptor | None) -> None:
         self._target.interceptor = interceptor
 
+    @property
+    def interceptor_url(self) -> str | None:
+        """Where functions have to be pointed at."""
+        return self._target.interceptor_url
+
+    @interceptor_url.setter
+    def interceptor_url(self, url: str | None) -> None:
+        self._target.interceptor_url = url
+
     def client(self, service: str) -> Any:
         """A boto3 client that asks before every call."""
         return self._clients.get(service)

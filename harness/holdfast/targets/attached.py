@@ -34,6 +34,7 @@ class AttachedTarget:
     """
 
     interceptor: Interceptor | None = None
+    interceptor_url: str | None = None
 
     def __init__(
         self,

@@ -31,6 +31,7 @@ class AwsTarget:
         self.account = pin.account
         self.region = pin.region
         self.interceptor: Interceptor | None = None
+        self.interceptor_url: str | None = None
 
     @classmethod
     def connect(cls, pin: Pin | None, *, allowed: bool, session: Any = None) -> AwsTarget:

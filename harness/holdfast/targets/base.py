@@ -234,7 +234,7 @@ class Interceptor(Protocol):
         """The invocations of a function whose event contains the key, in order."""
 
     def running(self) -> int:
-        """How many invocations have not ended, and calls that a rule delays."""
+        """How many invocations have not ended, calls that a rule delays, and batches that wait to be tried again."""
 
 
 class Target(Protocol):
@@ -246,6 +246,8 @@ class Target(Protocol):
         region: region name.
         endpoint_url: the endpoint of all services; None on AWS.
         interceptor: aimed faults, where the target has them.
+        interceptor_url: where functions have to be pointed at so that their calls pass the interceptor; None where they
+            pass it anyway, or there is none.
     """
 
     kind: str
@@ -253,6 +255,7 @@ class Target(Protocol):
     region: str
     endpoint_url: str | None
     interceptor: Interceptor | None
+    interceptor_url: str | None
 
     def client(self, service: str) -> Any:
         """A boto3 client: connect and read timeouts set, SDK retries off; cached and thread-safe."""

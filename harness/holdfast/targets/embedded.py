@@ -61,6 +61,7 @@ class EmbeddedTarget:
             "127.0.0.1", port, maxsize=16, timeout=urllib3.Timeout(connect=3, read=30), retries=False
         )
         self.interceptor: Interceptor | None = InterceptorClient(self._http)
+        self.interceptor_url: str | None = None
 
     @classmethod
     def start(cls, *, region: str = "eu-west-1", auth: bool = True, startup_seconds: float = 30.0) -> EmbeddedTarget:

@@ -4,15 +4,17 @@ API Gateway, Step Functions, EventBridge, SNS and event source mappings call oth
 so the interceptor of HTTP calls never sees them. Whatever makes such a call opens a *handling* (the caller is its
 physical name: the id of an API, the name of a state machine, rule or topic, the UUID of a mapping; the event is the
 payload it works on) and makes each call through :func:`call`. A rule and the trace then treat the caller as they treat
-a function: ``Rule.function`` is the caller's name, ``Rule.key`` is sought in the payload.
+a function: ``Rule.function`` is the caller's name, ``Rule.key`` is sought in the payload, and ``Rule.resource`` is what
+the call is about.
 
 A caller without a process of its own cannot be killed: a rule that says so is not acted on, and counts no hit.
 """
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,7 +23,9 @@ from uuid import uuid4
 from holdfast.targets.base import Rule
 from holdfast.targets.emulator.interception import RULES, TRACER
 from holdfast.targets.interceptor.errors import ErrorAnswer, error_answer
-from holdfast.targets.interceptor.recognition import Request, operation_of
+from holdfast.targets.interceptor.names import name_of
+from holdfast.targets.interceptor.recognition import Call, Request, recognise
+from holdfast.targets.interceptor.resources import resources_of
 from holdfast.targets.interceptor.tracing import Invocation
 
 T = TypeVar("T")
@@ -102,6 +106,7 @@ def call(
     perform: Callable[[], T],
     *,
     payload: str = "",
+    about: Collection[str] = (),
     state: str = "",
 ) -> T:
     """Make one call with the faults that are aimed at it, and record it; never on the emulator's event loop.
@@ -112,6 +117,7 @@ def call(
         operation: e.g. ``StartExecution``.
         perform: does it.
         payload: more text in which a rule's key may be, beside the handling's event.
+        about: what the call is about: names, ARNs or URLs.
         state: the state of a state machine that makes it.
 
     Returns:
@@ -120,7 +126,8 @@ def call(
     Raises:
         CallFailedError: a rule refused it or lost its answer.
     """
-    faults = Faults.claim(caller, service, operation, payload, state)
+    resources = tuple(dict.fromkeys(name_of(each) for each in about if each))
+    faults = Faults.claim(caller, service, operation, payload, resources=resources, state=state)
     status = 0
     try:
         faults.before()
@@ -135,11 +142,13 @@ def call(
     else:
         return answer
     finally:
-        TRACER.call(caller, service, operation, status, state=state)
+        TRACER.call(caller, service, operation, status, resources=resources, state=state)
 
 
-def operation_name(service: str, method: str, path: str, headers: Mapping[str, str], content: bytes) -> str:
-    """The operation that a request to a service is.
+def asked(
+    service: str, method: str, path: str, headers: Mapping[str, str], content: bytes
+) -> tuple[str, tuple[str, ...]]:
+    """The operation that a request to a service is, and the names of what it is about.
 
     Args:
         service: endpoint prefix of the service.
@@ -149,7 +158,24 @@ def operation_name(service: str, method: str, path: str, headers: Mapping[str, s
         content: the body.
     """
     path, _, query = path.partition("?")
-    return operation_of(service, Request(method, path, query, headers, content))
+    request = Request(method, path, query, headers, content)
+    found = recognise(service, request)
+    return found.operation, resources_of(found, request)
+
+
+def about_of(service: str, operation: str, parameters: Any) -> tuple[str, ...]:
+    """The names of what a call is about whose parameters a service is given by their API names.
+
+    Args:
+        service: endpoint prefix of the service.
+        operation: e.g. ``SendMessage``.
+        parameters: in whatever case Step Functions writes them; not always an object.
+    """
+    if not isinstance(parameters, dict):
+        return ()
+    lowered = {name[:1].lower() + name[1:]: value for name, value in parameters.items()}
+    body = json.dumps({**lowered, **parameters}, default=str).encode()
+    return resources_of(Call(service, operation, "json"), Request("POST", "/", "", {}, body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +193,12 @@ class ApiRequest:
     event: str
 
 
-def call_of_api(request: ApiRequest, service: str, operation: str, perform: Callable[[], T]) -> T:
+def call_of_api(
+    request: ApiRequest, service: str, operation: str, perform: Callable[[], T], *, about: Collection[str] = ()
+) -> T:
     """Make the one call of a direct integration; see :func:`call`."""
     with handling(request.api, request.event, request.id) as handled:
-        return call(handled, service, operation, perform)
+        return call(handled, service, operation, perform, about=about)
 
 
 def invoke(caller: Invocation, function: dict[str, Any], event: Any) -> dict[str, Any]:
@@ -185,7 +213,14 @@ def invoke(caller: Invocation, function: dict[str, Any], event: Any) -> dict[str
 
     try:
         # by its name in the module: a patch replaces it
-        return dict(call(caller, "lambda", "Invoke", lambda: lambda_svc._execute_function(function, event)))
+        answer = call(
+            caller,
+            "lambda",
+            "Invoke",
+            lambda: lambda_svc._execute_function(function, event),
+            about=(function["config"]["FunctionName"],),
+        )
+        return dict(answer)
     except CallFailedError as failure:
         body = {"errorType": failure.code, "errorMessage": failure.message}
         return {"body": body, "error": True, "throttle": not failure.lost, "log": ""}
@@ -209,10 +244,20 @@ class Faults:
         self._left = list(rules)
 
     @classmethod
-    def claim(cls, caller: Invocation, service: str, operation: str, payload: str = "", state: str = "") -> Faults:
+    def claim(
+        cls,
+        caller: Invocation,
+        service: str,
+        operation: str,
+        payload: str = "",
+        *,
+        resources: Collection[str] = (),
+        state: str = "",
+    ) -> Faults:
         """The faults aimed at a call."""
         event = f"{caller.event}\n{payload}" if payload else caller.event
-        return cls(service, RULES.claim_call(caller.function, event, service, operation, state=state))
+        rules = RULES.claim_call(caller.function, event, service, operation, resources=resources, state=state)
+        return cls(service, rules)
 
     def before(self) -> None:
         """Do what comes before the call.

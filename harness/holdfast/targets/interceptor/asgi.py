@@ -18,26 +18,31 @@ _PIECE_BYTES = 256 * 1024
 
 
 async def read_ahead(receive: Receive, limit_bytes: int) -> tuple[bytes, Receive]:
-    """The beginning of a body, and a receiver that gives all of it.
+    """The beginning of a body, and a receiver that gives all of it; what is read is held once.
 
     Args:
         receive: gives the request's messages.
         limit_bytes: reading stops when so much is there; the rest stays with the sender.
     """
-    taken: list[Message] = []
+    pieces: list[bytes] = []
     size = 0
     more = True
+    broken: Message | None = None
     while more and size < limit_bytes:
         message = await receive()
-        taken.append(message)
-        size += len(message.get("body", b""))
-        more = message["type"] == "http.request" and bool(message.get("more_body"))
-    beginning = b"".join(message.get("body", b"") for message in taken)
-    waiting = iter(taken)
+        if message["type"] != "http.request":
+            broken = message  # its caller is gone; so is the rest of the body
+            break
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+        more = bool(message.get("more_body"))
+    beginning = b"".join(pieces)
+    pieces.clear()
+    waiting: list[Message] = [{"type": "http.request", "body": beginning, "more_body": more}]
+    waiting += [] if broken is None else [broken]
 
     async def again() -> Message:
-        message = next(waiting, None)
-        return await receive() if message is None else message
+        return waiting.pop(0) if waiting else await receive()
 
     return beginning, again
 

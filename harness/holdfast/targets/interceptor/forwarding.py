@@ -67,6 +67,9 @@ class Forwarding:
             skip_auto_headers=("accept", "accept-encoding", "content-type", "user-agent"),
             read_bufsize=_PIECE_BYTES,
         )
+        # aiohttp would send a PUT or DELETE once more when the endpoint breaks off, and has no setting against it:
+        # whether it took effect is not known then, and a call that nobody made would look like a bug of the stack
+        self._session._retry_connection = False  # noqa: SLF001
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._session.close()

@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -77,8 +77,13 @@ class Invocation:
 
 @dataclass(slots=True)
 class Tracer:
-    """Remembers invocations, the oldest forgotten first; safe from any thread."""
+    """Remembers invocations, the oldest forgotten first; safe from any thread.
 
+    Attributes:
+        also_open: count what else is under way although nothing of it runs at the moment.
+    """
+
+    also_open: list[Callable[[], int]] = field(default_factory=list)
     _ring: deque[Invocation] = field(default_factory=deque)
     _by_root: dict[str, Invocation] = field(default_factory=dict)
     _of_others: deque[tuple[TracedCall, str]] = field(default_factory=deque)
@@ -124,9 +129,10 @@ class Tracer:
             return tuple(one for one in self._ring if one.process is not None and not one.ended_seconds)
 
     def open_count(self) -> int:
-        """How many invocations have not ended, and calls that are held."""
+        """How many invocations have not ended, calls that are held, and what else is under way."""
+        waiting = sum(count() for count in self.also_open)
         with self._lock:
-            return self._held + sum(not one.ended_seconds for one in self._ring)
+            return waiting + self._held + sum(not one.ended_seconds for one in self._ring)
 
     @contextmanager
     def holding(self) -> Iterator[None]:

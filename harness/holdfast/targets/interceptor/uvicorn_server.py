@@ -1,8 +1,8 @@
 """Uvicorn around the reverse proxy, with connections that can be cut.
 
-With httptools and uvloop one core passes 1,600 to 2,000 calls a second (``benchmarks/interceptor.py``); with hypercorn,
-which parses HTTP in Python, it passed 900. The emulator stays on hypercorn, which it is made for and whose time is
-small beside its own.
+With httptools and uvloop one core passes about twice as many calls (``python benchmarks/interceptor.py``) as with
+hypercorn, which parses HTTP in Python. The emulator stays on hypercorn, which it is made for and whose time is small
+beside its own.
 """
 
 from __future__ import annotations

@@ -18,7 +18,10 @@ from holdfast.targets.base import Target
 
 T = TypeVar("T")
 _PAUSE_SECONDS = 0.02
-_TRUSTED = ("lambda.amazonaws.com", "apigateway.amazonaws.com")
+_LONGEST_PAUSE_SECONDS = 0.25
+"""Probes that wait side by side must not keep a single-threaded emulator from what they wait for."""
+
+_TRUSTED = ("lambda.amazonaws.com", "apigateway.amazonaws.com", "states.amazonaws.com")
 
 HANDLER = '''"""One handler for all probes: the event, or each record's body, says what to do."""
 import json
@@ -31,16 +34,22 @@ seen = []
 dynamodb = boto3.client("dynamodb")
 
 
+def put(key, context):
+    dynamodb.put_item(
+        TableName=os.environ["TABLE"],
+        Item={"pk": {"S": key}, "sk": {"S": context.aws_request_id + str(time.time())}},
+    )
+
+
 def act(order, context):
     if "log" in order:
         print(order["log"])
+    if "begin" in order:
+        put(order["begin"], context)
     if "sleep" in order:
         time.sleep(order["sleep"])
     if "put" in order:
-        dynamodb.put_item(
-            TableName=os.environ["TABLE"],
-            Item={"pk": {"S": order["put"]}, "sk": {"S": context.aws_request_id + str(time.time())}},
-        )
+        put(order["put"], context)
     if "raise" in order:
         raise ValueError(order["raise"])
     if "exit" in order:
@@ -89,14 +98,15 @@ def wait_for(probe: Callable[[], T], otherwise: str, *, seconds: float = 30.0) -
     Raises:
         ProbeFailedError: there was none in that time.
     """
-    end = time.monotonic() + seconds
+    end, pause_seconds = time.monotonic() + seconds, _PAUSE_SECONDS
     while True:
         answer = probe()
         if answer:
             return answer
         if time.monotonic() > end:
             raise ProbeFailedError(f"{otherwise} within {seconds:g} s")
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(pause_seconds)
+        pause_seconds = min(1.2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
 
 def zipped(code: str = HANDLER) -> bytes:
@@ -168,7 +178,7 @@ class Bench:
             Handler="index.handler",
             Code={"ZipFile": zipped(code)},
             Timeout=timeout_seconds,
-            Environment={"Variables": {"TABLE": table}},
+            Environment={"Variables": {"TABLE": table, **self._pointed()}},
             **settings,
         )
         self.later(functions.delete_function, FunctionName=name)
@@ -178,6 +188,11 @@ class Bench:
             seconds=30,
         )
         return name
+
+    def _pointed(self) -> dict[str, str]:
+        """Where the target's interceptor is, if functions have to be pointed there."""
+        url = self.target.interceptor_url
+        return {} if url is None else {"AWS_ENDPOINT_URL": url}
 
     def invoke(self, function: str, order: Mapping[str, Any], **options: Any) -> tuple[str, Any]:
         """Invoke a function; the kind of error, empty without one, and the answer."""

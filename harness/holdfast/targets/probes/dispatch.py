@@ -14,6 +14,7 @@ from holdfast.targets.base import Action, Interceptor, Rule, Target
 from holdfast.targets.probes.bench import Bench, Queue, bench, check, wait_for
 from holdfast.targets.probes.gateway import SEND_BODY, rest_api
 from holdfast.targets.probes.http_apis import http_api
+from holdfast.targets.probes.integrations import DirectApi
 from holdfast.targets.probes.machines import Machine, machine, states
 
 _SECONDS = 20.0
@@ -63,13 +64,14 @@ def _break(on: Bench, path: _Path, action: Action, effects: int, *, times: int =
         wait_for(lambda: path.effects(key) >= effects, f"{what}: fewer than {effects} effects", seconds=_SECONDS)
         wait_for(lambda: _at_rest(interceptor, path, key), f"{what}: it did not come to rest", seconds=_SECONDS)
         check(path.effects(key) == effects, f"{what}: {path.effects(key)} effects instead of {effects}")
-        traced = [
-            call.status
+        calls = [
+            call
             for call in interceptor.calls(key)
             if (call.function, call.service, call.operation) == (path.caller, path.service, path.operation)
         ]
         seen = {"refuse": 503, "drop": 0, "duplicate": 200}[action]
-        check(seen in traced, f"{what}: the trace says {traced}")
+        check(seen in [call.status for call in calls], f"{what}: the trace says {calls}")
+        check(all(call.resource for call in calls), f"{what}: the trace does not say about what: {calls}")
     finally:
         interceptor.remove(key)
     other = on.name()
@@ -98,6 +100,42 @@ def rest_api_calls(target: Target) -> None:
         check(_break(on, path, "refuse", 0) == 500, "the refused request was not answered 500")
         check(_break(on, path, "duplicate", 2) == 202, "the duplicated request was not accepted")
         check(_break(on, path, "drop", 1) == 504, "the request whose answer was lost was not answered 504")
+
+
+def rest_api_to_services(target: Target) -> None:
+    """REST API to DynamoDB and Step Functions: refused, stored although the client sees a failure, started twice."""
+    with bench(target) as on:
+        table, _ = on.table()
+        item = {"pk": {"S": "$input.path('$.id')"}, "sk": {"S": "0"}}
+        put = json.dumps({"TableName": table, "Item": item})
+        api = DirectApi(on, "dynamodb:action/PutItem", "dynamodb:PutItem", put, _JSON)
+        path = _Path(
+            api.id, "dynamodb", "PutItem", lambda key: api.post(f'{{"id": "{key}"}}'), lambda key: on.puts(table, key)
+        )
+        check(_break(on, path, "refuse", 0) == 500, "the refused item was not answered 500")
+        check(_break(on, path, "drop", 1) == 504, "the item whose answer was lost was not answered 504")
+        made = machine(on, states(("Done", {"Type": "Pass"})))
+        begin = f'{{"stateMachineArn": "{made.arn}", "input": "$util.escapeJavaScript($input.body)"}}'
+        starter = DirectApi(on, "states:action/StartExecution", "states:StartExecution", begin, _JSON)
+        path = _Path(
+            starter.id,
+            "states",
+            "StartExecution",
+            lambda key: starter.post(f'{{"id": "{key}"}}'),
+            lambda key: _started(on, made, key),
+        )
+        check(_break(on, path, "refuse", 0) == 500, "the refused execution was not answered 500")
+        check(_break(on, path, "duplicate", 2) == 202, "the duplicated execution was not accepted")
+
+
+_JSON = "application/x-amz-json-1.0"
+
+
+def _started(on: Bench, made: Machine, key: str) -> int:
+    """How many executions have a key in their input."""
+    client = on.target.client("stepfunctions")
+    listed = client.list_executions(stateMachineArn=made.arn)["executions"]
+    return sum(key in client.describe_execution(executionArn=one["executionArn"])["input"] for one in listed)
 
 
 def http_api_calls(target: Target) -> None:

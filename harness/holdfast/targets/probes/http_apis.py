@@ -118,3 +118,16 @@ def to_machine(target: Target) -> None:
         check(answer.status == 200, f"the status is {answer.status}: {answer.data!r}")
         done = started.finished(json.loads(answer.data)["executionArn"])
         check(json.loads(done["output"]) == {"id": "o-1"}, f"the output is {done.get('output')}")
+
+
+def stage_throttled(target: Target) -> None:
+    """Limits of 0 on an HTTP API's stage refuse every request with 429 before it is stored."""
+    with bench(target) as on:
+        queue = on.queue()
+        api = http_api(on, "SQS-SendMessage", {"QueueUrl": queue.url, "MessageBody": "$request.body"})
+        target.client("apigatewayv2").update_stage(
+            ApiId=api.id,
+            StageName="live",
+            DefaultRouteSettings={"ThrottlingRateLimit": 0, "ThrottlingBurstLimit": 0},
+        )
+        wait_for(lambda: api.post("refused").status == 429, "a throttled stage did not answer 429", seconds=10)

@@ -54,13 +54,13 @@ class Machine:
         return [event["type"] for event in told]
 
 
-def machine(on: Bench, definition: States, *, kind: str = "STANDARD") -> Machine:
-    """A state machine that is removed in the end."""
+def machine(on: Bench, definition: States, *, kind: str = "STANDARD", actions: Sequence[str] = ("*",)) -> Machine:
+    """A state machine that is removed in the end; its role may do these actions."""
     client = on.target.client("stepfunctions")
     name = on.name()
-    arn = client.create_state_machine(name=name, definition=json.dumps(definition), roleArn=on.role()[1], type=kind)[
-        "stateMachineArn"
-    ]
+    arn = client.create_state_machine(
+        name=name, definition=json.dumps(definition), roleArn=on.role(actions)[1], type=kind
+    )["stateMachineArn"]
     on.later(client.delete_state_machine, stateMachineArn=arn)
     return Machine(on, arn, name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 import time
@@ -70,10 +71,10 @@ def throttled_mapping(target: Target) -> None:
 
 
 def throttle_released(target: Target) -> None:
-    """A throttled batch runs within its visibility timeout once the throttle is gone, received once."""
+    """A throttled batch runs once the throttle is gone, at the latest when its visibility timeout is over."""
     with bench(target) as on:
         table, _ = on.table()
-        queue = on.queue(VisibilityTimeout="20")
+        queue = on.queue(VisibilityTimeout="10")
         function = on.function(table=table)
         functions = target.client("lambda")
         functions.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
@@ -83,7 +84,8 @@ def throttle_released(target: Target) -> None:
             lambda: any(message.receive_count for message in target.peek_messages(queue.url)), "nothing was received"
         )
         functions.delete_function_concurrency(FunctionName=function)
-        wait_for(lambda: on.puts(table, "key") == 1, "the released batch did not run")
+        # a poller that found nothing pauses beyond the timeout, LocalStack's for up to 10 s
+        wait_for(lambda: on.puts(table, "key") == 1, "the released batch did not run", seconds=60)
 
 
 def partial_batch(target: Target) -> None:
@@ -134,6 +136,28 @@ def redrive(target: Target) -> None:
         except ClientError:
             return
         check(holds=False, otherwise="a queue that is no dead-letter queue was redriven")
+
+
+def _twice_then(queue: Queue) -> dict[str, str]:
+    """The attributes of a queue that gives a message up after two receives."""
+    policy = {"deadLetterTargetArn": queue.arn, "maxReceiveCount": 2}
+    return {"VisibilityTimeout": "0", "RedrivePolicy": json.dumps(policy)}
+
+
+def chained_dead_letters(target: Target) -> None:
+    """A dead-letter queue with a policy of its own counts its own receives, not those of the queue before it."""
+    with bench(target) as on:
+        sqs = target.client("sqs")
+        last = on.queue()
+        middle = on.queue(**_twice_then(last))
+        first = on.queue(**_twice_then(middle))
+        on.send(first, {"n": 1})
+        for queue, following in ((first, middle), (middle, last)):
+            received = [sqs.receive_message(QueueUrl=queue.url).get("Messages", []) for _ in range(2)]
+            check([len(messages) for messages in received] == [1, 1], f"two receives of {queue.url} gave {received}")
+            move = functools.partial(sqs.receive_message, QueueUrl=queue.url)
+            arrived = functools.partial(on.bodies, following)
+            wait_for(lambda ask=move, look=arrived: ask() and look(), "it was not moved on")  # type: ignore[misc]
 
 
 def fifo_order(target: Target) -> None:

@@ -183,12 +183,14 @@ def _open_to(on: Bench, service: str) -> Queue:
     return queue
 
 
-def _rule_to(on: Bench, queue: Queue) -> tuple[str, str]:
-    """A bus and its one rule, which sends to a queue; their names."""
+def _rule_to(on: Bench, queue: Queue, bus: str = "") -> tuple[str, str]:
+    """A rule that sends to a queue, on a bus of its own or on the given one; the names of bus and rule."""
     events = on.target.client("events")
-    bus, rule = on.name(), on.name()
-    events.create_event_bus(Name=bus)
-    on.later(events.delete_event_bus, Name=bus)
+    rule = on.name()
+    if not bus:
+        bus = on.name()
+        events.create_event_bus(Name=bus)
+        on.later(events.delete_event_bus, Name=bus)
     events.put_rule(Name=rule, EventBusName=bus, EventPattern=json.dumps({"source": [_SOURCE]}))
     on.later(events.delete_rule, Name=rule, EventBusName=bus)
     events.put_targets(Rule=rule, EventBusName=bus, Targets=[{"Id": "queue", "Arn": queue.arn}])
@@ -221,11 +223,13 @@ def disabled_rule(target: Target) -> None:
 
 
 def replayed_archive(target: Target) -> None:
-    """A replay sends the archived events of its time span once more, marked with its name, and completes."""
+    """A replay sends the archived events of its time span once more, to the rules it names, and completes."""
     with bench(target) as on:
         events = target.client("events")
         queue = _open_to(on, "events.amazonaws.com")
         bus, rule = _rule_to(on, queue)
+        beside = _open_to(on, "events.amazonaws.com")
+        _rule_to(on, beside, bus)
         found = events.describe_rule(Name=rule, EventBusName=bus)["Arn"]
         source = events.describe_event_bus(Name=bus)["Arn"]
         archive, replay = on.name(), on.name()
@@ -247,5 +251,9 @@ def replayed_archive(target: Target) -> None:
                 f"replay {name} did not complete",
             )
         wait_for(lambda: len(on.bodies(queue)) == 2, "the event was not replayed once")
+        _put(on, bus, 2)
+        wait_for(lambda: 2 in _numbers(on, beside), "the rule beside got no event")
+        check(_numbers(on, beside) == [1, 2], f"a rule that the replay does not name got {_numbers(on, beside)}")
+        wait_for(lambda: len(on.bodies(queue)) == 3, "the live event did not arrive")
         named = [json.loads(body).get("replay-name") for body in on.bodies(queue)]
-        check(named == [None, replay], f"the events name the replays {named}")
+        check(named == [None, replay, None], f"the events name the replays {named}")

@@ -7,6 +7,9 @@ import json
 from holdfast.targets.base import Target
 from holdfast.targets.probes.bench import Bench, bench, check, wait_for
 
+_SLOW_SECONDS = 8
+"""How long a slow handler works: an emulator on a slow machine brings a message meanwhile."""
+
 
 def _write(on: Bench, table: str, orders: list[dict[str, object]]) -> None:
     for at, order in enumerate(orders):
@@ -84,14 +87,15 @@ def slow_stream(target: Target) -> None:
     with bench(target) as on:
         source, stream = on.table(stream=True)
         effects, _ = on.table()
-        function = on.function(table=effects)
-        queue = on.queue()
+        function = on.function(table=effects, timeout_seconds=2 * _SLOW_SECONDS)
+        queue = on.queue(VisibilityTimeout=str(2 * _SLOW_SECONDS))
         on.mapping(function, queue.arn)
         on.mapping(function, stream, StartingPosition="TRIM_HORIZON")
-        _write(on, source, [{"put": "slow", "sleep": 2}])
-        wait_for(lambda: on.invoke(function, {}), "the function does not answer")
+        _write(on, source, [{"begin": "begun", "sleep": _SLOW_SECONDS, "put": "slow"}])
+        wait_for(lambda: on.puts(effects, "begun") == 1, "the record did not come")
         on.send(queue, {"put": "quick"})
-        wait_for(lambda: on.puts(effects, "quick") == 1, "the queue waited for the stream", seconds=1.5)
+        wait_for(lambda: on.puts(effects, "quick") == 1, "the message did not come")
+        check(on.puts(effects, "slow") == 0, "the queue waited for the stream")
 
 
 def mapping_disabled(target: Target) -> None:
@@ -101,7 +105,10 @@ def mapping_disabled(target: Target) -> None:
         effects, _ = on.table()
         function = on.function(table=effects)
         uuid = on.mapping(function, stream, StartingPosition="LATEST")
-        target.client("lambda").update_event_source_mapping(UUID=uuid, Enabled=False)
+        client = target.client("lambda")
+        wait_for(lambda: client.get_event_source_mapping(UUID=uuid)["State"] == "Enabled", "it was not enabled")
+        client.update_event_source_mapping(UUID=uuid, Enabled=False)
+        wait_for(lambda: client.get_event_source_mapping(UUID=uuid)["State"] == "Disabled", "it was not disabled")
         _write(on, source, [{"put": "meanwhile"}])
-        target.client("lambda").update_event_source_mapping(UUID=uuid, Enabled=True)
+        client.update_event_source_mapping(UUID=uuid, Enabled=True)
         wait_for(lambda: on.puts(effects, "meanwhile") == 1, "a record written meanwhile was skipped")

@@ -21,6 +21,7 @@ ALL = (
     "stream_mapping",
     "asynchronous",
     "rule_targets",
+    "replay_filters",
     "topic_subscriptions",
     "execution_history",
     "executions",

@@ -22,7 +22,6 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -120,14 +119,25 @@ def apply() -> None:
         return stepfunctions.json_response({**json.loads(body), **_redrive_facts(execution)})
 
     async def handle_request(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
+        data = _object(body)
+        if data is None:  # MiniStack fails on what is no text, no object, or nested too deep
+            return stepfunctions.error_response_json("SerializationException", "Invalid JSON", 400)
         if headers.get("x-amz-target", "").endswith(".RedriveExecution"):
-            with suppress(ValueError):
-                return stepfunctions._finalize_response(_redrive(json.loads(body or b"{}")))
+            return stepfunctions._finalize_response(_redrive(data))
         return await handle(method, path, headers, body, query)
 
     stepfunctions._start_execution = start_execution
     stepfunctions._describe_execution = describe_execution
     stepfunctions.handle_request = handle_request
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    """The object in a request's body, empty without one; None when it is none."""
+    try:
+        data = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
 
 
 def ended() -> bool:

@@ -193,7 +193,7 @@ def _run_batch(mapping: Mapping, records: list[dict[str, Any]], batch: list[Mess
     with handling(mapping.id, json.dumps({"Records": records}, ensure_ascii=False)) as handled:
         received: list[bool] = []
         try:
-            call(handled, "sqs", "ReceiveMessage", lambda: received.append(True))
+            call(handled, "sqs", "ReceiveMessage", lambda: received.append(True), about=(queue_url,))
         except CallFailedError as failure:
             if not failure.lost:
                 time.sleep(_REFUSED_PAUSE_SECONDS)
@@ -232,7 +232,13 @@ def _deliver(
     done = {message["receipt_handle"] for message in batch if message["id"] not in failed}
     if done:
         with suppress(CallFailedError):  # what is not deleted comes back
-            call(handled, "sqs", "DeleteMessage", lambda: queue_store.delete_received(queue_url, done))
+            call(
+                handled,
+                "sqs",
+                "DeleteMessage",
+                lambda: queue_store.delete_received(queue_url, done),
+                about=(queue_url,),
+            )
     mapping.record["LastProcessingResult"] = f"OK - {len(done)} records"
 
 

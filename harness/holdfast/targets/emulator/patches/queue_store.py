@@ -147,11 +147,17 @@ def _dlq_sweep(queue: Queue) -> None:
         return
     now = sqs.time.time()
     with LOCK:
-        spent = [one for one in tuple(queue["messages"]) if one["receive_count"] >= most and one["visible_at"] <= now]
+        spent = [
+            one
+            for one in tuple(queue["messages"])
+            if one["receive_count"] - one.get("received_elsewhere", 0) >= most and one["visible_at"] <= now
+        ]
         if not spent:
             return
         for message in spent:
             moved = {**message, "receipt_handle": None, "visible_at": now, "sys": dict(message.get("sys", {}))}
+            # its count is that of all queues, but each queue's policy counts for itself
+            moved["received_elsewhere"] = message["receive_count"]
             if target.get("is_fifo"):
                 moved["enqueued_at"] = now
             moved["sys"].setdefault("DeadLetterQueueSourceArn", queue["attributes"].get("QueueArn", ""))

@@ -164,7 +164,9 @@ def _deliver(delivery: _Delivery, service: str, operation: str, payload: str, de
     with handling(delivery.rule["Name"], delivery.event, delivery.event_id) as handled:
         attempt = 0
         while True:
-            failure = _attempt(lambda: call(handled, service, operation, deliver, payload=payload))
+            failure = _attempt(
+                lambda: call(handled, service, operation, deliver, payload=payload, about=(delivery.target["Arn"],))
+            )
             if failure is None:
                 return
             exhausted = ""

@@ -45,7 +45,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from ministack.services import apigateway_v1, sts
 
-from holdfast.targets.emulator.dispatch import ApiRequest, CallFailedError, as_answer, call_of_api, operation_name
+from holdfast.targets.emulator.dispatch import ApiRequest, CallFailedError, as_answer, asked, call_of_api
 from holdfast.targets.emulator.known import require
 from holdfast.targets.emulator.patches.mapping_templates import (
     NotJsonError,
@@ -299,9 +299,9 @@ def send(request: ApiRequest, sent: Sent, signing: Signing) -> tuple[int, str]:
         urllib3.exceptions.HTTPError: no answer came.
     """
     path = urllib.parse.unquote(sent.path)
-    operation = operation_name(signing.service, sent.method, path, sent.headers, sent.content)
+    operation, about = asked(signing.service, sent.method, path, sent.headers, sent.content)
     try:
-        answer = call_of_api(request, signing.service, operation, lambda: _send(sent, signing))
+        answer = call_of_api(request, signing.service, operation, lambda: _send(sent, signing), about=about)
     except CallFailedError as failure:
         if failure.lost:
             raise urllib3.exceptions.ProtocolError(failure.message) from failure

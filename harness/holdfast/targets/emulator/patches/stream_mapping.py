@@ -25,6 +25,7 @@ from ministack.core.arn import parse_arn
 from ministack.services import dynamodb, lambda_svc
 
 from holdfast.targets.emulator.dispatch import CallFailedError, aimed_keys, call, handling, invoke
+from holdfast.targets.emulator.interception import TRACER
 from holdfast.targets.emulator.known import require
 from holdfast.targets.emulator.patches.mappings import Mapping, mappings
 from holdfast.targets.interceptor.tracing import Invocation
@@ -61,6 +62,7 @@ def apply() -> None:
     require(lambda_svc._poll_dynamodb_streams, "2b2460e933a9", "lambda_svc._poll_dynamodb_streams")
     require(lambda_svc._send_ddb_stream_failure_record, "0efd5f5ffe2d", "lambda_svc._send_ddb_stream_failure_record")
     lambda_svc._poll_dynamodb_streams = poll
+    TRACER.also_open.append(waiting)
 
 
 def poll() -> bool:
@@ -73,6 +75,11 @@ def poll() -> bool:
         with mapping.scope():
             busy = _start_batch(mapping, retry) or busy
     return busy
+
+
+def waiting() -> int:
+    """How many mappings wait to try a batch again: they are not at rest, although nothing runs."""
+    return sum(mapping.id in _RETRIES for mapping in mappings("dynamodb"))
 
 
 def seconds_until_due() -> float | None:
@@ -137,7 +144,7 @@ def _up_to_aimed(mapping: Mapping, records: list[Record]) -> list[Record]:
 def _run_batch(mapping: Mapping, position: int, records: list[Record], wanted: list[Record]) -> None:
     with handling(mapping.id, json.dumps({"Records": wanted}, ensure_ascii=False)) as handled:
         try:
-            call(handled, "dynamodb", "GetRecords", lambda: None)
+            call(handled, "dynamodb", "GetRecords", lambda: None, about=(mapping.source,))
         except CallFailedError:
             _wait(_retry(mapping, position, len(records)))
             return
@@ -215,7 +222,7 @@ def _give_up(  # noqa: PLR0917 - what a failure record tells
 
     if destination:
         with suppress(CallFailedError):
-            call(handled, service, operation, send_on)
+            call(handled, service, operation, send_on, about=(destination,))
     _RETRIES.pop(mapping.id, None)
     _advance(mapping, retry.position + len(records))
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from ministack.services import stepfunctions
 
-from holdfast.targets.emulator.dispatch import CallFailedError, call, handling
+from holdfast.targets.emulator.dispatch import CallFailedError, about_of, call, handling
 from holdfast.targets.emulator.known import require
 from holdfast.targets.emulator.patches.executions import EndedError, current_state, ended
 from holdfast.targets.interceptor.tracing import Invocation
@@ -47,6 +47,7 @@ class _Call:
     service: str
     operation: str
     prefix: str
+    about: tuple[str, ...] = ()
 
 
 def apply() -> None:
@@ -69,6 +70,7 @@ def apply() -> None:
                 named.operation,
                 lambda: invoke(resource, parameters),
                 payload=payload,
+                about=named.about or about_of(named.service, named.operation, parameters),
                 state=current_state(),
             )
         except CallFailedError as failure:
@@ -94,7 +96,7 @@ def apply() -> None:
 def _call_of(resource: str) -> _Call | None:
     """The AWS call that a task's resource makes; None for an activity."""
     if ":lambda:" in resource and ":function:" in resource:
-        return _Call("lambda", "Invoke", "Lambda")
+        return _Call("lambda", "Invoke", "Lambda", (resource,))
     found = _INTEGRATION.match(resource)
     if found is None:
         return None

@@ -157,7 +157,14 @@ def _deliver(subscription: Subscription, message: _Message) -> None:
     with handling(message.topic.rpartition(":")[2], message.text, message.id) as handled:
         for pause in (*pauses, None):
             try:
-                call(handled, service, operation, lambda: send(subscription, message), payload=message.envelope)
+                call(
+                    handled,
+                    service,
+                    operation,
+                    lambda: send(subscription, message),
+                    payload=message.envelope,
+                    about=(subscription["endpoint"],),
+                )
             except _FinalError:
                 break
             except (CallFailedError, OSError) as failure:

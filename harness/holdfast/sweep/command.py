@@ -1,0 +1,233 @@
+"""``holdfast sweep`` and ``holdfast replay``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from holdfast.campaign import Progress
+from holdfast.errors import ExitCode, HoldfastError, Inconclusive
+from holdfast.opening import DEFAULT_FOLDER, Options
+from holdfast.redaction import Clean
+from holdfast.sweep.coverage import VERSION, Coverage, to_json, without_secrets
+from holdfast.sweep.judging import Mark
+from holdfast.sweep.replay import SUFFIX, read, write
+from holdfast.sweep.sweeping import Budget, replayed, sweep
+from holdfast.sweep.table import show
+
+FILE = "sweep.json"
+_MARKS = ", ".join(mark.value for mark in (Mark.HELD, Mark.VIOLATED, Mark.UNREACHED, Mark.INCONCLUSIVE))
+
+
+def sweep_command(arguments: Sequence[str]) -> int:
+    """Break every fault point of one command in every way, then the pairs that matter."""
+    budget = Budget()
+    parser = argparse.ArgumentParser(
+        prog="holdfast sweep",
+        description="Trace one command, put every kind of fault at every one of its fault points, all together and "
+        "each aimed at a command of its own, then pairs of faults, and judge the data that is left. Prints which "
+        f"points were {_MARKS}, and writes for each violation the smallest fault schedule to a replay file.",
+        epilog="exit codes: 0 nothing violated, 1 violated, 2 usage, descriptor, target or port, 3 not every point was "
+        "reached and decided, with --strict, 4 a fault could not be healed, 5 ended by a stop condition and healed, "
+        "130 or 143 interrupted and healed",
+    )
+    parser.add_argument("stack", metavar="NAME.stack.toml", type=Path)
+    parser.add_argument(
+        "--budget-seconds",
+        type=_positive,
+        default=budget.seconds,
+        metavar="N",
+        help="begin no part that would end later (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--pairs", type=_count, default=budget.pairs, metavar="N", help="the most pairs (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of generated values and the order of pairs")
+    parser.add_argument(
+        "-k",
+        dest="expression",
+        default="",
+        metavar="WORDS",
+        help='only points whose name has all these words, or kinds of that name, e.g. -k "worker PutItem delayed"',
+    )
+    parser.add_argument("--strict", action="store_true", help="exit 3 when a fault point was not reached or decided")
+    _target_options(parser)
+    own = parser.parse_args(list(arguments))
+    _need_file(own.stack, "sweep", "NAME.stack.toml")
+    options = replace(_options(own), seed=own.seed)
+    coverages, clean = sweep(
+        own.stack,
+        options=options,
+        budget=Budget(seconds=own.budget_seconds, pairs=own.pairs, expression=own.expression),
+        listener=_Lines(),
+    )
+    folder = options.folder / coverages[0].stack
+    coverages = [_with_files(coverage, folder / "replays", clean) for coverage in coverages]
+    path = _written(coverages, folder, clean)
+    show(coverages, write_line=lambda line: _print(clean(line)), color=sys.stdout.isatty())
+    _print(f"written: {path}")
+    return _exit_code(coverages, strict=own.strict)
+
+
+def _exit_code(coverages: Sequence[Coverage], *, strict: bool) -> int:
+    if any(coverage.violations for coverage in coverages):
+        return ExitCode.VIOLATED
+    if strict and not all(coverage.decided for coverage in coverages):
+        return ExitCode.INCONCLUSIVE
+    return ExitCode.HELD
+
+
+def _with_files(coverage: Coverage, folder: Path, clean: Clean) -> Coverage:
+    """The coverage with a replay file for each violation; those of an earlier sweep are gone."""
+    for old in folder.glob(f"{coverage.pattern}-*{SUFFIX}"):
+        old.unlink()
+    violations = [
+        replace(one, file=str(write(coverage, one, number, folder=folder, clean=clean)))
+        for number, one in enumerate(coverage.violations, start=1)
+    ]
+    return replace(coverage, violations=tuple(violations))
+
+
+def _written(coverages: Sequence[Coverage], folder: Path, clean: Clean) -> Path:
+    document: dict[str, Any] = {"version": VERSION, "sweeps": [to_json(coverage) for coverage in coverages]}
+    path = folder / FILE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(without_secrets(document, clean), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    except OSError as error:
+        raise HoldfastError(
+            f"The coverage cannot be written to {path}.",
+            cause=str(error),
+            remedy="name another folder with --holdfast-folder",
+        ) from error
+    return path
+
+
+def replay_command(arguments: Sequence[str]) -> int:
+    """Run a fault schedule that a sweep found again, and say whether it agrees."""
+    parser = argparse.ArgumentParser(
+        prog="holdfast replay",
+        description="Run the fault schedule of a replay file again, on a fresh command, and say whether it breaks the "
+        "same promise.",
+        epilog="exit codes: 0 nothing violated, 1 violated, 2 usage, descriptor, target or port, 3 the faults were not "
+        "reached, or what came of them could not be told, 4 a fault could not be healed, 5 ended by a stop condition "
+        "and healed, 130 or 143 interrupted and healed",
+    )
+    parser.add_argument("file", metavar=f"NAME{SUFFIX}", type=Path)
+    parser.add_argument("--times", type=_at_least_one, default=1, metavar="N", help="run it N times, side by side")
+    parser.add_argument("--stack", type=Path, metavar="NAME.stack.toml", help="another descriptor than the file names")
+    _target_options(parser)
+    own = parser.parse_args(list(arguments))
+    found = read(own.file)
+    descriptor = own.stack or found.descriptor
+    _need_file(descriptor, "replay", "its descriptor, or give another one with --stack")
+    options = replace(_options(own), seed=found.seed, target=own.target or found.target)
+    judgements = replayed(
+        descriptor,
+        pattern=found.pattern,
+        schedule=found.schedule,
+        fields=dict(found.fields),
+        times=own.times,
+        options=options,
+        listener=_Lines(),
+    )
+    _print(f"schedule: {found.schedule}")
+    _print(f"expected: violated ({found.title}: {found.sentence}; {found.reproduced} when it was found)")
+    agreeing = 0
+    for judgement in judgements:
+        titles = [finding.title for finding in judgement.findings]
+        agrees = judgement.mark is Mark.VIOLATED and found.title in titles
+        agreeing += agrees
+        _print(f"{'agrees' if agrees else 'disagrees'}: {judgement.mark.value}: {judgement.why}")
+    _print(f"{agreeing} of {len(judgements)} agree")
+    marks = {judgement.mark for judgement in judgements}
+    if Mark.VIOLATED in marks:
+        return ExitCode.VIOLATED
+    return ExitCode.HELD if marks == {Mark.HELD} else ExitCode.INCONCLUSIVE
+
+
+def _target_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--target", choices=("embedded", "localstack", "aws"), help="instead of the descriptor's default"
+    )
+    parser.add_argument(
+        "--deploy", action="store_true", default=None, help="deploy the template first, remove it after"
+    )
+    parser.add_argument("--no-deploy", dest="deploy", action="store_false", help="the stack is deployed already")
+    parser.add_argument("--cloudformation", metavar="NAME", help="the deployed CloudFormation stack to use")
+    parser.add_argument("--allow-aws", action="store_true", help="opt in to break parts of a stack on real AWS")
+    parser.add_argument(
+        "--holdfast-folder", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="journals, coverage, replay files"
+    )
+
+
+def _options(own: argparse.Namespace) -> Options:
+    return Options(
+        target=own.target,
+        deploy=own.deploy,
+        allow_aws=own.allow_aws,
+        cloudformation=own.cloudformation,
+        folder=own.holdfast_folder,
+    )
+
+
+def _need_file(path: Path, command: str, what: str) -> None:
+    if not path.is_file():
+        raise HoldfastError(
+            f"There is no file {path}.",
+            cause=f"it was looked for from {Path.cwd()}",
+            remedy=f"holdfast {command}: name {what}",
+        )
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return value
+
+
+def _at_least_one(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is below 1")
+    return value
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+class _Lines:
+    """Tells a person what goes on, a line each, with the seconds since the beginning."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._lock = threading.Lock()
+
+    def __call__(self, progress: Progress) -> None:
+        """Print what is new."""
+        if progress.over:
+            return
+        most = f" (at most {progress.until_seconds:.0f} s)" if progress.until_seconds else ""
+        with self._lock:
+            sys.stderr.write(f"  {time.monotonic() - self._started:5.1f} s {progress.message}{most}\n")
+            sys.stderr.flush()
+
+
+__all__ = ["Inconclusive", "replay_command", "sweep_command"]

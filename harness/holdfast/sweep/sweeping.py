@@ -1,0 +1,362 @@
+"""The sweep of one stack: trace, singles together, pairs, the smallest schedule of each violation, the coverage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from holdfast.campaign import Progress, new_prefix
+from holdfast.errors import DescriptorError, HoldfastError, Inconclusive, InjectionError
+from holdfast.history.recorder import Recorder
+from holdfast.levers.journal import Journal, Pin
+from holdfast.levers.watchdog import watched
+from holdfast.opening import Options, resolved, silent
+from holdfast.ports.ports import Ports
+from holdfast.provocations.stopping import Stopping
+from holdfast.redaction import Clean, cleaning
+from holdfast.stack.configuration import read_configuration
+from holdfast.stack.loading import load_descriptor
+from holdfast.stack.patterns import PatternName
+from holdfast.stack.resolve import Stack
+from holdfast.stack.seeding import seed as put_seed
+from holdfast.sweep.coverage import Coverage, PairRun, Violation, cells
+from holdfast.sweep.judging import Judgement, Mark
+from holdfast.sweep.kinds import Kind, inapplicable
+from holdfast.sweep.levers import Means, aimed_here, means, points_told
+from holdfast.sweep.plan import Left, Pairs, Schedule, chosen, pairs, singles
+from holdfast.sweep.points import visited
+from holdfast.sweep.running import Ran, Runner
+from holdfast.sweep.shrinking import Verdicts, grouped, to_run
+from holdfast.targets.base import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How much a sweep may do.
+
+    Attributes:
+        seconds: no further part begins that would probably end later than this.
+        pairs: the most pairs.
+        repeats: how often a violating schedule, and every smaller one within it, is run in all.
+        violations: the most violating schedules that are run again.
+        expression: words that choose points and kinds; empty for all.
+    """
+
+    seconds: float = 280.0
+    pairs: int = 120
+    repeats: int = 3
+    violations: int = 40
+    expression: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Sweep:
+    """One pattern of one opened stack.
+
+    Attributes:
+        runner: runs schedules.
+        budget: how much it may do.
+        clock: monotonic clock, seconds.
+    """
+
+    runner: Runner
+    budget: Budget
+    clock: Callable[[], float] = time.monotonic
+    _verdicts: Verdicts = field(default_factory=Verdicts)
+    _ran: list[Ran] = field(default_factory=list)
+    _notes: list[str] = field(default_factory=list)
+    _started: float = 0.0
+
+    def cover(self) -> Coverage:
+        """Visit every fault point with every kind, then the pairs that matter.
+
+        Raises:
+            Inconclusive: an undisturbed command cannot be traced here.
+            HoldfastError: the stack or the target failed under the harness, or a fault could not be healed.
+        """
+        self._started = self.clock()
+        stack = self.runner.stack
+        if not aimed_here(self.runner.situation):
+            return self._by_levers()
+        undisturbed = self.runner.undisturbed()
+        self._remember([undisturbed])
+        seen = visited(undisturbed.trace, self.runner.callers, stack)
+        wanted = chosen(seen.points, Kind, self.budget.expression)
+        if not wanted:
+            raise HoldfastError(
+                f"No fault point and kind has all of these words: {self.budget.expression}",
+                cause=f"the fault points are {', '.join(point.name for point in seen.points) or 'none'}",
+                remedy=f"choose among them, and among the kinds {', '.join(Kind)}",
+            )
+        schedules, left = singles(wanted, self.runner.known, self._synchronous())
+        alone, alone_seconds = self._timed(schedules)
+        singles_seconds = self.clock() - self._started
+        second = self._pairs(undisturbed, alone, alone_seconds)
+        together, _ = self._timed(second.schedules)
+        violations = self._violations([*alone, *together], alone_seconds)
+        return Coverage(
+            stack=stack.descriptor.name,
+            descriptor=str(stack.path),
+            pattern=self.runner.name,
+            target=stack.target.kind,
+            seed=self.runner.seed,
+            undisturbed=undisturbed.judgement,
+            cells=cells(((one.schedule, one.judgement) for one in alone), left, seen.points),
+            pairs=tuple(
+                PairRun(schedule=one.schedule, mark=one.judgement.mark, why=one.judgement.why) for one in together
+            ),
+            reachable=second.reachable,
+            pruned=second.pruned,
+            dropped=second.dropped,
+            violations=violations,
+            strangers=seen.strangers,
+            commands=len(self._ran),
+            seconds=round(self.clock() - self._started, 1),
+            singles_seconds=round(singles_seconds, 1),
+            notes=tuple(self._notes),
+        )
+
+    def _by_levers(self) -> Coverage:
+        """Visit what levers on everything can reach, one after another, and say what they cannot."""
+        situation, points = self.runner.situation, points_told(self.runner.situation, self.runner.callers)
+        left: list[Left] = []
+        ran: list[tuple[Schedule, Judgement]] = []
+        for point, kind in chosen(points, Kind, self.budget.expression):
+            found = inapplicable(point, kind, self.runner.known) or means(point, kind, situation)
+            if isinstance(found, str):
+                left.append(Left(point=point, kind=kind, why=found))
+            else:
+                ran.append((Schedule(faults=(found.fault,)), self._with(found)))
+        violating = [one.schedule for one in self._ran if one.judgement.mark is Mark.VIOLATED]
+        return Coverage(
+            stack=self.runner.stack.descriptor.name,
+            descriptor=str(self.runner.stack.path),
+            pattern=self.runner.name,
+            target=self.runner.stack.target.kind,
+            seed=self.runner.seed,
+            undisturbed=Judgement(mark=Mark.UNREACHED, why="no command can be traced without an interceptor"),
+            cells=tuple(
+                replace(cell, mark=Mark.UNREACHED)
+                if cell.mark is Mark.INAPPLICABLE and not inapplicable(cell.point, cell.kind, self.runner.known)
+                else cell
+                for cell in cells(ran, left, points)
+            ),
+            violations=tuple(self._violation(one, (one,)) for one in dict.fromkeys(violating)),
+            commands=len(self._ran),
+            seconds=round(self.clock() - self._started, 1),
+            notes=(
+                "the calls that functions make themselves cannot be seen here, so no point stands for them",
+                "faults are on everything here, so points are visited one after another, and no pair is run",
+                *self._notes,
+            ),
+        )
+
+    def _with(self, found: Means) -> Judgement:
+        if not self._time_for(0.0):
+            return Judgement(mark=Mark.UNREACHED, why="the budget was used up")
+        try:
+            ran = self.runner.run_with(found)
+        except (Inconclusive, InjectionError) as reason:
+            return Judgement(mark=Mark.UNREACHED, why=str(reason))
+        self._remember([ran])
+        return ran.judgement
+
+    def _synchronous(self) -> frozenset[str]:
+        """The components that work before a command is acknowledged."""
+        apis = {name for name, one in self.runner.stack.resources.items() if one.type == "api"}
+        return frozenset(self.runner.pattern.ingest) | apis
+
+    def _surfacing(self) -> set[tuple[str, str]]:
+        """The calls that put a request where dead letters are."""
+        ports = self.runner.stack.descriptor.dead_letters.values()
+        return {("sqs", "SendMessage") if port.queue is not None else ("s3", "PutObject") for port in ports}
+
+    def _timed(self, schedules: Sequence[Schedule]) -> tuple[list[Ran], float]:
+        began = self.clock()
+        ran = self.runner.run(schedules)
+        self._remember(ran)
+        return ran, self.clock() - began
+
+    def _remember(self, ran: Sequence[Ran]) -> None:
+        self._ran += ran
+        for one in ran:
+            self._verdicts.remember(one.schedule, one.judgement)
+
+    def _pairs(self, undisturbed: Ran, alone: Sequence[Ran], alone_seconds: float) -> Pairs:
+        """The pairs worth running, unless there is no time for them."""
+        hit = [(one.schedule, one.trace) for one in alone if one.judgement.mark is not Mark.UNREACHED]
+        found = pairs(
+            hit,
+            undisturbed.trace,
+            callers=self.runner.callers,
+            known=self.runner.known,
+            kinds=list(Kind),
+            surfacing=self._surfacing(),
+            most=self.budget.pairs,
+            seed=self.runner.seed,
+        )
+        if found.schedules and not self._time_for(alone_seconds):
+            self._notes.append(
+                f"no pair was run: the singles took {alone_seconds:.0f} s, and the budget is {self.budget.seconds:g} s"
+            )
+            return replace(found, schedules=(), dropped=found.dropped + len(found.schedules))
+        return found
+
+    def _violations(self, ran: Sequence[Ran], wave_seconds: float) -> tuple[Violation, ...]:
+        """The smallest schedule within each violating one, with how often it violates."""
+        found = list(dict.fromkeys(one.schedule for one in ran if one.judgement.mark is Mark.VIOLATED))
+        if self._verdicts.violated(Schedule()):
+            found.insert(0, Schedule())
+        again = found[: self.budget.violations]
+        if again and self._time_for(wave_seconds):
+            self.runner.say(f"{len(again)} violating schedules once more, and what is smaller within them")
+            self._timed(to_run(again, self._verdicts, self.budget.repeats))
+        elif again:
+            self._notes.append("no violating schedule was run a second time: the budget was used up")
+        if len(found) > len(again):
+            self._notes.append(f"{len(found) - len(again)} violating schedules were run once only")
+        return tuple(self._violation(schedule, of) for schedule, of in grouped(found, self._verdicts).items())
+
+    def _violation(self, schedule: Schedule, found_by: tuple[Schedule, ...]) -> Violation:
+        first = next(one for one in self._ran if one.schedule == schedule and one.judgement.mark is Mark.VIOLATED)
+        return Violation(
+            schedule=schedule,
+            judgement=first.judgement,
+            violated=self._verdicts.violated(schedule),
+            runs=len(self._verdicts.of(schedule)),
+            found_by=tuple(one for one in found_by if one != schedule),
+            fields=dict(first.submission.fields),
+        )
+
+    def _time_for(self, seconds: float) -> bool:
+        """Whether a part that takes about so long may still begin."""
+        return self.clock() - self._started + seconds <= self.budget.seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A stack that is ready to be swept.
+
+    Attributes:
+        stack: the resolved stack.
+        runners: one for each pattern that it claims.
+        clean: removes secrets from a text.
+    """
+
+    stack: Stack
+    runners: dict[PatternName, Runner]
+    clean: Clean
+
+
+@contextmanager
+def opened(
+    path: Path,
+    *,
+    options: Options,
+    target: Target | None = None,
+    listener: Callable[[Progress], None] = silent,
+) -> Iterator[Opened]:
+    """Open a stack for a sweep: nothing is injected before everything it needs is known to be there.
+
+    Args:
+        path: the descriptor's file.
+        options: how.
+        target: a target that somebody else started and ends; opened here when None.
+        listener: told what goes on.
+
+    Raises:
+        HoldfastError: the descriptor is wrong, the target does not answer, a resource or permission is missing, or a
+            port answers what it must not.
+    """
+    descriptor = load_descriptor(path, options.environ)
+
+    def say(message: str) -> None:
+        listener(Progress(descriptor.name, message))
+
+    with ExitStack() as exits:
+        stack = exits.enter_context(resolved(path, descriptor, options=options, target=target, say=say))
+        recorder = Recorder()
+        ports = Ports(stack, recorder)
+        exits.callback(ports.close)
+        say("checking the ports")
+        put_seed(stack)
+        ports.check()
+        journal = exits.enter_context(Journal(options.journal_folder(), Pin.of(stack)))
+        exits.enter_context(watched(journal))
+        stopping = Stopping.of(stack)
+        stopping.check()
+        configuration = read_configuration(stack)
+        prefix = new_prefix()
+        _, secret_key, token = stack.target.credentials()
+        yield Opened(
+            stack=stack,
+            runners={
+                name: Runner(
+                    stack=stack,
+                    name=name,
+                    ports=ports,
+                    recorder=recorder,
+                    journal=journal,
+                    configuration=configuration,
+                    seed=options.seed,
+                    prefix=f"{prefix}{at}",
+                    listener=listener,
+                    stopping=stopping,
+                )
+                for at, name in enumerate(descriptor.patterns)
+            },
+            clean=cleaning(descriptor, secret_key, token),
+        )
+
+
+def sweep(
+    path: Path,
+    *,
+    options: Options,
+    budget: Budget | None = None,
+    target: Target | None = None,
+    listener: Callable[[Progress], None] = silent,
+) -> tuple[list[Coverage], Clean]:
+    """Sweep every pattern that a stack claims; returns what was covered, and what removes secrets from texts about it.
+
+    Raises:
+        HoldfastError: as `opened`, or a fault could not be healed.
+    """
+    with opened(path, options=options, target=target, listener=listener) as ready:
+        return [
+            Sweep(runner=runner, budget=budget or Budget()).cover() for runner in ready.runners.values()
+        ], ready.clean
+
+
+def replayed(
+    path: Path,
+    *,
+    pattern: PatternName,
+    schedule: Schedule,
+    fields: dict[str, object],
+    times: int,
+    options: Options,
+    target: Target | None = None,
+    listener: Callable[[Progress], None] = silent,
+) -> list[Judgement]:
+    """Run one schedule again, so often, side by side; what each run showed.
+
+    Raises:
+        DescriptorError: the stack does not claim the pattern.
+        HoldfastError: as `opened`, or a fault could not be healed.
+    """
+    with opened(path, options=options, target=target, listener=listener) as ready:
+        if pattern not in ready.runners:
+            raise DescriptorError(
+                f"The stack {ready.stack.descriptor.name} claims no {pattern}, and the replay is about that.",
+                remedy="name the descriptor that the replay was written for with --stack",
+            )
+        known = ready.stack.descriptor.commands[ready.runners[pattern].pattern.command].fields
+        given = {name: value for name, value in fields.items() if name in known}
+        return [one.judgement for one in ready.runners[pattern].run([schedule] * times, given)]
+
+
+__all__ = ["Budget", "Inconclusive", "Opened", "Sweep", "opened", "replayed", "sweep"]

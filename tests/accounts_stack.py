@@ -145,7 +145,7 @@ class Accounts:
     def rebuilt_row(self, generation: str, account: str) -> State | None:
         """What a rebuilt read model shows of an account."""
         if self.database:
-            return self._rebuilt_in_sql(f"{generation}/{account}")
+            return self._rebuilt_in_sql(f"{self.ids['EventsTable']}/{generation}/{account}")
         found = self.target.client("dynamodb").get_item(
             TableName=self.ids["RebuiltTable"], Key={"account_id": {"S": f"{generation}/{account}"}}
         )

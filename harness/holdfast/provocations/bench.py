@@ -32,7 +32,7 @@ from holdfast.stack.configuration import Configuration
 from holdfast.stack.deliveries import not_waited_for, patience_seconds
 from holdfast.stack.descriptor import Bounds
 from holdfast.stack.generate import Submission, draw
-from holdfast.stack.patterns import Pattern
+from holdfast.stack.patterns import CqrsPattern, Pattern
 from holdfast.stack.resolve import Stack
 from holdfast.targets.base import Interceptor, Rule
 from holdfast.waiting import Waited, eventually
@@ -152,10 +152,17 @@ class Bench:
             made = []
             for _ in range(count):
                 key = f"{self.prefix}-{self.name}-{len(self._submissions):04d}"
-                submission = draw(self.command, key, self.random, overrides or {})
+                submission = draw(self.command, key, self.random, {**self._of_this_run(key), **(overrides or {})})
                 self._submissions[key] = submission
                 made.append(submission)
             return made
+
+    def _of_this_run(self, key: str) -> dict[str, Json]:
+        """The aggregate of a command, drawn from its key: the seed's own would be that of an earlier run, with its events."""
+        if not isinstance(self.pattern, CqrsPattern):
+            return {}
+        name = self.pattern.aggregate
+        return {name: draw(self.command, key, random.Random(key)).fields[name]}  # noqa: S311 - reproducible, not secret
 
     def other(self, command: str, like: Submission, *, counted: bool = False) -> Submission:
         """A submission of another command than the pattern's, with a key of its own.

@@ -80,6 +80,29 @@ def test_a_deleted_stack_takes_its_processes_along(embedded: EmbeddedTarget) -> 
         assert eventually(lambda: _alive(pid), lambda alive: not alive, deadline_seconds=30).met
 
 
+def test_a_deleted_stack_takes_its_executions_along(embedded: EmbeddedTarget) -> None:
+    """An execution that would run for an hour ends with its CloudFormation stack, so that silence can come again."""
+    with bench(embedded) as on:
+        definition = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 3600, "End": True}}}
+        machine = {"DefinitionString": json.dumps(definition), "RoleArn": on.role()[1]}
+        template = {"Resources": {"Machine": {"Type": "AWS::StepFunctions::StateMachine", "Properties": machine}}}
+        cloudformation, stack = embedded.client("cloudformation"), on.name()
+        cloudformation.create_stack(StackName=stack, TemplateBody=json.dumps(template))
+        arn = eventually(
+            lambda: cloudformation.describe_stack_resources(StackName=stack)["StackResources"],
+            lambda found: bool(found) and found[0]["ResourceStatus"] == "CREATE_COMPLETE",
+            deadline_seconds=30,
+        ).value[0]["PhysicalResourceId"]
+        embedded.client("stepfunctions").start_execution(stateMachineArn=arn, input='{"key": "waits-an-hour"}')
+
+        def running() -> int:
+            return sum(not one.ended_seconds for one in embedded.interceptor.invocations(key="waits-an-hour"))
+
+        assert eventually(running, lambda count: count == 1, deadline_seconds=30).met
+        cloudformation.delete_stack(StackName=stack)
+        assert eventually(running, lambda count: count == 0, deadline_seconds=30).met
+
+
 def test_two_targets_side_by_side_share_nothing() -> None:
     """Two emulators started at the same moment have their own ports and their own state."""
     with ThreadPoolExecutor() as pool:

@@ -158,7 +158,7 @@ class Bench:
             return made
 
     def _of_this_run(self, key: str) -> dict[str, Json]:
-        """The aggregate of a command, drawn from its key: drawn from the seed it would have the events of earlier runs."""
+        """The aggregate of a command, drawn from its key: by the seed it would have the events of earlier runs."""
         if not isinstance(self.pattern, CqrsPattern):
             return {}
         name = self.pattern.aggregate

@@ -1,4 +1,4 @@
-"""Templates' reserved concurrency, dead-letter queues and request validators are not dropped; nor are workers.
+"""Templates' reserved concurrency, dead-letter queues and validators are not dropped; a deleted stack runs no more.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-function.html
 (``ReservedConcurrentExecutions``, ``DeadLetterConfig``),
@@ -6,8 +6,8 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resou
 (``RequestValidatorId``) and
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigateway-requestvalidator.html.
 MiniStack's provisioners pass none of the three on and make no validators, so a limit that a stack sets would look
-absent and what its model forbids would be let in. And when it deletes a stack it forgets the functions but lets their
-processes run on.
+absent and what its model forbids would be let in. And when it deletes a stack it forgets the functions and the state
+machines, but lets their processes and executions run on, so that whoever waits for silence waits for ever.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from ministack.core import lambda_runtime
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import apigateway_v1, lambda_svc
+from ministack.services import apigateway_v1, lambda_svc, stepfunctions
 from ministack.services.cloudformation import provisioners
 
 from holdfast.errors import TargetError
@@ -39,11 +39,20 @@ def apply() -> None:
         provisioners._lambda_delete,
         provisioners._apigw_method_create,
         provisioners._apigw_request_validator_create,
+        provisioners._sfn_state_machine_delete,
     )
-    validator = handlers["AWS::ApiGateway::RequestValidator"]
-    found = (function["create"], function["update"], function["delete"], method["create"], validator["create"])
+    validator, machine = handlers["AWS::ApiGateway::RequestValidator"], handlers["AWS::StepFunctions::StateMachine"]
+    found = (
+        function["create"],
+        function["update"],
+        function["delete"],
+        method["create"],
+        validator["create"],
+        machine["delete"],
+    )
     if found != known:
         raise TargetError("the emulator provisions functions and methods in a way that the patch does not know")
+    machine["delete"] = _delete_machine
     function["create"] = _then(provisioners._lambda_create, 1, _complete_function)
     function["update"] = _then(provisioners._lambda_update, 2, _complete_function)
     function["delete"] = _delete_function
@@ -80,6 +89,14 @@ def _complete_function(name: str, properties: Properties) -> None:
 def _delete_function(name: str, properties: Properties) -> None:
     provisioners._lambda_delete(name, properties)
     lambda_runtime.invalidate_worker(name, account=get_account_id(), region=get_region())
+
+
+def _delete_machine(arn: str, properties: Properties) -> None:
+    for execution in tuple(stepfunctions._executions.values()):
+        if execution.get("stateMachineArn") == arn and execution["status"] == "RUNNING":
+            stopped = {"executionArn": execution["executionArn"], "cause": "its state machine was deleted"}
+            stepfunctions._stop_execution(stopped)
+    provisioners._sfn_state_machine_delete(arn, properties)
 
 
 def _complete_method(_: str, properties: Properties) -> None:

@@ -1,6 +1,6 @@
 """How long the correct reference stacks take, and whether they hold every time, with the second core kept busy or not.
 
-    python benchmarks/reference_stacks.py [--rounds 20] [--busy]
+    python benchmarks/reference_stacks.py [STACK ...] [--rounds 20] [--busy]
 
 Prints one line a round and the result at the end. It exits 1 when a clause of a correct stack was violated or left
 undecided, so it can serve as a gate.
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from holdfast.stack.loading import load_descriptor
 from holdfast.suites import clauses_of
 from holdfast.verdict import StackReport, Verdict
 from holdfast.verification import Options
-from holdfast_fixtures.catalogue import reference_stacks
+from holdfast_fixtures.catalogue import ReferenceStack, reference_stacks
 
 SIDE_BY_SIDE = 4
 
@@ -43,11 +43,11 @@ def busy_core(*, wanted: bool) -> Iterator[None]:
         burner.wait()
 
 
-def one_round(folder: Path) -> tuple[float, list[StackReport]]:
-    """Verify all reference stacks side by side; returns wall seconds and the reports."""
+def one_round(stacks: Sequence[ReferenceStack], folder: Path) -> tuple[float, list[StackReport]]:
+    """Verify these stacks side by side; returns wall seconds and the reports."""
     wanted = {
         stack.descriptor: [clause.id for _, clause in clauses_of(load_descriptor(stack.descriptor, {}))]
-        for stack in reference_stacks()
+        for stack in stacks
     }
     started = time.monotonic()
     background = Background(
@@ -64,14 +64,19 @@ def one_round(folder: Path) -> tuple[float, list[StackReport]]:
 def main() -> int:
     """Run the rounds and print the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    known = {stack.name: stack for stack in reference_stacks()}
+    parser.add_argument("stacks", metavar="STACK", nargs="*", help=f"all when none is named: {', '.join(known)}")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--busy", action="store_true", help="keep the second core busy")
     given = parser.parse_args()
+    if unknown := [name for name in given.stacks if name not in known]:
+        parser.error(f"there is no stack {unknown[0]}")
+    stacks = [known[name] for name in given.stacks or known]
     seconds: list[float] = []
     bad: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="holdfast-benchmark-") as folder, busy_core(wanted=given.busy):
         for at in range(given.rounds):
-            took, reports = one_round(Path(folder))
+            took, reports = one_round(stacks, Path(folder))
             seconds.append(took)
             wrong = [
                 (report.stack, clause)
@@ -85,7 +90,7 @@ def main() -> int:
                 bad[f"{stack} {clause.id} {clause.verdict}"] += 1
                 print(f"  {stack} {clause.id} {clause.verdict}: {clause.reason}", flush=True)
     print(
-        f"{given.rounds} rounds of {len(reference_stacks())} stacks, second core {'busy' if given.busy else 'free'}: "
+        f"{given.rounds} rounds of {len(stacks)} stacks, second core {'busy' if given.busy else 'free'}: "
         f"{statistics.median(seconds):.1f} s median, {min(seconds):.1f} to {max(seconds):.1f} s; "
         f"{sum(bad.values())} clauses not held"
     )

@@ -1,4 +1,4 @@
-"""From a descriptor to a stack on a target: opened, deployed where that is asked for, resolved, guarded."""
+"""From a descriptor to a stack on a target: opened, deployed where that is asked for, resolved, guarded, made ready."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from pathlib import Path
 
 from holdfast.campaign import Progress, new_prefix
 from holdfast.errors import GuardRailError
+from holdfast.history.recorder import Recorder
+from holdfast.levers.journal import Journal, Pin
 from holdfast.levers.signals import Interrupted
+from holdfast.levers.watchdog import watched
+from holdfast.ports.ports import Ports
 from holdfast.redaction import clean_errors, cleaning
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.guarded import guarded
 from holdfast.stack.resolve import Stack, resolve
+from holdfast.stack.seeding import seed as put_seed
 from holdfast.targets.base import Target, TargetKind
 from holdfast.targets.deployment import deploy
 from holdfast.targets.open import open_target
@@ -120,3 +125,54 @@ def resolved(
         stack = guarded(resolve(descriptor, path, target, cloudformation=cloudformation))
         exits.callback(stack.target.close)
         yield stack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A stack that may be broken: its ports answer, and what is done to it can be undone.
+
+    Attributes:
+        stack: the resolved stack.
+        ports: its ports.
+        recorder: the run's history.
+        journal: where faults are written before they are put in place.
+    """
+
+    stack: Stack
+    ports: Ports
+    recorder: Recorder
+    journal: Journal
+
+
+@contextmanager
+def ready(
+    path: Path,
+    descriptor: Descriptor,
+    *,
+    options: Options,
+    target: Target | None = None,
+    say: Callable[[str], None],
+) -> Iterator[Ready]:
+    """A stack whose ports have been checked, with its seed put, a journal, and a watchdog where one is needed.
+
+    Args:
+        path: the descriptor's file.
+        descriptor: the descriptor.
+        options: how.
+        target: a target that somebody else started and ends; opened here when None.
+        say: told what goes on.
+
+    Raises:
+        HoldfastError: as `resolved`, or a port answers what it must not.
+    """
+    with ExitStack() as exits:
+        stack = exits.enter_context(resolved(path, descriptor, options=options, target=target, say=say))
+        recorder = Recorder()
+        ports = Ports(stack, recorder)
+        exits.callback(ports.close)
+        say("checking the ports")
+        put_seed(stack)
+        ports.check()
+        journal = exits.enter_context(Journal(options.journal_folder(), Pin.of(stack)))
+        exits.enter_context(watched(journal))
+        yield Ready(stack=stack, ports=ports, recorder=recorder, journal=journal)

@@ -13,10 +13,9 @@ from holdfast.checkers.projections import visibility
 from holdfast.clause import Clause, decide
 from holdfast.errors import DescriptorError, Inconclusive, InjectionError
 from holdfast.history.recorder import Recorder
-from holdfast.levers.journal import Journal, Pin
+from holdfast.levers.journal import Journal
 from holdfast.levers.pointing import pointed
-from holdfast.levers.watchdog import watched
-from holdfast.opening import DEFAULT_FOLDER, Options, resolved, silent
+from holdfast.opening import DEFAULT_FOLDER, Options, ready, silent
 from holdfast.ports.ports import Ports
 from holdfast.provocations.cqrs_load import CQRS_LOAD
 from holdfast.provocations.cqrs_runs import cqrs_of, fold_of, streams_of
@@ -29,7 +28,6 @@ from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import PatternName
 from holdfast.stack.resolve import Stack
-from holdfast.stack.seeding import seed as put_seed
 from holdfast.suites import clauses_of
 from holdfast.targets.base import Target
 from holdfast.verdict.model import ClauseVerdict, StackReport
@@ -189,22 +187,14 @@ def opened(
         listener(Progress(descriptor.name, message))
 
     with ExitStack() as exits:
-        stack = exits.enter_context(resolved(path, descriptor, options=options, target=target, say=say))
-        recorder = Recorder()
-        ports = Ports(stack, recorder)
-        exits.callback(ports.close)
-        say("checking the ports")
-        put_seed(stack)
-        ports.check()
-        journal = exits.enter_context(Journal(options.journal_folder(), Pin.of(stack)))
-        exits.enter_context(watched(journal))
+        run = exits.enter_context(ready(path, descriptor, options=options, target=target, say=say))
         if _needed([clause for _, clause in chosen], descriptor):
-            exits.enter_context(_intercepted(stack, journal, recorder, say))
+            exits.enter_context(_intercepted(run.stack, run.journal, run.recorder, say))
         yield Verification(
-            stack=stack,
-            ports=ports,
-            recorder=recorder,
-            journal=journal,
+            stack=run.stack,
+            ports=run.ports,
+            recorder=run.recorder,
+            journal=run.journal,
             chosen=chosen,
             options=options,
             listener=listener,

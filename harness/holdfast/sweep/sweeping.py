@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from holdfast.campaign import Progress, new_prefix
 from holdfast.errors import DescriptorError, HoldfastError, Inconclusive, InjectionError
-from holdfast.history.recorder import Recorder
-from holdfast.levers.journal import Journal, Pin
-from holdfast.levers.watchdog import watched
-from holdfast.opening import Options, resolved, silent
-from holdfast.ports.ports import Ports
+from holdfast.opening import Options, ready, silent
 from holdfast.provocations.stopping import Stopping
 from holdfast.redaction import Clean, cleaning
 from holdfast.stack.configuration import read_configuration
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import PatternName
 from holdfast.stack.resolve import Stack
-from holdfast.stack.seeding import seed as put_seed
 from holdfast.sweep.coverage import Coverage, PairRun, Violation, cells
 from holdfast.sweep.judging import Judgement, Mark
 from holdfast.sweep.kinds import Kind, inapplicable
@@ -276,16 +271,8 @@ def opened(
     def say(message: str) -> None:
         listener(Progress(descriptor.name, message))
 
-    with ExitStack() as exits:
-        stack = exits.enter_context(resolved(path, descriptor, options=options, target=target, say=say))
-        recorder = Recorder()
-        ports = Ports(stack, recorder)
-        exits.callback(ports.close)
-        say("checking the ports")
-        put_seed(stack)
-        ports.check()
-        journal = exits.enter_context(Journal(options.journal_folder(), Pin.of(stack)))
-        exits.enter_context(watched(journal))
+    with ready(path, descriptor, options=options, target=target, say=say) as run:
+        stack = run.stack
         stopping = Stopping.of(stack)
         stopping.check()
         configuration = read_configuration(stack)
@@ -297,9 +284,9 @@ def opened(
                 name: Runner(
                     stack=stack,
                     name=name,
-                    ports=ports,
-                    recorder=recorder,
-                    journal=journal,
+                    ports=run.ports,
+                    recorder=run.recorder,
+                    journal=run.journal,
                     configuration=configuration,
                     seed=options.seed,
                     prefix=f"{prefix}{at}",

@@ -17,6 +17,7 @@ from holdfast.provocations.cqrs_runs import (
     on_one_aggregate,
     submit_in_order,
 )
+from holdfast.provocations.crashes import kill_at
 from holdfast.provocations.model import Aimed, FaultPoint, Provocation
 from holdfast.provocations.requirements import INVOCATION_FAULTS, Situation, unmet
 from holdfast.provocations.tracing import ANY_FUNCTION, Trace, calls_of_one_handling, first_handlings
@@ -151,19 +152,7 @@ def _snapshot_and_crash(bench: Bench, hook: Hook) -> None:
         made = bench.other(hook.command, stream[0])
         hooks.append(made)
         bench.point(made.key, point)
-        rule = Rule(
-            id="",
-            action="kill",
-            point="call" if point.operation else "invocation",
-            when="before" if point.when == "before" else "after",
-            function=names[point.function],
-            key=made.key,
-            service=point.service,
-            operation=point.operation,
-            nth=point.nth,
-            times=1,
-        )
-        faults.append((point.function, rule))
+        faults.append((point.function, kill_at(point, names[point.function], made.key)))
     with bench.aimed(faults) as aim:
 
         def crash(item: tuple[list[Submission], Submission]) -> None:

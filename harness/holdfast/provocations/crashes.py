@@ -61,6 +61,28 @@ def _trace(bench: Bench, functions: dict[str, str], *, boundaries: bool) -> list
     ]
 
 
+def kill_at(point: FaultPoint, function: str, key: str) -> Rule:
+    """One crash at a fault point, for one key.
+
+    Args:
+        point: where.
+        function: physical name of the function.
+        key: for which command.
+    """
+    return Rule(
+        id="",
+        action="kill",
+        point="call" if point.operation else "invocation",
+        when="before" if point.when == "before" else "after",
+        function=function,
+        key=key,
+        service=point.service,
+        operation=point.operation,
+        nth=point.nth,
+        times=1,
+    )
+
+
 def _crash_everywhere(bench: Bench, *, at_calls: bool = False) -> None:
     components = _functions(bench.situation)
     functions = {bench.function_name(component): component for component in components}
@@ -73,19 +95,7 @@ def _crash_everywhere(bench: Bench, *, at_calls: bool = False) -> None:
     faults: list[tuple[str, Rule]] = []
     for submission, point in zip(submissions, points, strict=True):
         bench.point(submission.key, point)
-        rule = Rule(
-            id="",
-            action="kill",
-            point="call" if point.operation else "invocation",
-            when="before" if point.when == "before" else "after",
-            function=names[point.function],
-            key=submission.key,
-            service=point.service,
-            operation=point.operation,
-            nth=point.nth,
-            times=1,
-        )
-        faults.append((point.function, rule))
+        faults.append((point.function, kill_at(point, names[point.function], submission.key)))
     patient, given_up = submissions[: len(traced)], submissions[len(traced) :]
     with bench.aimed(faults) as aim:
         if at_calls:

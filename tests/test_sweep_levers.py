@@ -148,7 +148,7 @@ def test_a_stack_is_swept_by_levers_and_healed(embedded: EmbeddedTarget, tmp_pat
     )
     descriptor = copy_of("webhooks", tmp_path / "stack")
     options = Options(folder=tmp_path / "holdfast", environ={}, deploy=True)
-    (found,), _ = sweep(descriptor, options=options, budget=Budget(), target=target)
+    (found,) = sweep(descriptor, options=options, budget=Budget(), target=target).coverages
     target.close()
     held = {(cell.point.name, cell.kind) for cell in found.cells if cell.mark is Mark.HELD}
     assert {

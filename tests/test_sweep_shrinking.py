@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import HoldfastError
-from holdfast.sweep.coverage import cells, to_json, without_secrets
+from holdfast.sweep.coverage import cells, to_json
 from holdfast.sweep.judging import Judgement, Mark
 from holdfast.sweep.kinds import Kind
 from holdfast.sweep.plan import Left, Schedule
 from holdfast.sweep.replay import read, write
 from holdfast.sweep.shrinking import Verdicts, grouped, smaller, smallest, to_run
 from holdfast.sweep.table import show
+from holdfast.verdict.document import without_secrets
 from sweep_examples import AGAIN, BROKEN, CHARGE, GET, HELD, PAIR, PUT, coverage, single, violation
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -10,12 +12,15 @@ from pathlib import Path
 
 from holdfast.campaign import Progress, new_prefix
 from holdfast.errors import GuardRailError
+from holdfast.history.columns import NANOSECONDS
+from holdfast.history.events import EventFile
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal, Pin
 from holdfast.levers.signals import Interrupted
 from holdfast.levers.watchdog import watched
 from holdfast.ports.ports import Ports
-from holdfast.redaction import clean_errors, cleaning
+from holdfast.redaction import clean_errors, cleaned_arguments, cleaning
+from holdfast.runs import KEPT, Run, RunFolder, RunKind, at_end, begin
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.guarded import guarded
 from holdfast.stack.resolve import Stack, resolve
@@ -39,7 +44,8 @@ class Options:
         cloudformation: the deployed CloudFormation stack to use instead of the descriptor's.
         intercept: whether the interceptor is put in front of LocalStack; None takes the descriptor's word.
         seed: of the generated values.
-        folder: where journals and verdicts are kept.
+        folder: where journals, verdicts and runs are kept.
+        kept_runs: how many runs of a stack are kept.
         environ: for ``${ENV}`` in the descriptor and the usual variables of the target.
     """
 
@@ -50,6 +56,7 @@ class Options:
     intercept: bool | None = None
     seed: int = 0
     folder: Path = DEFAULT_FOLDER
+    kept_runs: int = KEPT
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def deploys(self, kind: str) -> bool:
@@ -136,12 +143,14 @@ class Ready:
         ports: its ports.
         recorder: the run's history.
         journal: where faults are written before they are put in place.
+        run: the folder of what is kept of the run; None where nothing is.
     """
 
     stack: Stack
     ports: Ports
     recorder: Recorder
     journal: Journal
+    run: RunFolder | None = None
 
 
 @contextmanager
@@ -150,6 +159,7 @@ def ready(
     descriptor: Descriptor,
     *,
     options: Options,
+    kind: RunKind | None = None,
     target: Target | None = None,
     say: Callable[[str], None],
 ) -> Iterator[Ready]:
@@ -159,6 +169,7 @@ def ready(
         path: the descriptor's file.
         descriptor: the descriptor.
         options: how.
+        kind: what kind of run is written down; None for nothing.
         target: a target that somebody else started and ends; opened here when None.
         say: told what goes on.
 
@@ -175,4 +186,36 @@ def ready(
         ports.check()
         journal = exits.enter_context(Journal(options.journal_folder(), Pin.of(stack)))
         exits.enter_context(watched(journal))
-        yield Ready(stack=stack, ports=ports, recorder=recorder, journal=journal)
+        run = exits.enter_context(_written(stack, recorder, options, kind)) if kind is not None else None
+        yield Ready(stack=stack, ports=ports, recorder=recorder, journal=journal, run=run)
+
+
+@contextmanager
+def _written(stack: Stack, recorder: Recorder, options: Options, kind: RunKind) -> Iterator[RunFolder]:
+    """The folder of a run, into which its history is written while it grows."""
+    _, secret_key, token = stack.target.credentials()
+    clean = cleaning(stack.descriptor, secret_key, token)
+    run = Run(
+        kind=kind,
+        stack=stack.descriptor.name,
+        descriptor=str(stack.path),
+        patterns=tuple(stack.descriptor.patterns),
+        target=stack.target.kind,
+        seed=options.seed,
+        command=cleaned_arguments(sys.argv, clean),
+    )
+    folder = begin(options.folder, run, clean=clean, kept=options.kept_runs)
+    began_seconds = time.monotonic() - recorder.now_seconds()
+    origin_unix_ns = time.time_ns() - round(recorder.now_seconds() * NANOSECONDS)
+    file = EventFile(folder.history / "run.jsonl", recorder="run", clean=clean, origin_unix_ns=origin_unix_ns)
+    recorder.told = file.add
+
+    def end() -> None:
+        recorder.told = None
+        file.close()
+        problem = file.problem
+        notes = () if problem is None else (f"The history is not whole. {problem.what} {problem.cause}",)
+        folder.end(time.monotonic() - began_seconds, notes=notes)
+
+    with at_end(end):
+        yield folder

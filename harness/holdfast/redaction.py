@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 from holdfast.errors import HealError, HoldfastError
 from holdfast.history.model import FaultWindow, Observation, Operation
-from holdfast.ports.redact import Redactor
+from holdfast.ports.redact import REDACTED, SECRET_NAME, Redactor
 from holdfast.stack.descriptor import Descriptor
 from holdfast.verdict.model import ClauseVerdict, Finding
 
@@ -48,6 +48,23 @@ def cleaned(verdict: ClauseVerdict, clean: Clean) -> ClauseVerdict:
             for finding in verdict.findings
         ),
     )
+
+
+def cleaned_arguments(arguments: Sequence[str], clean: Clean) -> tuple[str, ...]:
+    """A command line without secrets: also the value of an option goes whose name speaks of one."""
+    shown: list[str] = []
+    hidden = False
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        speaks = argument.startswith("-") and SECRET_NAME.search(name) is not None
+        if hidden and not argument.startswith("-"):
+            shown.append(REDACTED)
+        elif speaks and equals:
+            shown.append(f"{name}={REDACTED}")
+        else:
+            shown.append(clean(argument))
+        hidden = speaks and not equals
+    return tuple(shown)
 
 
 def _event(event: Operation | Observation | FaultWindow, clean: Clean) -> Operation | Observation | FaultWindow:

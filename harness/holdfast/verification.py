@@ -24,6 +24,7 @@ from holdfast.provocations.steady import STEADY
 from holdfast.provocations.stopping import Stopping
 from holdfast.provocations.windows import BURST
 from holdfast.redaction import cleaned, cleaning
+from holdfast.runs import at_end
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import PatternName
@@ -187,10 +188,10 @@ def opened(
         listener(Progress(descriptor.name, message))
 
     with ExitStack() as exits:
-        run = exits.enter_context(ready(path, descriptor, options=options, target=target, say=say))
+        run = exits.enter_context(ready(path, descriptor, options=options, kind="verify", target=target, say=say))
         if _needed([clause for _, clause in chosen], descriptor):
             exits.enter_context(_intercepted(run.stack, run.journal, run.recorder, say))
-        yield Verification(
+        verification = Verification(
             stack=run.stack,
             ports=run.ports,
             recorder=run.recorder,
@@ -199,6 +200,10 @@ def opened(
             options=options,
             listener=listener,
         )
+        folder = run.run
+        if folder is not None:
+            exits.enter_context(at_end(lambda: folder.verdicts(verification.report())))
+        yield verification
 
 
 @contextmanager

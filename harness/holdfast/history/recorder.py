@@ -15,9 +15,13 @@ class Recorder:
 
     Args:
         clock: a monotonic clock, seconds.
+
+    Attributes:
+        told: is given every event as well, e.g. to write it down while the run goes on.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.told: Callable[[Operation | Observation | FaultWindow], None] | None = None
         self._clock = clock
         self._origin_seconds = clock()
         self._lock = threading.Lock()
@@ -43,6 +47,8 @@ class Recorder:
                 self._observations.append(event)
             else:
                 self._windows.append(event)
+        if self.told is not None:
+            self.told(event)
 
     def history(self) -> History:
         """All that was recorded so far."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 REDACTED = "[redacted]"
 LONGEST_ANSWER_CHARACTERS = 500
 
-_SECRET_VARIABLE = re.compile(r"SECRET|TOKEN|PASSW|API_?KEY|CREDENTIAL|PRIVATE_?KEY", re.IGNORECASE)
+SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSW|API_?KEY|CREDENTIAL|PRIVATE_?KEY", re.IGNORECASE)
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "x-amz-security-token", "x-api-key", "cookie"})
 _SHORTEST_SECRET = 8  # a shorter value (an emulator's "test") would blacken ordinary words
 
@@ -38,7 +38,7 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str | None] = (), environ: Mapping[str, str] = os.environ) -> None:
-        named = (value for name, value in environ.items() if _SECRET_VARIABLE.search(name))
+        named = (value for name, value in environ.items() if SECRET_NAME.search(name))
         known = {value for value in (*secrets, *named) if value and len(value) >= _SHORTEST_SECRET}
         self._secrets = tuple(sorted(known, key=len, reverse=True))
 

@@ -16,11 +16,12 @@ from holdfast.campaign import Progress
 from holdfast.errors import ExitCode, HoldfastError, Inconclusive
 from holdfast.opening import DEFAULT_FOLDER, Options
 from holdfast.redaction import Clean
-from holdfast.sweep.coverage import VERSION, Coverage, to_json, without_secrets
+from holdfast.sweep.coverage import VERSION, Coverage, to_json
 from holdfast.sweep.judging import Mark
 from holdfast.sweep.replay import SUFFIX, read, write
 from holdfast.sweep.sweeping import Budget, replayed, sweep
 from holdfast.sweep.table import show
+from holdfast.verdict.document import without_secrets
 
 FILE = "sweep.json"
 _MARKS = ", ".join(mark.value for mark in (Mark.HELD, Mark.VIOLATED, Mark.UNREACHED, Mark.INCONCLUSIVE))
@@ -62,14 +63,16 @@ def sweep_command(arguments: Sequence[str]) -> int:
     own = parser.parse_args(list(arguments))
     _need_file(own.stack, "sweep", "NAME.stack.toml")
     options = replace(_options(own), seed=own.seed)
-    coverages, clean = sweep(
+    swept = sweep(
         own.stack,
         options=options,
         budget=Budget(seconds=own.budget_seconds, pairs=own.pairs, expression=own.expression),
         listener=_Lines(),
     )
-    folder = options.folder / coverages[0].stack
-    coverages = [_with_files(coverage, folder / "replays", clean) for coverage in coverages]
+    clean = swept.clean
+    folder = options.folder / swept.coverages[0].stack
+    swept.run.coverage(_document([_with_files(one, swept.run.path / "replays", clean) for one in swept.coverages]))
+    coverages = [_with_files(coverage, folder / "replays", clean) for coverage in swept.coverages]
     path = _written(coverages, folder, clean)
     show(coverages, write_line=lambda line: _print(clean(line)), color=sys.stdout.isatty())
     _print(f"written: {path}")
@@ -95,12 +98,17 @@ def _with_files(coverage: Coverage, folder: Path, clean: Clean) -> Coverage:
     return replace(coverage, violations=tuple(violations))
 
 
+def _document(coverages: Sequence[Coverage]) -> dict[str, Any]:
+    return {"version": VERSION, "sweeps": [to_json(coverage) for coverage in coverages]}
+
+
 def _written(coverages: Sequence[Coverage], folder: Path, clean: Clean) -> Path:
-    document: dict[str, Any] = {"version": VERSION, "sweeps": [to_json(coverage) for coverage in coverages]}
     path = folder / FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(without_secrets(document, clean), indent=2, ensure_ascii=False) + "\n", "utf-8")
+        path.write_text(
+            json.dumps(without_secrets(_document(coverages), clean), indent=2, ensure_ascii=False) + "\n", "utf-8"
+        )
     except OSError as error:
         raise HoldfastError(
             f"The coverage cannot be written to {path}.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,14 +196,3 @@ def to_json(coverage: Coverage) -> dict[str, Any]:
         "strangers": list(coverage.strangers),
         "notes": list(coverage.notes),
     }
-
-
-def without_secrets(value: Any, clean: Callable[[str], str]) -> Any:
-    """A JSON document with every text in it cleaned."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, dict):
-        return {name: without_secrets(one, clean) for name, one in value.items()}
-    if isinstance(value, list):
-        return [without_secrets(one, clean) for one in value]
-    return value

@@ -15,11 +15,12 @@ from holdfast import __version__
 from holdfast.errors import HoldfastError
 from holdfast.stack.base import Part
 from holdfast.stack.patterns import PatternName
-from holdfast.sweep.coverage import Coverage, Violation, without_secrets
+from holdfast.sweep.coverage import Coverage, Violation
 from holdfast.sweep.kinds import Kind
 from holdfast.sweep.plan import Fault, Schedule
 from holdfast.sweep.points import Caller, CallerType, Point
 from holdfast.targets.base import TargetKind
+from holdfast.verdict.document import without_secrets
 
 VERSION: Literal[1] = 1
 SUFFIX = ".replay.json"

@@ -13,6 +13,7 @@ from holdfast.errors import DescriptorError, HoldfastError, Inconclusive, Inject
 from holdfast.opening import Options, ready, silent
 from holdfast.provocations.stopping import Stopping
 from holdfast.redaction import Clean, cleaning
+from holdfast.runs import RunFolder, RunKind
 from holdfast.stack.configuration import read_configuration
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import PatternName
@@ -239,11 +240,28 @@ class Opened:
         stack: the resolved stack.
         runners: one for each pattern that it claims.
         clean: removes secrets from a text.
+        run: the folder of what is kept of the run; None where nothing is.
     """
 
     stack: Stack
     runners: dict[PatternName, Runner]
     clean: Clean
+    run: RunFolder | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What a sweep leaves.
+
+    Attributes:
+        coverages: what was covered, one for each pattern.
+        clean: removes secrets from texts about it.
+        run: the folder of what is kept of it.
+    """
+
+    coverages: tuple[Coverage, ...]
+    clean: Clean
+    run: RunFolder
 
 
 @contextmanager
@@ -251,6 +269,7 @@ def opened(
     path: Path,
     *,
     options: Options,
+    kind: RunKind | None = None,
     target: Target | None = None,
     listener: Callable[[Progress], None] = silent,
 ) -> Iterator[Opened]:
@@ -259,6 +278,7 @@ def opened(
     Args:
         path: the descriptor's file.
         options: how.
+        kind: what kind of run is written down; None for nothing.
         target: a target that somebody else started and ends; opened here when None.
         listener: told what goes on.
 
@@ -271,7 +291,7 @@ def opened(
     def say(message: str) -> None:
         listener(Progress(descriptor.name, message))
 
-    with ready(path, descriptor, options=options, target=target, say=say) as run:
+    with ready(path, descriptor, options=options, kind=kind, target=target, say=say) as run:
         stack = run.stack
         stopping = Stopping.of(stack)
         stopping.check()
@@ -296,6 +316,7 @@ def opened(
                 for at, name in enumerate(descriptor.patterns)
             },
             clean=cleaning(descriptor, secret_key, token),
+            run=run.run,
         )
 
 
@@ -306,16 +327,21 @@ def sweep(
     budget: Budget | None = None,
     target: Target | None = None,
     listener: Callable[[Progress], None] = silent,
-) -> tuple[list[Coverage], Clean]:
-    """Sweep every pattern that a stack claims; returns what was covered, and what removes secrets from texts about it.
+) -> Swept:
+    """Sweep every pattern that a stack claims.
 
     Raises:
         HoldfastError: as `opened`, or a fault could not be healed.
     """
-    with opened(path, options=options, target=target, listener=listener) as ready:
-        return [
-            Sweep(runner=runner, budget=budget or Budget()).cover() for runner in ready.runners.values()
-        ], ready.clean
+    with opened(path, options=options, kind="sweep", target=target, listener=listener) as ready:
+        assert ready.run is not None
+        return Swept(
+            coverages=tuple(
+                Sweep(runner=runner, budget=budget or Budget()).cover() for runner in ready.runners.values()
+            ),
+            clean=ready.clean,
+            run=ready.run,
+        )
 
 
 def replayed(
@@ -346,4 +372,4 @@ def replayed(
         return [one.judgement for one in ready.runners[pattern].run([schedule] * times, given)]
 
 
-__all__ = ["Budget", "Inconclusive", "Opened", "Sweep", "opened", "replayed", "sweep"]
+__all__ = ["Budget", "Inconclusive", "Opened", "Sweep", "Swept", "opened", "replayed", "sweep"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +103,14 @@ def report_from_json(document: Mapping[str, Any]) -> StackReport:
         measures=dict(document["measures"]),
         complete=document["complete"],
     )
+
+
+def without_secrets(value: Any, clean: Callable[[str], str]) -> Any:
+    """A JSON document with every text in it cleaned."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, dict):
+        return {name: without_secrets(one, clean) for name, one in value.items()}
+    if isinstance(value, list):
+        return [without_secrets(one, clean) for one in value]
+    return value

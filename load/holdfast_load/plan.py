@@ -177,6 +177,7 @@ class RunRecord:
         workers: what each worker recorded.
         ended: why it ended before its schedule, one sentence; empty when it did not.
         missing: what is not recorded, a sentence each.
+        signal: name of the signal that ended it; empty for none.
     """
 
     plan: LoadPlan
@@ -187,6 +188,7 @@ class RunRecord:
     workers: tuple[WorkerRecord, ...]
     ended: str = ""
     missing: tuple[str, ...] = ()
+    signal: str = ""
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -95,12 +95,13 @@ class Pool:
         self._context = _context() if scheme == "https" else None
         self.opened = 0
 
-    def send(self, request: bytes, method: str) -> tuple[int, dict[str, str], bytes]:
+    def send(self, request: bytes, method: str, read_seconds: float | None = None) -> tuple[int, dict[str, str], bytes]:
         """Send a request and read the whole answer.
 
         Args:
             request: head and body.
             method: its method; an answer to HEAD has no body.
+            read_seconds: how long the answer may take; None for as long as the pool says.
 
         Returns:
             Status, headers with names in lower case, and body.
@@ -110,11 +111,12 @@ class Pool:
             TimeoutError: connecting or answering took too long.
             BrokenError: the connection broke, or what came is no answer.
         """
+        read_seconds = self._read_seconds if read_seconds is None else read_seconds
         connection, poller = self._take()
         keep = False
         try:
-            end = time.monotonic() + self._read_seconds
-            connection.settimeout(self._read_seconds)
+            end = time.monotonic() + read_seconds
+            connection.settimeout(read_seconds)
             connection.sendall(request)
             answer = _Answer(method)
             got = 0
@@ -136,7 +138,7 @@ class Pool:
             keep = not answer.should_close()
             return answer.get_code(), answer.fields, bytes(answer.body)
         except TimeoutError as error:
-            raise TimeoutError(f"no answer within {self._read_seconds:g} s") from error
+            raise TimeoutError(f"no answer within {read_seconds:g} s") from error
         except (OSError, HTTPParseError) as error:
             raise BrokenError(f"{type(error).__name__}: {error}") from error
         finally:

@@ -117,7 +117,8 @@ def run_load(
             faults=file if faults else None,
             **plan,
         )
-        hooks = hooks_of(it, load)
+        assert it.run is not None
+        hooks = hooks_of(it, load, it.run)
         assert isinstance(hooks, Attending)
         lines: list[str] = []
         hooks._write_line = lines.append

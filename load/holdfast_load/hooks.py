@@ -11,10 +11,12 @@ from holdfast.errors import ExitCode, HealError
 from holdfast.history.model import FaultWindow
 from holdfast.history.writing import HistoryFile
 from holdfast.levers.base import Lever
+from holdfast.levers.signals import interruptible
 from holdfast.opening import Ready
 from holdfast.provocations.stopping import Stopping
 from holdfast.redaction import cleaning
 from holdfast.reporting import show_reports
+from holdfast.runs import RunFolder
 from holdfast.stack.configuration import Configuration, read_configuration
 from holdfast.stack.generate import Submission
 from holdfast.verdict.document import write
@@ -29,12 +31,13 @@ from holdfast_load.timeline.plan import FaultPart
 from holdfast_load.timeline.running import Entry, Timeline
 
 
-def hooks_of(ready: Ready, load: LoadPlan) -> RunHooks:
+def hooks_of(ready: Ready, load: LoadPlan, folder: RunFolder) -> RunHooks:
     """The hooks of one run; made before its clock starts.
 
     Args:
         ready: the stack, its ports, the journal that undoes faults.
         load: what the run is to do.
+        folder: where verdicts are written, and the history is.
 
     Raises:
         HoldfastError: the fault timeline or the price table cannot be used.
@@ -49,7 +52,14 @@ def hooks_of(ready: Ready, load: LoadPlan) -> RunHooks:
             entries.append(Entry(number=number, fault=fault, levers=make))
     named = ready.stack.descriptor.load.prices
     prices = read_prices(TABLE if named is None else ready.stack.path.parent / named)
-    return Attending(ready, load, configuration, entries, Meter(ready.stack, configuration, prices))
+    return Attending(
+        ready,
+        load,
+        folder,
+        configuration=configuration,
+        entries=entries,
+        meter=Meter(ready.stack, configuration, prices),
+    )
 
 
 def _levers(fault: FaultPart, ready: Ready, configuration: Configuration, load: LoadPlan) -> Sequence[Lever]:
@@ -62,20 +72,22 @@ class Attending:
     Args:
         ready: the stack, its ports, the journal.
         load: what the run is to do.
+        folder: where verdicts are written, and the history is.
         configuration: how the stack is deployed.
         entries: the faults of the timeline.
         meter: counts what the run costs.
         write_line: shows a line to a person.
-        folder: where the newest verdicts of a stack lie.
 
     Attributes:
         judgement: what became of the run, once it has ended.
     """
 
-    def __init__(  # noqa: PLR0917 - made in one place
+    def __init__(
         self,
         ready: Ready,
         load: LoadPlan,
+        folder: RunFolder,
+        *,
         configuration: Configuration,
         entries: Sequence[Entry],
         meter: Meter,
@@ -84,6 +96,7 @@ class Attending:
         self.judgement: Judgement | None = None
         self._ready = ready
         self._load = load
+        self._folder = folder
         self._configuration = configuration
         self._meter = meter
         self._write_line = write_line
@@ -110,9 +123,9 @@ class Attending:
     def on_start(self, clock: RunClock, stop: Callable[[str], None]) -> None:
         """Begin to follow the timeline."""
         self._stop = stop
-        if self._ready.run is not None and self._timeline.entries:
+        if self._timeline.entries:
             self._file = HistoryFile(
-                self._ready.run.history / FAULTS_FILE, recorder="faults", origin_unix_ns=clock.origin_unix_ns
+                self._folder.history / FAULTS_FILE, recorder="faults", origin_unix_ns=clock.origin_unix_ns
             )
         self._timeline.start(clock)
 
@@ -147,6 +160,12 @@ class Attending:
         """
         if self._not_healed is not None:
             raise self._not_healed
+        with interruptible():  # a signal that ended the load is over; another one ends the judgement
+            judgement = self.judgement = self._judged(record)
+        self._show(judgement, record)
+        return self._code(judgement, record)
+
+    def _judged(self, record: RunRecord) -> Judgement:
         stack = self._ready.stack
         _, secret_key, token = stack.target.credentials()
         drawing = Drawing(self._load, stack.descriptor)
@@ -163,7 +182,7 @@ class Attending:
             say=self._write_line,
             check=self._check_alarm,
         )
-        judgement = self.judgement = judge(
+        return judge(
             record,
             looking=looking,
             meter=self._meter,
@@ -174,8 +193,6 @@ class Attending:
             ),
             clean=cleaning(stack.descriptor, secret_key, token),
         )
-        self._show(judgement, record)
-        return self._code(judgement, record)
 
     def _code(self, judgement: Judgement, record: RunRecord) -> ExitCode:
         code = judgement.exit_code()
@@ -187,11 +204,9 @@ class Attending:
         show_reports([judgement.report], write_line=self._write_line)
         for note in judgement.notes:
             self._write_line(note)
-        run = self._ready.run
-        if run is not None:
-            run.verdicts(judgement.report)
-            run.end(record.seconds, figures=judgement.report.measures, notes=judgement.notes)
-            self._write_line(f"written: {write(judgement.report, run.path.parents[2])}, {run.path}")
+        self._folder.verdicts(judgement.report)
+        self._folder.end(record.seconds, figures=judgement.report.measures, notes=judgement.notes)
+        self._write_line(f"written: {write(judgement.report, self._folder.path.parents[2])}")
 
     def _told(self, window: FaultWindow) -> None:
         with self._lock:

@@ -138,10 +138,19 @@ class Timeline:
         """Have the fault on from one time to another, whenever its condition holds."""
         if not self._until(clock, lambda: clock.seconds >= begin, end):
             return
-        while self._until(clock, lambda: self._wanted(entry), end):
-            self._put_on(entry, clock, end)
+        length, ends = end - begin, None
+        while self._until(clock, lambda: self._wanted(entry), end if ends is None else ends):
+            ends = self._put_on(entry, clock, length, ends)
 
-    def _put_on(self, entry: Entry, clock: RunClock, end: float) -> None:
+    def _put_on(self, entry: Entry, clock: RunClock, length: float, ends: float | None) -> float:
+        """Have the fault on until it ends, or its condition no longer holds; gives when it ends.
+
+        Args:
+            entry: whose fault.
+            clock: of the run.
+            length: how long it lasts, from the first time that it is proven to bite.
+            ends: when it ends; None where it was not on yet.
+        """
         recorder = Recorder()
         since_seconds = clock.seconds
         since_ns = round(since_seconds * NANOSECONDS)
@@ -153,23 +162,25 @@ class Timeline:
         recorder.told = told
         levers = tuple(entry.levers())
         try:
-            self._pull(entry, clock, end, levers, recorder)
+            with pulled(
+                levers, stack=self.stack, journal=self.journal, recorder=recorder, provocation=entry.asked_by
+            ) as pull:
+                for window in pull.begun:  # should this process be killed, this is all there is of it
+                    recorder.add(window)
+                end = min(clock.seconds + length, self.run_seconds) if ends is None else ends
+                self._while_on(entry, clock, end)
+                return end
         finally:
             self.disturbances.append((since_seconds, clock.seconds))
 
-    def _pull(self, entry: Entry, clock: RunClock, end: float, levers: Sequence[Lever], recorder: Recorder) -> None:
-        with pulled(
-            levers, stack=self.stack, journal=self.journal, recorder=recorder, provocation=entry.asked_by
-        ) as pull:
-            for window in pull.begun:  # should this process be killed, this is all there is of it
-                recorder.add(window)
+    def _while_on(self, entry: Entry, clock: RunClock, end: float) -> None:
+        with self._lock:
+            self._active[entry.number] = entry.fault.name
+        try:
+            self._until(clock, lambda: not self._wanted(entry), end)
+        finally:
             with self._lock:
-                self._active[entry.number] = entry.fault.name
-            try:
-                self._until(clock, lambda: not self._wanted(entry), end)
-            finally:
-                with self._lock:
-                    self._active.pop(entry.number, None)
+                self._active.pop(entry.number, None)
 
     def _wanted(self, entry: Entry) -> bool:
         condition = entry.fault.while_

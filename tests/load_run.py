@@ -142,6 +142,7 @@ def _driven(it: Ready, load: LoadPlan, hooks: Attending, lines: list[str]) -> Ra
                 done = workload.outcomes
                 progress = LoadProgress(
                     seconds=clock.seconds,
+                    arrivals=sent,
                     sent=sent,
                     acknowledged=done[Outcome.OK],
                     failed=done[Outcome.FAIL],

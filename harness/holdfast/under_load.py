@@ -58,6 +58,21 @@ class Reported:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disturbance:
+    """A time in which the stack was not as it should be: from before a fault was put on until its healing was proven.
+
+    Attributes:
+        provocation: who asked for the fault, as its window says.
+        started_seconds: when it began to be put on, which is some time before its proof.
+        ended_seconds: when it was proven to be gone.
+    """
+
+    provocation: str
+    started_seconds: float
+    ended_seconds: float
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LoadEvidence:
     """All that a load run left behind, of one claimed pattern. Times are those of the run: 0 is the first arrival.
@@ -74,7 +89,7 @@ class LoadEvidence:
         looked: how often each key took effect, by effect port.
         looked_ns: from when to when that was looked at.
         windows: the fault windows, with their proofs.
-        disturbances: from when to when the stack was not as it should be, seconds: a fault begins before its proof.
+        disturbances: when the stack was not as it should be: somewhat longer than its windows.
         quiet: whether the stack came to rest before it was looked at.
         over_ns: when the load was over.
         drain_seconds: from then until the stack was at rest; None where it did not come to rest.
@@ -100,7 +115,7 @@ class LoadEvidence:
     looked: Mapping[str, Looked]
     looked_ns: tuple[int, int]
     windows: tuple[FaultWindow, ...] = ()
-    disturbances: tuple[tuple[float, float], ...] = ()
+    disturbances: tuple[Disturbance, ...] = ()
     quiet: bool = True
     over_ns: int = 0
     drain_seconds: float | None = None
@@ -153,8 +168,18 @@ class LoadEvidence:
     @cached_property
     def disturbed(self) -> Mask:
         """Which operations were under way while any fault was in place, or being put on or taken off."""
-        spans = (*self.disturbances, *((one.started_seconds, one.ended_seconds) for one in self.windows))
-        return under_way(self.intended_ns, self.done_ns, spans)
+        return under_way(self.intended_ns, self.done_ns, (*self.disturbances, *self.windows))
+
+    def disturbed_otherwise(self, windows: Iterable[FaultWindow]) -> Mask:
+        """Which operations were under way while a fault was in place that none of these is.
+
+        Args:
+            windows: the faults that do not count.
+        """
+        mine = {one.provocation for one in windows}
+        every: list[Disturbance | FaultWindow] = [*self.disturbances, *self.windows]
+        others = [one for one in every if one.provocation not in mine]
+        return under_way(self.intended_ns, self.done_ns, others)
 
     def absent_or_unseen(self, port: str) -> tuple[str, ...]:
         """Why not everything about an effect is known; empty when it is."""
@@ -231,9 +256,10 @@ class LoadEvidence:
         return History(self.operations.operations(rows.tolist()), seen, self.windows)
 
 
-def under_way(intended_ns: Integers, done_ns: Integers, spans: Iterable[tuple[float, float]]) -> Mask:
-    """Which operations were under way, from the intended time to the end, during any of some spans of seconds."""
+def under_way(intended_ns: Integers, done_ns: Integers, during: Iterable[Disturbance | FaultWindow]) -> Mask:
+    """Which operations were under way, from the intended time to the end, during any of these."""
     found = np.zeros(len(intended_ns), np.bool_)
-    for begin, end in spans:
-        found |= (intended_ns <= end * NANOSECONDS) & (done_ns >= begin * NANOSECONDS)
+    for one in during:
+        begin, end = one.started_seconds * NANOSECONDS, one.ended_seconds * NANOSECONDS
+        found |= (intended_ns <= end) & (done_ns >= begin)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from holdfast.errors import ExitCode, HealError
@@ -23,9 +23,10 @@ from holdfast.verdict.document import write
 from holdfast_load.judging.cost import TABLE, Bill, Budget, Meter, read_prices
 from holdfast_load.judging.judge import Judgement, judge
 from holdfast_load.judging.looking import Broken, Looking
+from holdfast_load.judging.probing import LOOK_SECONDS, Probing
 from holdfast_load.plan import FAULTS_FILE, LoadPlan, LoadProgress, RunClock, RunHooks, RunRecord
 from holdfast_load.stopping import Stops
-from holdfast_load.submissions import Drawing, number_of
+from holdfast_load.submissions import Drawing, command_of, key_of, number_of
 from holdfast_load.timeline import checking, plan
 from holdfast_load.timeline.plan import FaultPart
 from holdfast_load.timeline.running import Entry, Timeline
@@ -103,6 +104,7 @@ class Attending:
         self._windows: list[FaultWindow] = []
         self._file: HistoryFile | None = None
         self._lock = threading.Lock()
+        self._windows_lock = threading.Lock()
         stopping = Stopping.of(ready.stack)
         self._check = stopping.check
         self._stop: Callable[[str], None] = lambda _reason: None
@@ -113,6 +115,12 @@ class Attending:
             journal=ready.journal,
             run_seconds=load.duration_seconds,
             told=self._told,
+        )
+        self._drawing = Drawing(load, ready.stack.descriptor)
+        self._probing = Probing(
+            look=self._there,
+            interval_seconds=LOOK_SECONDS[ready.stack.target.kind],
+            longest_seconds=ready.stack.descriptor.bounds.effect_seconds,
         )
         dollars = load.budget_dollars
         self._budget = None if dollars is None else Budget(dollars)
@@ -128,10 +136,13 @@ class Attending:
                 self._folder.history / FAULTS_FILE, recorder="faults", origin_unix_ns=clock.origin_unix_ns
             )
         self._timeline.start(clock)
+        self._probing.start(clock)
 
     def on_tick(self, progress: LoadProgress) -> str:
         """Look whether the run has to end, and say which faults are in force and what was spent."""
         self._timeline.rate(progress.rate_per_second)
+        if progress.arrivals:
+            self._probing.add(key_of(self._load, progress.arrivals - 1), progress.seconds)
         reason = self._stops.reason(progress)
         if reason:
             self._stop(reason)
@@ -159,6 +170,7 @@ class Attending:
             HoldfastError: the stack or the target does not answer.
         """
         if self._not_healed is not None:
+            self._probing.end()
             raise self._not_healed
         with interruptible():  # a signal that ended the load is over; another one ends the judgement
             judgement = self.judgement = self._judged(record)
@@ -168,17 +180,10 @@ class Attending:
     def _judged(self, record: RunRecord) -> Judgement:
         stack = self._ready.stack
         _, secret_key, token = stack.target.credentials()
-        drawing = Drawing(self._load, stack.descriptor)
-        lock = threading.Lock()
-
-        def submission(key: str) -> Submission:
-            with lock:  # one source of values is seeded anew for each
-                return drawing.submission(number_of(self._load, key))
-
         looking = Looking(
             ready=self._ready,
             configuration=self._configuration,
-            submission=submission,
+            submission=self._submission,
             say=self._write_line,
             check=self._check_alarm,
         )
@@ -191,6 +196,7 @@ class Attending:
                 disturbances=tuple(self._timeline.disturbances),
                 problems=tuple(self._timeline.problems),
             ),
+            seen=self._seen,
             clean=cleaning(stack.descriptor, secret_key, token),
         )
 
@@ -208,8 +214,23 @@ class Attending:
         self._folder.end(record.seconds, figures=judgement.report.measures, notes=judgement.notes)
         self._write_line(f"written: {write(judgement.report, self._folder.path.parents[2])}")
 
+    def _submission(self, key: str) -> Submission:
+        with self._lock:  # one source of values is seeded anew for each
+            return self._drawing.submission(number_of(self._load, key))
+
+    def _there(self, key: str) -> bool:
+        """Whether the effect of a key of the first pattern's command is there."""
+        patterns = self._ready.stack.descriptor.patterns.values()
+        name = command_of(self._load, number_of(self._load, key))
+        pattern = next((one for one in patterns if one.command == name), None)
+        return pattern is not None and bool(self._ready.ports.glance(pattern.effect, self._submission(key)))
+
+    def _seen(self) -> Mapping[str, float]:
+        self._probing.end()
+        return self._probing.seen_seconds
+
     def _told(self, window: FaultWindow) -> None:
-        with self._lock:
+        with self._windows_lock:
             self._windows = [
                 one
                 for one in self._windows

@@ -172,7 +172,7 @@ def acknowledged_without_waiting(evidence: LoadEvidence) -> Holds:
     """SF-3: with compute dead, acknowledgements come as often, and as fast within the declared ratio."""
     windows, bounds = compute_dead(evidence), evidence.bounds
     operations = evidence.operations
-    inside = evidence.intended_within(windows) & evidence.sent
+    inside = evidence.intended_within(windows) & evidence.sent & ~evidence.disturbed_otherwise(windows)
     calm = evidence.sent & ~evidence.disturbed
     service_ns = evidence.done_ns - operations.invoked_ns
     answered = evidence.acknowledged & evidence.sent

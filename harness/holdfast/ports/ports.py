@@ -142,6 +142,19 @@ class Ports:
             deadline_seconds=deadline_seconds,
         )
 
+    def glance(self, effect: str, submission: Submission) -> int | None:
+        """Count one effect of one key, and record nothing; None where it cannot be read now.
+
+        Args:
+            effect: name of the effect port.
+            submission: whose effect.
+        """
+        port = self._named(self._stack.descriptor.effects, effect, "effect")
+        try:
+            return read_effect(port, self._context(submission, _READ_TIMEOUT_SECONDS), f"effect {effect}").count
+        except (PortError, ResourceError, TargetError):
+            return None
+
     def states(
         self, status: str, keys: Keys, submission: Callable[[int], Submission], *, deadline_seconds: float
     ) -> States:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from holdfast.clause import Clause, decide_under_load
@@ -13,6 +14,7 @@ from holdfast.stack.patterns import PatternName
 from holdfast.suites import clauses_of
 from holdfast.under_load import LoadEvidence
 from holdfast.verdict.model import ClauseVerdict, StackReport, Verdict
+from holdfast_load.judging import probing
 from holdfast_load.judging.cost import Bill, Meter
 from holdfast_load.judging.looking import Broken, Looking
 from holdfast_load.judging.measures import Measures, measure
@@ -69,6 +71,7 @@ def judge(
     looking: Looking,
     meter: Meter,
     broken: Broken,
+    seen: Callable[[], Mapping[str, float]],
     clean: Clean,
 ) -> Judgement:
     """Wait until the stack is at rest, look at every key, decide the clauses and measure.
@@ -78,6 +81,7 @@ def judge(
         looking: looks at the stack.
         meter: has counted since the run began.
         broken: what was broken meanwhile.
+        seen: ends the probes, and gives when the effect of each key was first seen.
         clean: removes secrets from a text.
 
     Raises:
@@ -103,6 +107,7 @@ def judge(
             windows=broken.windows,
         )
     looking.await_rest(clock, record.seconds)
+    probed = probing.figures(seen(), rows)
     evidence: dict[PatternName, LoadEvidence] = {
         name: looking.evidence(name, rows, broken, record) for name in dict.fromkeys(pattern for pattern, _ in owed)
     }
@@ -112,7 +117,7 @@ def judge(
     transitions = sum(looking.transitions(name, one.keys) for name, one in evidence.items())
     bill = meter.bill(_sent_of(rows), transitions)
     too_bad = missed(looking.ready.stack.descriptor.load, measures, looking.drain_seconds)
-    figures = {**measures.figures(), **bill.figures()}
+    figures = {**measures.figures(), **probed, **bill.figures()}
     if looking.drain_seconds is not None:
         figures["drain_seconds"] = round(looking.drain_seconds, 3)
     notes = [

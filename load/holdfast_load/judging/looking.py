@@ -24,7 +24,7 @@ from holdfast.provocations.spans import most_at_once
 from holdfast.stack.configuration import Configuration
 from holdfast.stack.generate import Submission
 from holdfast.stack.patterns import CqrsPattern, Pattern, PatternName, SagaPattern
-from holdfast.under_load import LoadEvidence, Looked, Reported
+from holdfast.under_load import Disturbance, LoadEvidence, Looked, Reported
 from holdfast.waiting import eventually
 from holdfast_load.judging.rows import Rows
 from holdfast_load.plan import RunClock, RunRecord
@@ -45,12 +45,12 @@ class Broken:
 
     Attributes:
         windows: the fault windows, on the run's clock.
-        disturbances: from when to when faults were in place, being put on or being taken off, seconds.
+        disturbances: when faults were in place, being put on or being taken off.
         problems: faults that were not put on, a sentence each.
     """
 
     windows: tuple[FaultWindow, ...] = ()
-    disturbances: tuple[tuple[float, float], ...] = ()
+    disturbances: tuple[Disturbance, ...] = ()
     problems: tuple[str, ...] = ()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from holdfast.history.columns import FAIL, NANOSECONDS, OK, UNKNOWN, Mask
 from holdfast.history.model import FaultWindow
-from holdfast.under_load import under_way
+from holdfast.under_load import Disturbance, under_way
 from holdfast_load.judging.rows import Rows
 from holdfast_load.latency import percentiles
 
@@ -125,13 +125,13 @@ class Measures:
         return {name: round(value, 4) for name, value in found.items()}
 
 
-def measure(rows: Rows, windows: Sequence[FaultWindow], disturbances: Sequence[tuple[float, float]] = ()) -> Measures:
+def measure(rows: Rows, windows: Sequence[FaultWindow], disturbances: Sequence[Disturbance] = ()) -> Measures:
     """Measure a run.
 
     Args:
         rows: its operations.
         windows: its fault windows.
-        disturbances: from when to when faults were in place, being put on or being taken off, seconds.
+        disturbances: when faults were in place, being put on or being taken off.
     """
     together = joined(windows)
     outcome, sent = rows.operations.outcome, rows.sent
@@ -141,8 +141,7 @@ def measure(rows: Rows, windows: Sequence[FaultWindow], disturbances: Sequence[t
         mask = sent & (rows.intended_ns >= begin * NANOSECONDS) & (rows.intended_ns <= end * NANOSECONDS)
         inside |= mask
         masks.append(mask)
-    spans = (*disturbances, *((begin, end) for begin, end, _ in together))
-    calm = sent & ~under_way(rows.intended_ns, rows.done_ns, spans)
+    calm = sent & ~under_way(rows.intended_ns, rows.done_ns, (*disturbances, *windows))
     ended_ns = int(rows.done_ns.max()) if len(rows) else 0
     began_ns = int(rows.intended_ns.min()) if len(rows) else 0
     seconds = (ended_ns - began_ns) / NANOSECONDS

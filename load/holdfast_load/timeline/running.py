@@ -21,6 +21,7 @@ from holdfast.levers.journal import Journal
 from holdfast.levers.pull import pulled
 from holdfast.levers.signals import Interrupted, interrupts
 from holdfast.stack.resolve import Stack
+from holdfast.under_load import Disturbance
 from holdfast_load.plan import RunClock
 from holdfast_load.timeline.plan import WINDOWS, FaultPart
 
@@ -62,8 +63,7 @@ class Timeline:
 
     Attributes:
         problems: why an entry was not put on, or not every time, a sentence each.
-        disturbances: from when to when the stack was not as it should be, seconds of the run: from before a fault was
-            put on, which is some time before its proof, until its healing was proven.
+        disturbances: when the stack was not as it should be, on the run's clock.
     """
 
     entries: Sequence[Entry]
@@ -72,7 +72,7 @@ class Timeline:
     run_seconds: float
     told: Callable[[FaultWindow], None]
     problems: list[str] = field(default_factory=list)
-    disturbances: list[tuple[float, float]] = field(default_factory=list)
+    disturbances: list[Disturbance] = field(default_factory=list)
     _rate_per_second: float = 0.0
     _ending: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -171,7 +171,9 @@ class Timeline:
                 self._while_on(entry, clock, end)
                 return end
         finally:
-            self.disturbances.append((since_seconds, clock.seconds))
+            self.disturbances.append(
+                Disturbance(provocation=entry.asked_by, started_seconds=since_seconds, ended_seconds=clock.seconds)
+            )
 
     def _while_on(self, entry: Entry, clock: RunClock, end: float) -> None:
         with self._lock:

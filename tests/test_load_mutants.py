@@ -27,7 +27,7 @@ def test_the_correct_stack_is_held_under_load_with_faults(embedded: EmbeddedTarg
     for name in ("SF-1", "SF-2", "SF-5"):
         assert ran.clause(name).verdict is Verdict.HOLDS, ran.clause(name).reason
     assert not ran.ended
-    assert {window.provocation for window in ran.judgement.windows} == {"fault 1", "COMPUTE_DEAD", "STORAGE_DENIED"}
+    assert {window.provocation for window in ran.judgement.windows} == {"COMPUTE_DEAD", "fault 2", "STORAGE_DENIED"}
     assert all(window.bit and window.healed_proof for window in ran.judgement.windows)
 
 

@@ -1,54 +1,11 @@
-"""Answers of HTTP/1.1 put together: the plainest form at once, everything else by geventhttpclient's binding of llhttp.
-
-Nine answers in ten of a service arrive in one piece, with a length and nothing unusual. `plain_answer` takes those and
-no others; it gives for them exactly what the parser would give (tests/test_load_answers.py).
-"""
+"""Answers of HTTP/1.1 of any form, by geventhttpclient's binding of llhttp."""
 
 from __future__ import annotations
 
-import re
 from typing import Any, cast
 
 from geventhttpclient.header import Headers
 from geventhttpclient.response import HTTPResponse
-
-Parsed = tuple[int, dict[str, str], bytes]
-"""Status, headers with names in lower case, and body."""
-
-_STATUS_LINE = re.compile(rb"HTTP/1\.1 ([2-9][0-9][0-9])(?: [^\r\n]*)?\r\n")
-_FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\x00]*?)[ \t]*", re.ASCII)
-_LENGTH = re.compile(r"[0-9]{1,9}", re.ASCII)
-_NOT_PLAIN = frozenset({"transfer-encoding", "connection", "trailer", "upgrade"})
-_WITHOUT_BODY = frozenset({204, 304})
-
-
-def plain_answer(data: bytes) -> Parsed | None:
-    """A whole answer in one piece that keeps the connection; None for whatever the parser has to judge.
-
-    Args:
-        data: all that has arrived of an answer to a request that is not HEAD.
-    """
-    end = data.find(b"\r\n\r\n")
-    found = _STATUS_LINE.match(data)
-    if end < 0 or found is None or found.end() > end + 2:
-        return None
-    head = data[found.end() : end]
-    if not head.isascii():
-        return None
-    fields: dict[str, str] = {}
-    for line in head.decode("ascii").split("\r\n"):
-        field = _FIELD.fullmatch(line)
-        if field is None:
-            return None
-        name = field[1].lower()
-        if name in fields or (name in _NOT_PLAIN and not (name == "connection" and field[2].lower() == "keep-alive")):
-            return None
-        fields[name] = field[2]
-    length = fields.get("content-length", "")
-    status = int(found[1])
-    if not _LENGTH.fullmatch(length) or len(data) != end + 4 + int(length) or status in _WITHOUT_BODY:
-        return None
-    return status, fields, data[end + 4 :]
 
 
 class _Fields(Headers):
@@ -59,7 +16,7 @@ class _Fields(Headers):
         self.plain: dict[str, str] = {}
 
     def add(self, key: str, value: Any) -> None:
-        name = key.lower()
+        name, value = key.lower(), value.rstrip(" \t")  # no part of the value (RFC 9110, 5.5), but llhttp leaves it
         self.plain[name] = f"{self.plain[name]}, {value}" if name in self.plain else value
 
     def clear(self) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from requests.utils import requote_uri
+from requests import PreparedRequest, RequestException
 
+from holdfast.errors import PortError
 from holdfast.ports.answer import Answer, Sent
 from holdfast.ports.command import TRANSPORTS, Transports
 from holdfast.ports.context import PortContext
@@ -103,8 +104,23 @@ def _http(client: LoadClient) -> Callable[[HttpCall, PortContext], Sent]:
 
 
 def whole_url(asked: http.HttpRequest) -> str:
-    """The URL with its query, encoded as requests would encode it."""
+    """The URL with its query, encoded as requests would encode it.
+
+    Raises:
+        PortError: it is no URL.
+    """
     url = asked.url
     if asked.query:
         url += ("&" if "?" in url else "?") + urlencode(asked.query, quote_via=quote, safe="")
-    return url if _PLAIN_URL.fullmatch(url) else str(requote_uri(url))
+    if _PLAIN_URL.fullmatch(url):
+        return url
+    prepared = PreparedRequest()
+    try:
+        prepared.prepare_url(url, None)
+    except (RequestException, ValueError) as error:
+        raise PortError(
+            f"a {asked.method} request cannot be sent",
+            cause=f"{type(error).__name__}: {error}",
+            remedy="correct its url in the descriptor; encode text, as in {value|urlencode}",
+        ) from None
+    return str(prepared.url)

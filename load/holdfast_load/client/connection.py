@@ -17,7 +17,8 @@ from gevent.monkey import get_original
 from geventhttpclient.response import HTTPParseError
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from holdfast_load.client.answers import Parsed, ParsedAnswer, plain_answer
+from holdfast_load.client.answers import ParsedAnswer
+from holdfast_load.client.plain import Parsed, plain_answer
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0

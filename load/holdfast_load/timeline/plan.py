@@ -200,7 +200,7 @@ def mistakes(path: Path, found: list[str]) -> HoldfastError:
     lines = "".join(f"\n  {one}" for one in found)
     return HoldfastError(
         f"The fault plan {path} has {count}; nothing was sent and nothing changed:{lines}",
-        remedy="docs/load-judgement.md has the form of a plan",
+        remedy="docs/load.md has the form of a plan",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from botocore import exceptions as boto
 from botocore import xform_name
+from botocore.parsers import ResponseParserError
 
 from holdfast.errors import PortError
 from holdfast.ports.answer import Answer, Sent
@@ -70,7 +71,7 @@ def perform(call: Callable[[], Answer]) -> Answer:
             cause=" ".join(str(error).split()),
             remedy="correct the command in the descriptor, or the credentials of the target",
         ) from None
-    except (boto.BotoCoreError, OSError) as error:
+    except (boto.BotoCoreError, ResponseParserError, OSError) as error:
         return Answer(error=f"{type(error).__name__}: {error}", sent=not never_sent(error))
 
 

@@ -2,7 +2,8 @@
 
     HOLDFAST_BENCHMARK='{"client": "cheap", ...}' locust -f benchmarks/client_locustfile.py --headless
 
-Both users report to Locust and record every operation in the history format; nothing but the client differs.
+All users report to Locust and record every operation in the history format. Those of boto3 and of the cheap client
+differ in nothing else; those of a descriptor's command also draw its values and render its templates.
 """
 
 from __future__ import annotations
@@ -16,13 +17,18 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from load import stack_at
 from locust import User, constant, events, task
 
 from holdfast.history.model import Outcome
+from holdfast.redaction import cleaning
 from holdfast_load.client.calls import reply
 from holdfast_load.client.cheap import CheapClient
 from holdfast_load.client.signing import Keys
+from holdfast_load.plan import LoadPlan
 from holdfast_load.recorder import Command, Recorder, Reply
+from holdfast_load.submitting import Submitter
+from holdfast_load.worker import cheap
 
 SETTINGS = json.loads(os.environ["HOLDFAST_BENCHMARK"])
 REGION = "eu-west-1"
@@ -70,7 +76,15 @@ def cheaply(parameters: dict[str, Any]) -> Reply:
     return reply(State.cheap.call(SETTINGS["service"], OPERATION, parameters))
 
 
+def submitter() -> Submitter:
+    """What submits the command of benchmarks/load.py's descriptor."""
+    stack = stack_at(SETTINGS["endpoint"], Path(SETTINGS["history"]).parent)
+    plan = LoadPlan(descriptor=stack.path, commands=("place_order",), duration_seconds=1, users=1, prefix="hfbench")
+    return Submitter(stack, plan, transports=cheap(stack.target, on_aws=False), clean=cleaning(stack.descriptor))
+
+
 SEND = with_boto3 if SETTINGS["client"] == "boto3" else cheaply
+SUBMITTER = submitter() if SETTINGS["client"] == "command" else None
 
 
 @events.test_start.add_listener
@@ -104,18 +118,17 @@ class Client(User):  # type: ignore[misc, unused-ignore]
     def operate(self) -> None:
         """One operation."""
         State.operations += 1
-        key = f"order-{State.operations}"
-        if OPERATION == "PutItem":
-            parameters = {"TableName": "orders", "Item": {"pk": {"S": key}, "note": {"S": "x" * 200}}}
-        else:
-            parameters = {**PARAMETERS["sqs"], "MessageBody": key}
-        sent_ns = time.monotonic_ns()
-        got = SEND(parameters)
-        done_ns = time.monotonic_ns()
         recorder = State.recorder
         assert recorder is not None
+        if SUBMITTER is not None:
+            command = SUBMITTER.command(State.operations)
+            sent_ns = time.monotonic_ns()
+            got = SUBMITTER.send(command)
+            done_ns = time.monotonic_ns()
+        else:
+            command, got, sent_ns, done_ns = self.call(f"order-{State.operations}")
         if SETTINGS["record"]:
-            recorder.add(Command("submit", key, key), got, sent_ns, sent_ns, done_ns)
+            recorder.add(command, got, sent_ns, sent_ns, done_ns)
         State.failures += got.outcome is not Outcome.OK
         self.environment.events.request.fire(
             request_type="aws",
@@ -125,3 +138,14 @@ class Client(User):  # type: ignore[misc, unused-ignore]
             exception=None,
             context={},
         )
+
+    @staticmethod
+    def call(key: str) -> tuple[Command, Reply, int, int]:
+        """One AWS call, and when it was sent and done."""
+        if OPERATION == "PutItem":
+            parameters = {"TableName": "orders", "Item": {"pk": {"S": key}, "note": {"S": "x" * 200}}}
+        else:
+            parameters = {**PARAMETERS["sqs"], "MessageBody": key}
+        sent_ns = time.monotonic_ns()
+        got = SEND(parameters)
+        return Command("submit", key, key), got, sent_ns, time.monotonic_ns()

@@ -250,8 +250,8 @@ def test_verdicts_that_cannot_be_written_are_told(workers: tuple[str, ...], tmp_
         (
             ("nonsense",),
             2,
-            "There is no command nonsense.\n  remedy: the commands are check, demo, doctor, heal, lint, replay, "
-            "schema, sweep, verify",
+            "There is no command nonsense.\n  remedy: the commands are check, demo, doctor, heal, lint, load, "
+            "replay, schema, sweep, verify",
         ),
         (("verfy",), 2, "remedy: did you mean verify?"),
         (("verify",), 2, "No stack descriptor was named.\n  remedy: holdfast verify NAME.stack.toml"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -17,7 +18,7 @@ from typing import Any
 import gevent
 
 from holdfast.campaign import new_prefix
-from holdfast.errors import HoldfastError
+from holdfast.errors import ExitCode, HoldfastError
 from holdfast.opening import Options, resolved
 from holdfast.redaction import cleaning
 from holdfast.runs import Run, begin
@@ -49,30 +50,29 @@ class Standalone:
     @property
     def stopped(self) -> bool:
         """Whether users may begin nothing more."""
-        return self._closed is not None and bool(self._closed.stopped)
+        return self._closed is None or bool(self._closed.stopped)
 
     def start(self, stacks: Sequence[tuple[str, str]], environment: Any) -> None:
         """Open the stack and a file for its operations; what was open before is closed.
 
+        A stack that cannot be used ends Locust with exit code 2 and the reason, and no user begins.
+
         Args:
             stacks: descriptor and target of the user classes.
             environment: Locust's.
-
-        Raises:
-            HoldfastError: there is not exactly one stack, or it cannot be used.
         """
         self.close()
         try:
             self._open(stacks, worker=max(0, getattr(environment.runner, "worker_index", 0)))
-        except HoldfastError:
-            environment.process_exit_code = 2
+        except HoldfastError as error:
+            sys.stderr.write(f"holdfast: {error}\n")
+            environment.process_exit_code = ExitCode.USAGE
             gevent.spawn(environment.runner.quit)
-            raise
 
     def submit(self, command: str, session: str) -> Reply:
-        """Submit one command for a user and record it."""
-        if self._closed is None or self._submitter is None:
-            raise HoldfastError("The stack could not be opened.", remedy="the reason was told when the test started")
+        """Submit one command for a user and record it; not when `stopped`."""
+        assert self._closed is not None
+        assert self._submitter is not None
         return self._closed.perform(self._submitter.command(next(self._numbers), command, session))
 
     def close(self) -> None:

@@ -203,3 +203,29 @@ def test_modules_stay_small() -> None:
     tests = sorted((ROOT / "tests").rglob("*.py"))
     long = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in [*modules(), *tests]}
     assert not {name: lines for name, lines in long.items() if lines > LARGEST_MODULE_LINES}
+
+
+def test_locust_and_gevent_stay_in_processes_of_their_own() -> None:
+    """Only the users import Locust, and nothing that the command or pytest imports imports gevent at once."""
+    load = PACKAGES["holdfast_load"]
+    found: dict[str, set[str]] = {"locust": set(), "gevent": set(), "geventhttpclient": set()}
+    for path in modules():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names]
+                for library in {name.split(".")[0] for name in names} & found.keys():
+                    found[library].add(str(path.relative_to(load if path.is_relative_to(load) else ROOT)))
+    assert found["locust"] == {"users.py"}
+    assert found["geventhttpclient"] == {"client/answers.py", "client/connection.py"}
+    assert found["gevent"] == {
+        "channel.py",
+        "client/connection.py",
+        "master.py",
+        "standalone.py",
+        "users.py",
+        "worker.py",
+    }
+    command = "import sys, holdfast_load.command; print(sorted({'locust', 'gevent'} & set(sys.modules)))"
+    ended = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, timeout=120, check=True)
+    assert ended.stdout.strip() == "[]"

@@ -161,17 +161,25 @@ def test_a_killed_master_ends_the_run_in_order(web: Web, tmp_path: Path) -> None
     assert locust_of(tmp_path) == []
 
 
-def test_a_killed_command_leaves_no_process_and_whole_files(web: Web, tmp_path: Path) -> None:
-    """SIGKILL of the command itself: its Locust processes notice, close their files and end."""
+@pytest.mark.parametrize("signalled", [signal.SIGKILL, signal.SIGINT])
+def test_a_command_that_is_ended_leaves_no_process_and_whole_files(
+    signalled: signal.Signals, web: Web, tmp_path: Path
+) -> None:
+    """Its Locust processes close their files and end, whether they are told or notice; told, the record says so."""
     stack_at(web.url, tmp_path)
     program = (
-        "import sys; from pathlib import Path; from load_rig import drive, stack_at; from test_load_driving import *\n"
+        "from pathlib import Path; from load_rig import drive, stack_at; from test_load_driving import *\n"
         f"folder = Path({str(tmp_path)!r}); stack = stack_at({web.url!r}, folder)\n"
-        "drive(plan_of(folder, duration_seconds=60.0), stack, folder / 'run')\n"
+        "record, _ = drive(plan_of(folder, duration_seconds=60.0), stack, folder / 'run')\n"
+        "print(record.signal, record.ended, record.missing, sep=';')\n"
     )
-    with subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parent) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True
+    ) as process:
         eventually(lambda: len(web.received), lambda count: count > 50, deadline_seconds=60)
-        process.kill()
+        process.send_signal(signalled)
+        said, _ = process.communicate(timeout=60)
+    assert said.strip() == ("SIGINT;interrupted by SIGINT;()" if signalled is signal.SIGINT else "")
     left = eventually(lambda: locust_of(tmp_path), lambda found: not found, deadline_seconds=30)
     assert left.value == []
     columns = open_history(tmp_path / "run" / "history")

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from holdfast.errors import DescriptorError
+from holdfast.errors import DescriptorError, GuardRailError
 from holdfast.stack.guarded import guarded
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.resolve import Stack
@@ -89,12 +89,22 @@ def stack_of(assignment: Assignment, path: Path, environ: Mapping[str, str]) -> 
 
     Raises:
         DescriptorError: the descriptor is another one than the master's, or cannot be used here.
+        GuardRailError: it does not pin the account and region that the master names.
     """
     if digest(path) != assignment.digest:
         raise DescriptorError(
             f"{path} is not the descriptor that the master uses.",
             cause="the two files differ",
             remedy="copy the master's descriptor to this machine",
+        )
+    descriptor = load_descriptor(path, environ)
+    pin = descriptor.target.aws
+    if assignment.endpoint_url is None and (
+        pin is None or (pin.account, pin.region) != (assignment.account, assignment.region)
+    ):
+        raise GuardRailError(
+            f"the master names account {assignment.account} in {assignment.region}, which {path} does not pin",
+            remedy="pin it in target.aws, with the same values on every machine",
         )
     target: Any = AttachedTarget(
         kind=assignment.kind,
@@ -105,7 +115,7 @@ def stack_of(assignment: Assignment, path: Path, environ: Mapping[str, str]) -> 
     )
     return guarded(
         Stack(
-            load_descriptor(path, environ),
+            descriptor,
             path,
             target,
             MappingProxyType(assignment.resources),

@@ -217,8 +217,8 @@ def _work(own: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="holdfast load",
-        description="Drive a stack with arrivals at a set rate, or with users; break parts of it on a timeline, heal"
-        " them, and judge every operation afterwards. Locust runs underneath, in processes of its own.",
+        description="Drive a stack with arrivals at a set rate, or with users; break parts of it on a timeline, heal\n"
+        "them, and judge every operation afterwards. Locust runs underneath, in processes of its own.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

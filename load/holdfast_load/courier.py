@@ -7,8 +7,8 @@ came twice, changes nothing, and what arrived before a worker was lost is there.
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 PIECE_BYTES = 512 * 1024
 ANSWER_SECONDS = 5.0
@@ -65,7 +65,7 @@ class Receiver:
         self.path = path
         self.problem = ""
         self._held = 0
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
 
     def take(self, offset: int, piece: bytes) -> int:
         """Append a piece that comes next, and say how many bytes are held."""
@@ -73,12 +73,10 @@ class Receiver:
             return self._held
         try:
             if self._file is None:
-                self._file = self.path.open("xb", buffering=0)
-            self._file.write(piece)
+                self._file = FileIO(self.path, "xb")
+            self._held += self._file.write(piece)
         except OSError as error:
             self.problem = f"{self.path} cannot be written: {error.strerror}"
-        else:
-            self._held += len(piece)
         return self._held
 
     def close(self) -> None:

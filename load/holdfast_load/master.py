@@ -31,6 +31,7 @@ class _Member:
     name: str
     problem: str | None = None
     counts: Mapping[str, Any] = field(default_factory=dict)
+    lag_ms: float = 0.0
     done: Mapping[str, Any] | None = None
     lost: bool = False
     receiver: Receiver | None = None
@@ -129,8 +130,10 @@ class Master:
 
     def progressed(self, identity: str, data: Mapping[str, Any]) -> None:
         """A worker's counts; its message."""
-        if identity in self._members:
-            self._members[identity].counts = data
+        member = self._members.get(identity)
+        if member is not None:
+            member.counts = data
+            member.lag_ms = max(member.lag_ms, float(data["lag_ms"]))
 
     def finished(self, identity: str, data: Mapping[str, Any]) -> None:
         """A worker is done; its message."""
@@ -216,6 +219,8 @@ class Master:
         for member in members:
             for command, sent in member.counts.get("sent_of", {}).items():
                 sent_of[command] = sent_of.get(command, 0) + sent
-        counts["lag_ms"] = max((float(member.counts.get("lag_ms", 0.0)) for member in members), default=0.0)
+        counts["lag_ms"] = max((member.lag_ms for member in members), default=0.0)
+        for member in members:
+            member.lag_ms = 0.0
         counts["workers"] = sum(not member.over for member in members)
         self._channel.tell(tick={**counts, "sent_of": sent_of})

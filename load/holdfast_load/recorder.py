@@ -72,6 +72,7 @@ class Recorder:
     Attributes:
         origin_ns: the monotonic moment from which rows count.
         problem: why nothing is recorded any more; None while all is well.
+        recorded: operations that were recorded.
         lost: operations that could not be recorded.
 
     Raises:
@@ -90,7 +91,7 @@ class Recorder:
     ) -> None:
         origin_unix_ns, self.origin_ns = (wall_clock_ns(), clock_ns()) if origin is None else origin
         self.problem: HistoryError | None = None
-        self.lost = 0
+        self.recorded = self.lost = 0
         self._file = HistoryFile(
             path,
             recorder=recorder,
@@ -135,6 +136,8 @@ class Recorder:
         except HistoryError as error:
             self.problem = error
             self.lost += 1
+        else:
+            self.recorded += 1
 
     def window(self, window: FaultWindow) -> None:
         """Record a fault window; its seconds count from `origin_ns`."""

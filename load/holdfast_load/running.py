@@ -25,6 +25,8 @@ from holdfast_load.show import Shown
 
 LOOPBACK = "127.0.0.1"
 LISTEN_SECONDS = 60.0
+READY_SECONDS = 90.0
+"""Beyond `LISTEN_SECONDS`, for workers to connect, to open the stack and to measure their clocks."""
 GRACE_SECONDS = 120.0
 """Beyond the schedule and the wait for answers; then the run is ended whatever its processes say."""
 _LOOK_SECONDS = 0.2
@@ -186,9 +188,20 @@ class _Course:
                         cause=self._master.tail(),
                         remedy="see the cause; the machine may be too busy",
                     )
+                if self._clock is None and self._is_local and now > deadline + READY_SECONDS:
+                    raise HoldfastError(
+                        "The run did not begin.",
+                        cause=self._master.tail(),
+                        remedy="see the cause; the machine may be too busy",
+                    )
                 if self._clock is not None and self._clock.seconds > self._longest_seconds:
                     self._stopped = self._stopped or "its processes did not come to an end"
                     break
+
+    @property
+    def _is_local(self) -> bool:
+        """Whether nobody has to begin a worker by hand."""
+        return self._launch.expected_workers == self._launch.local_workers
 
     @property
     def _longest_seconds(self) -> float:
@@ -238,7 +251,7 @@ class _Course:
             arguments = self._launch.of_worker(LOOPBACK, port)
             log = self._folder / f"worker{number}.log"
             self._workers.append(children.start(f"worker {number}", arguments, environ=environ, log=log))
-        if self._launch.expected_workers > self._launch.local_workers:
+        if not self._is_local:
             file = self._plan.descriptor.name
             self._shown.line(
                 f"waiting for workers: holdfast load {file} --worker --master-host HOST --master-port {port}"

@@ -41,7 +41,7 @@ class Submitter:
     Attributes:
         sent: operations that were sent, by command.
         ended: how many operations had each outcome.
-        problem: what kept an operation from being sent at all: the descriptor or the credentials are wrong.
+        problem: the first sign that the descriptor, a Python port or the credentials are wrong; ends the run.
     """
 
     def __init__(
@@ -77,9 +77,9 @@ class Submitter:
         started = time.perf_counter()
         try:
             reply = self._submitted(command)
-        except HoldfastError as error:  # before anything was sent: what renders and signs a call raises it
+        except HoldfastError as error:  # a call that cannot be rendered or signed, or a Python port that raised
             self.problem = self.problem or error
-            reply = Reply(Outcome.FAIL, self._clean(error.what), answered=False)
+            reply = Reply(Outcome.UNKNOWN, self._clean(error.what), answered=False)
         self.ended[reply.outcome] += 1
         self._told(command.kind, (time.perf_counter() - started) * 1e3, reply)
         return reply

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +85,11 @@ class Worker:
         self._submitter: Submitter | None = None
         self._offset: Offset | None = None
         self._driver: Dispatcher | Closed | None = None
-        self._recorder: Recorder | None = None
         self._path: Path | None = None
         self._sender: Sender | None = None
         self._numbers = itertools.count()
+        self._arrivals: Iterator[tuple[int, int]] = iter(())
+        self._stop_reason = ""
         self._ended: AsyncResult[None] = AsyncResult()
         channel.listen(self._commanded, lambda: self._commanded({"stop": _ORPHANED, "leave": True}))
 
@@ -123,16 +124,15 @@ class Worker:
 
     def stop(self, reason: str) -> None:
         """Send nothing more; what is in flight is waited for."""
+        self._stop_reason = self._stop_reason or reason
         if self._driver is not None:
             self._driver.stop(reason)
 
     def quit(self) -> None:
-        """The process ends: close the file first."""
+        """The process ends: wait until the file is closed. One that is not by then stays without its last line."""
         if self._driver is not None:
             self.stop("the worker was told to quit")
             self._ended.wait(timeout=_QUIT_SECONDS)
-            assert self._recorder is not None
-            self._recorder.close()
 
     @property
     def is_open(self) -> bool:
@@ -171,6 +171,8 @@ class Worker:
             told=self._told,
         )
         self._numbers = itertools.count(*self._share)
+        if plan.is_open:
+            self._arrivals = share(arrivals_of(plan), *self._share)
         reasons = {name: costly(stack.descriptor.commands[name], on_aws=on_aws) for name in plan.commands}
         return [f"{name}: {reason}" for name, reason in reasons.items() if reason and cheaply]
 
@@ -190,21 +192,28 @@ class Worker:
         return offset_of(exchanges)
 
     def _run(self, assignment: Assignment, origin_unix_ns: int, origin_ns: int) -> None:
+        try:
+            self._drive(assignment, origin_unix_ns, origin_ns)
+        except Exception as error:  # noqa: BLE001 - a greenlet that dies would leave its master waiting
+            problem = str(error).replace("\n", " ") if isinstance(error, HoldfastError) else f"it failed: {error!r}"
+            self._say_done({"worker": self._name, "problem": problem}, stopped=problem)
+        finally:
+            self._ended.set()
+            self._is_done = True
+            if self._is_leaving:
+                self._leave()
+
+    def _drive(self, assignment: Assignment, origin_unix_ns: int, origin_ns: int) -> None:
         plan, submitter, offset = assignment.plan, self._submitter, self._offset
         assert submitter is not None
         assert offset is not None
-        try:
-            self._path = self._file()
-            recorder = self._recorder = Recorder(
-                self._path,
-                recorder=self._name,
-                uncertainty_ns=offset.uncertainty_ns,
-                origin=(origin_unix_ns, origin_ns),
-            )
-        except HistoryError as error:
-            self._say_done({"worker": self._name, "problem": str(error).replace("\n", " ")}, stopped=error.what)
-            self._ended.set()
-            return
+        self._path = self._file()
+        recorder = Recorder(
+            self._path,
+            recorder=self._name,
+            uncertainty_ns=offset.uncertainty_ns,
+            origin=(origin_unix_ns, origin_ns),
+        )
         if self._environ.get(messages.HISTORY) is None and not plan.collect:
             self._sender = Sender(self._path, self._send_piece, clock=time.monotonic)
         if plan.is_open:
@@ -219,11 +228,12 @@ class Worker:
         else:
             driver = Closed(submitter, recorder, sleep=gevent.sleep)
         self._driver = driver
+        if self._stop_reason:
+            driver.stop(self._stop_reason)
         self.started.set()
         reporting = [gevent.spawn(self._report), gevent.spawn(self._carry)]
         if isinstance(driver, Dispatcher):
-            arrivals = share(arrivals_of(plan), *self._share)
-            done = driver.run(arrivals, start_ns=origin_ns, drain_seconds=plan.drain_seconds)
+            done = driver.run(self._arrivals, start_ns=origin_ns, drain_seconds=plan.drain_seconds)
         else:
             until_ns = origin_ns + round(plan.duration_seconds * NANOSECONDS)
             done = driver.run(until_ns=until_ns, drain_seconds=plan.drain_seconds)
@@ -263,7 +273,7 @@ class Worker:
             at_end = None
         record = {
             "worker": self._name,
-            "operations": done.sent + done.refused - recorder.lost,
+            "operations": recorder.recorded,
             "sent": done.sent,
             "refused": done.refused,
             "lost": recorder.lost,
@@ -287,9 +297,6 @@ class Worker:
         self._say_done({**record, "problem": "; ".join(problems)}, stopped=stopped)
         while self._sender is not None and not self._is_leaving and self._sender.step():
             gevent.sleep(_PAUSE_SECONDS)
-        self._is_done = True
-        if self._is_leaving:
-            self._leave()
 
     def _say_done(self, record: Mapping[str, Any], *, stopped: str) -> None:
         size = self._path.stat().st_size if self._sender is not None and self._path is not None else 0

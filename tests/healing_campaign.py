@@ -31,7 +31,7 @@ from holdfast.history.recorder import Recorder
 from holdfast.levers import Journal, Pin, open_entries, pulled
 from holdfast.targets.base import Target
 from holdfast.waiting import eventually
-from lever_run import Plan, Shape
+from lever_run import STEPWISE, Plan, Shape
 from signalled_run import END_SECONDS, Run
 from slow_link import SlowLink
 
@@ -192,7 +192,7 @@ class Campaign:
             resources=self._everything.resources(),
             components=self._everything.components(),
             levers=self._drawn(self._random.randint(3, 7)),
-            shape=self._random.choice(get_args(Shape)),
+            shape=self._random.choice(STEPWISE),
             watched=watched,
             window_seconds=WINDOW_SECONDS,
         )

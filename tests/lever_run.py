@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ import urllib3
 
 from healing_stack import MAKERS
 from holdfast.errors import HoldfastError
+from holdfast.history.model import FaultWindow
 from holdfast.history.recorder import Recorder
 from holdfast.levers import FunctionThrottle, Interrupted, Journal, Pin, interruptible, pulled, watched
 from holdfast.levers.base import Lever, Snapshot
@@ -34,9 +36,15 @@ from holdfast.targets.attached import AttachedTarget
 from holdfast.targets.base import Rule
 from holdfast.targets.interceptor.process import ProxyProcess
 from holdfast.targets.interceptor_client import InterceptorClient
+from holdfast.waiting import eventually
+from holdfast_load.plan import RunClock
+from holdfast_load.timeline.plan import FaultPart
+from holdfast_load.timeline.running import Entry, Timeline
 from lever_stack import stack_of
 
-Shape = Literal["together", "nested", "threads"]
+Shape = Literal["together", "nested", "threads", "timeline"]
+STEPWISE: tuple[Shape, ...] = ("together", "nested", "threads")
+"""Those that say each step of each window."""
 MOST_CYCLES = 100
 """A run that nobody ends, because who started it is gone, ends by itself."""
 
@@ -54,7 +62,7 @@ class Plan:
         resources: the stack, as dicts of `Resource`.
         components: what its descriptor says of processes.
         levers: names of the levers.
-        shape: one window for all of them, one within another, or one in each of two threads.
+        shape: one window for all of them, one within another, one in each of two threads, or two of a load timeline.
         watched: whether there is a watchdog.
         stubborn: heal the first function's throttle so slowly that a second signal comes meanwhile.
         window_seconds: how long each window is open.
@@ -165,6 +173,9 @@ def run(plan: Plan) -> None:
             window(0, levers, pause)
             return
         first, second = _halves(levers)
+        if plan.shape == "timeline":
+            _on_a_timeline((first, second), stack, journal, plan.window_seconds)
+            return
         if plan.shape == "nested":
             window(0, first, lambda: window(1, second, pause))
             return
@@ -193,6 +204,28 @@ def _halves(levers: Sequence[Lever]) -> tuple[list[Lever], list[Lever]]:
     resources = list(dict.fromkeys(lever.resource for lever in levers))
     first = set(resources[: (len(resources) + 1) // 2])
     return [each for each in levers if each.resource in first], [each for each in levers if each.resource not in first]
+
+
+def _on_a_timeline(groups: Sequence[Sequence[Lever]], stack: Stack, journal: Journal, seconds: float) -> None:
+    """Put each group on as a load run does, from the beginning to the end; says ``0 window`` when all are on."""
+    told: list[FaultWindow] = []
+    fault = FaultPart.model_validate({"lever": "function-throttle", "component": "worker", "at": 0})
+    timeline = Timeline(
+        entries=[
+            Entry(number=number, fault=fault, levers=partial(list, group)) for number, group in enumerate(groups, 1)
+        ],
+        stack=stack,
+        journal=journal,
+        run_seconds=seconds,
+        told=told.append,
+    )
+    try:
+        timeline.start(RunClock(origin_unix_ns=time.time_ns(), origin_monotonic_ns=time.monotonic_ns()))
+        eventually(lambda: len(told) == sum(map(len, groups)), bool, deadline_seconds=seconds)
+        say("0 window")
+        threading.Event().wait(seconds)
+    finally:
+        timeline.end()
 
 
 def _in_threads(works: Sequence[Callable[[], None]]) -> None:

@@ -82,10 +82,11 @@ def test_heal_restores_what_a_killed_run_left(deployed: Deployed, tmp_path: Path
     assert heal_all(tmp_path) == ()
 
 
-def test_the_watchdog_heals_when_its_run_is_killed(deployed: Deployed, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shape", ["together", "timeline"])
+def test_the_watchdog_heals_when_its_run_is_killed(deployed: Deployed, tmp_path: Path, shape: Shape) -> None:
     """The watchdog of a killed run restores the stack by itself within seconds, and ends."""
     before = deployed.configuration()
-    with run(deployed, tmp_path, watched=True) as killed:
+    with run(deployed, tmp_path, watched=True, shape=shape) as killed:
         killed.says("0 window")
         assert faulted(deployed)
         killed.signal(signal.SIGKILL)
@@ -96,7 +97,7 @@ def test_the_watchdog_heals_when_its_run_is_killed(deployed: Deployed, tmp_path:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("shape", ["together", "threads"])
+@pytest.mark.parametrize("shape", ["together", "threads", "timeline"])
 def test_a_signal_heals_at_once(deployed: Deployed, tmp_path: Path, number: signal.Signals, shape: Shape) -> None:
     """SIGINT and SIGTERM end the run healed, whichever thread has the window open, and take its watchdog along."""
     before = deployed.configuration()

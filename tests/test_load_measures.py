@@ -121,7 +121,7 @@ def meter(totals: list[TracedTotals] | None, **load: Any) -> Meter:
     interceptor = None if totals is None else SimpleNamespace(totals=lambda: totals.pop(0))
     mapping = SimpleNamespace(source_arn="arn:aws:sqs:us-east-1:000000000000:q")
     stack: Any = SimpleNamespace(
-        target=SimpleNamespace(region="us-east-1", interceptor=interceptor),
+        target=SimpleNamespace(region="us-east-1", interceptor=interceptor, interceptor_url=None),
         descriptor=SimpleNamespace(commands={"c": command}, load=LoadBounds(**load)),
         resource=lambda name: SimpleNamespace(
             name=f"the-{name}", arn="arn:aws:apigateway:us-east-1::/restapis/x" if name == "api" else ""

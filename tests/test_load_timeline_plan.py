@@ -31,6 +31,7 @@ class Incapable:
     region: str = "us-east-1"
     account: str = "000000000000"
     interceptor: Any = field(default_factory=object)
+    interceptor_url: str | None = None
 
     def supports(self, capability: Capability) -> Support:
         """Whether it can."""

@@ -21,6 +21,7 @@ from holdfast.under_load import LoadEvidence, Looked
 from holdfast.verdict import Verdict
 from holdfast.verdict.model import ClauseVerdict
 from holdfast_fixtures.catalogue import reference_stacks
+from holdfast_suites import test_cross_cutting as cross_cutting
 from holdfast_suites import test_storage_first as suite
 
 (WEBHOOKS,) = (stack for stack in reference_stacks() if stack.name == "webhooks")
@@ -196,3 +197,64 @@ def test_columns_and_records_find_the_same(seed: int, tmp_path: Path) -> None:
     # a refused key that is there twice is a phantom to the one and both to the other
     both = {key for title, key in wanted if title == "phantom"}
     assert found == Counter({(t, k): n for (t, k), n in wanted.items() if not (t == "duplicated" and k in both)})
+
+
+DENIED = FaultWindow(
+    lever="role-deny",
+    component="gateway_role",
+    error_class=ErrorClass.DENIED,
+    started_seconds=100.0,
+    ended_seconds=119.0,
+    proof="IAM answers explicitDeny",
+    provocation="STORAGE_DENIED",
+)
+
+
+def test_clients_are_told_when_storage_refuses() -> None:
+    """SF-2 holds when those in the window were answered otherwise, and one failure in hundreds elsewhere is chance."""
+    outcomes = [OK] * 100 + [UNKNOWN] * 20 + [OK] * 300
+    outcomes[350] = UNKNOWN
+    verdict = decided("SF-2", evidence(outcomes, [int(one == OK) for one in outcomes], windows=(DENIED,)))
+    assert (verdict.verdict, verdict.reason) == (
+        Verdict.HOLDS,
+        "20 of 20 clients were told so, and none was acknowledged in vain",
+    )
+
+
+def test_a_denial_that_nobody_felt_decides_nothing() -> None:
+    """All were acknowledged and took effect, so the denial was not felt; failing all the time is not felt either."""
+    calm = decided("SF-2", evidence([OK] * 300, [1] * 300, windows=(DENIED,)))
+    assert "the denial was not felt" in calm.reason
+    failing = [UNKNOWN if number % 2 else OK for number in range(300)]
+    noisy = decided("SF-2", evidence(failing, [int(one == OK) for one in failing], windows=(DENIED,)))
+    assert "failed while nothing was denied" in noisy.reason
+
+
+def test_what_is_refused_and_there_is_a_phantom() -> None:
+    """A refused request that took effect violates SF-2."""
+    verdict = decided("SF-2", evidence([FAIL, OK], [1, 1], windows=(DENIED,)))
+    assert [(one.title, one.key) for one in verdict.findings] == [("refused and there", "k0")]
+
+
+def after(verdict_of: list[int], **more: Any) -> ClauseVerdict:
+    """XX-1 of a run with a fault from 100 s to 119 s."""
+    clause = clause_of(cross_cutting.test_xx_1)
+    assert clause is not None
+    return decide_under_load(clause, evidence(verdict_of, [1] * len(verdict_of), windows=(DENIED,), **more))
+
+
+def test_a_stack_that_is_itself_again_is_steady() -> None:
+    """XX-1 compares what was sent before the first fault with what was sent when the bound had passed."""
+    bound = int(DESCRIPTOR.bounds.recovery_seconds)
+    struck = [OK] * 100 + [UNKNOWN] * 20
+    assert after([*struck, *[UNKNOWN] * bound, *[OK] * 100]).verdict is Verdict.HOLDS
+    late = after([*struck, *[OK] * bound, *[UNKNOWN] * 100])
+    assert late.verdict is Verdict.VIOLATED
+    assert late.findings[0].title == "not steady"
+
+
+def test_a_load_that_ends_before_the_bound_accuses_nobody() -> None:
+    """Sooner than the bound a stack may still be recovering; that it has recovered can be seen."""
+    struck = [OK] * 100 + [UNKNOWN] * 20
+    assert after([*struck, *[UNKNOWN] * 24]).verdict is Verdict.INCONCLUSIVE
+    assert after([*struck, *[OK] * 44]).verdict is Verdict.HOLDS

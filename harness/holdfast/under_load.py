@@ -165,10 +165,15 @@ class LoadEvidence:
             found |= (self.intended_ns >= begin) & (self.intended_ns <= end)
         return found
 
+    @property
+    def faults(self) -> tuple[Disturbance | FaultWindow, ...]:
+        """When faults were in place, being put on or being taken off."""
+        return (*self.disturbances, *self.windows)
+
     @cached_property
     def disturbed(self) -> Mask:
         """Which operations were under way while any fault was in place, or being put on or taken off."""
-        return under_way(self.intended_ns, self.done_ns, (*self.disturbances, *self.windows))
+        return under_way(self.intended_ns, self.done_ns, self.faults)
 
     def disturbed_otherwise(self, windows: Iterable[FaultWindow]) -> Mask:
         """Which operations were under way while a fault was in place that none of these is.
@@ -177,8 +182,7 @@ class LoadEvidence:
             windows: the faults that do not count.
         """
         mine = {one.provocation for one in windows}
-        every: list[Disturbance | FaultWindow] = [*self.disturbances, *self.windows]
-        others = [one for one in every if one.provocation not in mine]
+        others = [one for one in self.faults if one.provocation not in mine]
         return under_way(self.intended_ns, self.done_ns, others)
 
     def absent_or_unseen(self, port: str) -> tuple[str, ...]:

@@ -67,6 +67,11 @@ def _levers(fault: FaultPart, ready: Ready, configuration: Configuration, load: 
     return checking.levers(fault, ready.stack, configuration, run=load.prefix, seed=load.seed)
 
 
+def _print(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 class Attending:
     """Breaks by a timeline, and judges.
 
@@ -92,7 +97,7 @@ class Attending:
         configuration: Configuration,
         entries: Sequence[Entry],
         meter: Meter,
-        write_line: Callable[[str], None] = lambda line: print(line, file=sys.stdout, flush=True),  # noqa: T201
+        write_line: Callable[[str], None] = _print,
     ) -> None:
         self.judgement: Judgement | None = None
         self._ready = ready
@@ -105,8 +110,6 @@ class Attending:
         self._file: HistoryFile | None = None
         self._lock = threading.Lock()
         self._windows_lock = threading.Lock()
-        stopping = Stopping.of(ready.stack)
-        self._check = stopping.check
         self._stop: Callable[[str], None] = lambda _reason: None
         self._not_healed: HealError | None = None
         self._timeline = Timeline(
@@ -125,7 +128,10 @@ class Attending:
         dollars = load.budget_dollars
         self._budget = None if dollars is None else Budget(dollars)
         self._stops = Stops(
-            conditions=ready.stack.descriptor.stop, check=stopping.check, budget=self._budget, bill=self._bill
+            conditions=ready.stack.descriptor.stop,
+            check=Stopping.of(ready.stack).check,
+            budget=self._budget,
+            bill=self._bill,
         )
 
     def on_start(self, clock: RunClock, stop: Callable[[str], None]) -> None:
@@ -185,7 +191,6 @@ class Attending:
             configuration=self._configuration,
             submission=self._submission,
             say=self._write_line,
-            check=self._check_alarm,
         )
         return judge(
             record,
@@ -201,7 +206,7 @@ class Attending:
         )
 
     def _code(self, judgement: Judgement, record: RunRecord) -> ExitCode:
-        code = judgement.exit_code()
+        code = judgement.exit_code
         if code is ExitCode.HELD and record.ended:
             return ExitCode.STOPPED
         return code
@@ -243,6 +248,3 @@ class Attending:
 
     def _bill(self, progress: LoadProgress) -> Bill:
         return self._meter.bill(progress.sent_of)
-
-    def _check_alarm(self) -> None:
-        """After the load nothing has to be stopped any more: it is over, and healed."""

@@ -186,8 +186,9 @@ class Meter:
         )
 
     def _totals(self) -> TracedTotals | None:
-        interceptor = self._stack.target.interceptor
-        return None if interceptor is None else interceptor.totals()
+        target = self._stack.target
+        # functions that would have to be pointed at an interceptor first are not, so it does not see their calls
+        return None if target.interceptor is None or target.interceptor_url is not None else target.interceptor.totals()
 
     def _usage(self, sent_of: Mapping[str, int]) -> Usage:
         calls: defaultdict[str, float] = defaultdict(float)

@@ -45,24 +45,16 @@ class Judgement:
     windows: tuple[FaultWindow, ...]
     invalid: str = ""
 
-    def exit_code(self, *, strict: bool = False) -> ExitCode:
-        """The exit code: violated, then invalid, then bounds that were not kept, then what is missing.
-
-        Args:
-            strict: whether an inconclusive clause is no success.
-        """
-        verdicts = {clause.verdict for clause in self.report.clauses}
-        if Verdict.VIOLATED in verdicts:
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code: violated, then invalid, then bounds that were not kept, then what is missing."""
+        if any(clause.verdict is Verdict.VIOLATED for clause in self.report.clauses):
             return ExitCode.VIOLATED
         if self.measures is None or self.invalid:
             return ExitCode.INCONCLUSIVE
         if self.missed:
             return ExitCode.MISSED
-        if not self.report.complete:
-            return ExitCode.INCONCLUSIVE
-        if strict and Verdict.INCONCLUSIVE in verdicts:
-            return ExitCode.INCONCLUSIVE
-        return ExitCode.HELD
+        return ExitCode.HELD if self.report.complete else ExitCode.INCONCLUSIVE
 
 
 def judge(

@@ -63,7 +63,6 @@ class Looking:
         configuration: how it is deployed.
         submission: what was submitted under a key.
         say: told what goes on.
-        check: raises when the run has to end.
 
     Attributes:
         quiet: whether the stack came to rest.
@@ -74,7 +73,6 @@ class Looking:
     configuration: Configuration
     submission: Callable[[str], Submission]
     say: Callable[[str], None]
-    check: Callable[[], None]
     quiet: bool = True
     drain_seconds: float | None = None
     _now: Callable[[], float] = field(default=lambda: 0.0)
@@ -97,7 +95,7 @@ class Looking:
                 self.configuration,
                 self._now,
                 say=lambda _message, _seconds: None,
-                check=self.check,
+                check=lambda: None,  # the load is over and healed: nothing is left that could be stopped
             )
             quiet_since = clock.seconds
         if self.quiet:

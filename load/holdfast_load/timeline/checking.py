@@ -88,6 +88,10 @@ def _problems(entry: FaultPart, stack: Stack, configuration: Configuration) -> S
     rule = InvocationFault.on(stack, entry.component or "", _rule(entry, "check", 0)).rule
     capability = Capability.INVOCATION_FAULTS if rule.point == "invocation" else Capability.CALL_FAULTS
     support = stack.target.supports(capability)
+    if stack.target.interceptor_url is not None:
+        return [
+            f"a load run points no function of the {stack.target.kind} target at an interceptor, so it has no rules"
+        ]
     if stack.target.interceptor is None or not support.supported:
         return [f"the {stack.target.kind} target has no such rules: {support.reason or 'it has no interceptor'}"]
     return rule_problems(rule)

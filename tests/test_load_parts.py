@@ -24,7 +24,7 @@ from holdfast_load.schedule import Segment, Shape
 from holdfast_load.shapes import arrivals_of, shape_of
 from holdfast_load.show import EVERY_SECONDS, Shown, described
 from holdfast_load.slips import Slips
-from holdfast_load.submissions import Drawing, command_of, number_of
+from holdfast_load.submissions import Drawing, command_of, number_for, number_of
 from load_rig import DESCRIPTOR
 
 
@@ -183,6 +183,19 @@ def test_an_arrival_says_what_it_submits(tmp_path: Path) -> None:
     assert other.value != drawn[0].value
     with pytest.raises(ValueError, match="no key of hfx"):
         number_of(plan, "hfy-3")
+
+
+def test_a_users_operation_has_the_number_of_an_arrival_with_its_command() -> None:
+    """Whatever users of three workers submit, numbers differ, and each tells the command again."""
+    plan = plan_of(commands=("queued", "posted", "paid"))
+    names = ["posted", "", "queued", "paid", "paid"]
+    counts = [worker + 3 * turn for worker in range(3) for turn in range(len(names))]
+    given = [(names[count // 3], number_for(plan, count, names[count // 3])) for count in counts]
+    assert len({number for _, number in given}) == len(given)
+    assert {command_of(plan, number) for name, number in given if not name} == {"queued", "posted", "paid"}
+    assert all(command_of(plan, number) == name for name, number in given if name)
+    with pytest.raises(HoldfastError, match="refund is none of this run's"):
+        number_for(plan, 0, "refund")
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("1.5s", 1.5), ("10m", 600), ("1h30m", 5_400)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from holdfast.errors import HoldfastError
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.generate import Submission, draw
 from holdfast_load.plan import LoadPlan
@@ -31,6 +32,30 @@ def number_of(plan: LoadPlan, key: str) -> int:
 def command_of(plan: LoadPlan, number: int) -> str:
     """The name of the command that an arrival submits."""
     return plan.commands[number % len(plan.commands)]
+
+
+def number_for(plan: LoadPlan, count: int, command: str) -> int:
+    """The number of a user's operation: that of an arrival whose turn it is to submit this command.
+
+    Args:
+        plan: of the run.
+        count: of the operation, unique among the users of all workers.
+        command: its name; empty for the one whose turn it is.
+
+    Raises:
+        HoldfastError: the plan does not have the command.
+    """
+    turns = len(plan.commands)
+    if not command:
+        return count * turns + count % turns
+    try:
+        return count * turns + plan.commands.index(command)
+    except ValueError:
+        raise HoldfastError(
+            f"The command {command} is none of this run's.",
+            cause=f"it submits {', '.join(plan.commands)}",
+            remedy=f"add --command {command}, once for each command that users submit",
+        ) from None
 
 
 class Drawing:

@@ -37,6 +37,7 @@ from holdfast_load.dispatcher import NANOSECONDS, Dispatched, Dispatcher
 from holdfast_load.recorder import Recorder, Reply
 from holdfast_load.schedule import share
 from holdfast_load.shapes import arrivals_of
+from holdfast_load.submissions import number_for
 from holdfast_load.submitting import Submitter, Told, ignore
 
 _PROGRESS_SECONDS = 0.5
@@ -150,11 +151,20 @@ class Worker:
         Args:
             command: its name in the descriptor; empty for the one whose turn it is.
             session: the user.
+
+        Raises:
+            HoldfastError: the run does not submit that command; it ends.
         """
         self.started.wait()
         assert isinstance(self._driver, Closed)
         assert self._submitter is not None
-        return self._driver.perform(self._submitter.command(next(self._numbers), command, session))
+        assert self._assignment is not None
+        try:
+            number = number_for(self._assignment.plan, next(self._numbers), command)
+        except HoldfastError as error:
+            self.stop(str(error).replace("\n", " "))
+            raise
+        return self._driver.perform(self._submitter.command(number, command, session))
 
     def _prepare(self, assignment: Assignment) -> list[str]:
         """Open the stack; says which commands are not sent cheaply."""

@@ -33,6 +33,7 @@ LAYERS = [
     {"campaign", "clause", "suites"},
     {
         "redaction",
+        "sampling",
         "opening",
         "permissions",
         "simulation",

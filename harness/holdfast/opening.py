@@ -21,6 +21,7 @@ from holdfast.levers.watchdog import watched
 from holdfast.ports.ports import Ports
 from holdfast.redaction import clean_errors, cleaned_arguments, cleaning
 from holdfast.runs import KEPT, Run, RunFolder, RunKind, at_end, begin
+from holdfast.sampling import queues_sampled
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.guarded import guarded
 from holdfast.stack.resolve import Stack, resolve
@@ -217,5 +218,5 @@ def _written(stack: Stack, recorder: Recorder, options: Options, kind: RunKind) 
         notes = () if problem is None else (f"The history is not whole. {problem.what} {problem.cause}",)
         folder.end(time.monotonic() - began_seconds, notes=notes)
 
-    with at_end(end):
+    with at_end(end), queues_sampled(stack, recorder.now_seconds, folder.series):
         yield folder

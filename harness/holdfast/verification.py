@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from holdfast.campaign import Campaign, Progress, new_prefix
@@ -45,6 +46,7 @@ class Verification:
         chosen: the clauses that will be asked for, each with its pattern.
         options: how.
         listener: told what goes on.
+        run: the folder of what is kept of the run; empty where nothing is.
     """
 
     def __init__(
@@ -57,8 +59,10 @@ class Verification:
         chosen: Sequence[tuple[PatternName, Clause]],
         options: Options,
         listener: Callable[[Progress], None],
+        run: str = "",
     ) -> None:
         self.stack = stack
+        self._run = run
         self._options = options
         _, secret_key, token = stack.target.credentials()
         self._clean = cleaning(stack.descriptor, secret_key, token)
@@ -90,7 +94,7 @@ class Verification:
         Raises:
             HoldfastError: the stack, the target or a port cannot be used, or a fault could not be healed.
         """
-        verdict = cleaned(decide(clause, self._campaigns[pattern]), self._clean)
+        verdict = replace(cleaned(decide(clause, self._campaigns[pattern]), self._clean), text=clause.text)
         self._verdicts.append(verdict)
         return verdict
 
@@ -105,6 +109,7 @@ class Verification:
             seconds=round(time.monotonic() - self._started, 3),
             measures=self._measures(),
             complete=len(self._verdicts) == self._asked_for,
+            run=self._run,
         )
 
     def _measures(self) -> dict[str, float]:
@@ -191,6 +196,7 @@ def opened(
         run = exits.enter_context(ready(path, descriptor, options=options, kind="verify", target=target, say=say))
         if _needed([clause for _, clause in chosen], descriptor):
             exits.enter_context(_intercepted(run.stack, run.journal, run.recorder, say))
+        folder = run.run
         verification = Verification(
             stack=run.stack,
             ports=run.ports,
@@ -199,8 +205,8 @@ def opened(
             chosen=chosen,
             options=options,
             listener=listener,
+            run="" if folder is None else str(folder.path),
         )
-        folder = run.run
         if folder is not None:
             exits.enter_context(at_end(lambda: folder.verdicts(verification.report())))
         yield verification

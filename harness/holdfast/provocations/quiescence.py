@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -113,8 +114,10 @@ def _executing(stack: Stack, pattern: Pattern, configuration: Configuration) -> 
 def queue_depth(target: Target, queues: Iterable[QueueConfiguration]) -> int:
     """Messages waiting, delayed or in flight in all these queues."""
     sqs = target.client("sqs")
-    total = 0
-    for queue in queues:
-        answer = sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=list(_WAITING))
-        total += sum(int(answer["Attributes"].get(attribute, 0)) for attribute in _WAITING)
-    return total
+    return sum(messages_in(sqs, queue.url) for queue in queues)
+
+
+def messages_in(sqs: Any, url: str) -> int:
+    """Messages waiting, delayed or in flight in one queue, as a client of SQS is told."""
+    answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(_WAITING))
+    return sum(int(answer["Attributes"].get(attribute, 0)) for attribute in _WAITING)

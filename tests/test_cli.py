@@ -80,7 +80,11 @@ def test_a_correct_stack_exits_0_and_shows_one_scorecard(tmp_path: Path) -> None
     assert verdicts(tmp_path, "webhook-orders") == {"SF-7": "waived", "SF-9": "holds", "XX-2": "holds"}
     assert ended.out.count("webhook-orders on embedded: 2 holds, 1 waived") == 1
     assert ended.out.count("no order is promised") == 1
-    assert ended.out.splitlines()[-2] == "written: .holdfast/webhook-orders/verdict.json"
+    (page,) = (tmp_path / ".holdfast").glob("webhook-orders/runs/*-verify/scorecard.html")
+    assert ended.out.splitlines()[-3:-1] == [
+        "written: .holdfast/webhook-orders/verdict.json",
+        f"written: {page.relative_to(tmp_path)}",
+    ]
     assert "Traceback" not in ended.text
 
 
@@ -251,7 +255,7 @@ def test_verdicts_that_cannot_be_written_are_told(workers: tuple[str, ...], tmp_
             ("nonsense",),
             2,
             "There is no command nonsense.\n  remedy: the commands are check, demo, doctor, heal, lint, replay, "
-            "schema, sweep, verify",
+            "report, schema, sweep, verify",
         ),
         (("verfy",), 2, "remedy: did you mean verify?"),
         (("verify",), 2, "No stack descriptor was named.\n  remedy: holdfast verify NAME.stack.toml"),

@@ -50,7 +50,8 @@ NAME.stack.toml::SF-1 verifies one clause.
   --allow-aws             opt in to break parts of a stack on real AWS
   --side-by-side N        stacks verified at once (default: 4)
   --holdfast-seed N       seed of the generated values
-  --holdfast-folder DIR   journals and verdicts (default: .holdfast)
+  --holdfast-folder DIR   journals, verdicts and runs (default: .holdfast)
+  --holdfast-runs N       runs of a stack that are kept (default: 20)
   -k EXPRESSION           only some clauses, e.g. -k "SF-1 or SF-2"; this and all others are pytest's: pytest --help
 
 exit codes: 0 nothing violated, 1 violated, 2 usage, descriptor, target or port, 3 inconclusive with --strict,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from holdfast.campaign import Progress, new_prefix
-from holdfast.errors import GuardRailError
+from holdfast.errors import GuardRailError, HistoryError
 from holdfast.history.columns import NANOSECONDS
 from holdfast.history.events import EventFile
 from holdfast.history.recorder import Recorder
@@ -187,13 +187,15 @@ def ready(
         ports.check()
         journal = exits.enter_context(Journal(options.journal_folder(), Pin.of(stack)))
         exits.enter_context(watched(journal))
-        run = exits.enter_context(_written(stack, recorder, options, kind)) if kind is not None else None
+        run = exits.enter_context(_written(stack, recorder, options, kind, say)) if kind is not None else None
         yield Ready(stack=stack, ports=ports, recorder=recorder, journal=journal, run=run)
 
 
 @contextmanager
-def _written(stack: Stack, recorder: Recorder, options: Options, kind: RunKind) -> Iterator[RunFolder]:
-    """The folder of a run, into which its history is written while it grows."""
+def _written(
+    stack: Stack, recorder: Recorder, options: Options, kind: RunKind, say: Callable[[str], None]
+) -> Iterator[RunFolder | None]:
+    """The folder of a run, into which its history is written while it grows; None where it cannot be made."""
     _, secret_key, token = stack.target.credentials()
     clean = cleaning(stack.descriptor, secret_key, token)
     run = Run(
@@ -205,7 +207,12 @@ def _written(stack: Stack, recorder: Recorder, options: Options, kind: RunKind) 
         seed=options.seed,
         command=cleaned_arguments(sys.argv, clean),
     )
-    folder = begin(options.folder, run, clean=clean, kept=options.kept_runs)
+    try:
+        folder = begin(options.folder, run, clean=clean, kept=options.kept_runs)
+    except HistoryError as problem:  # a verdict is worth having without it
+        say(f"the run is not kept: {problem.what} {problem.cause}")
+        yield None
+        return
     began_seconds = time.monotonic() - recorder.now_seconds()
     origin_unix_ns = time.time_ns() - round(recorder.now_seconds() * NANOSECONDS)
     file = EventFile(folder.history / "run.jsonl", recorder="run", clean=clean, origin_unix_ns=origin_unix_ns)

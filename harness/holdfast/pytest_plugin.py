@@ -48,6 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--allow-aws", action="store_true", help="opt in to break parts of a stack on real AWS")
     group.addoption("--holdfast-seed", type=int, default=0, metavar="N", help="seed of the generated values")
     group.addoption("--holdfast-folder", default=".holdfast", metavar="DIR", help="journals and verdicts")
+    group.addoption("--holdfast-runs", type=int, default=20, metavar="N", help="runs of a stack that are kept")
     group.addoption(
         "--holdfast-dry-run", action="store_true", help="print what would be sent and broken, and do neither"
     )

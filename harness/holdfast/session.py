@@ -12,7 +12,7 @@ import pytest
 
 from holdfast.background import Background
 from holdfast.errors import ExitCode, HoldfastError
-from holdfast.reporting import show_reports
+from holdfast.reporting import report_run, show_reports
 from holdfast.verdict.document import report_from_json, report_to_json, verdict_path, write
 from holdfast.verdict.model import StackReport, Verdict
 from holdfast.verification import Options
@@ -85,6 +85,7 @@ def options_of(config: pytest.Config) -> Options:
         intercept=config.getoption("intercept"),
         seed=config.getoption("--holdfast-seed"),
         folder=Path(config.getoption("--holdfast-folder")),
+        kept_runs=config.getoption("--holdfast-runs"),
     )
 
 
@@ -174,6 +175,8 @@ def summarise(config: pytest.Config, write_line: Callable[[str], None]) -> None:
         for path, report in state.reports.items():
             if path not in state.unwritten:
                 write_line(f"written: {verdict_path(folder, report.stack)}")
+                if report.run:
+                    report_run(Path(report.run), write_line=write_line)
     for path, error in state.failures.items():
         if path not in state.shown:
             write_line("")

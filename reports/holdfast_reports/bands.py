@@ -26,9 +26,9 @@ class Band:
         proof: why it is known to have bitten; empty where that is not known.
         hits: how often it did; 0 where nobody counts.
         recovered_seconds: how long after its end the last effect of what was submitted meanwhile was seen; None where
-            nothing was submitted or nothing of it was seen.
+            nothing was submitted, or nobody looked in time.
         submitted: how many keys were submitted meanwhile, and not refused.
-        seen: how many of these showed an effect.
+        seen: how many of these it is known of when they showed an effect.
     """
 
     lever: str
@@ -70,10 +70,11 @@ def bands_of(windows: Sequence[FaultWindow], operations: Columns, seen: Mapping[
         keys = np.unique(operations.key[inside])
         known, last = np.zeros(len(keys), np.bool_), -np.inf
         for port in seen.values():
-            there = np.isin(keys, port.key, assume_unique=True)
-            known |= there
-            if there.any():
-                last = max(last, float(port.seconds[np.searchsorted(port.key, keys[there])].max()))
+            sights = port.at(np.isin(port.key, keys, assume_unique=True))
+            sights = sights.at(sights.timed(one.ended_seconds))
+            if len(sights.key):
+                known |= np.isin(keys, sights.key, assume_unique=True)
+                last = max(last, float(sights.seconds.max()))
         found.append(
             Band(
                 lever=one.lever,

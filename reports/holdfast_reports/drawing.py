@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from holdfast.runs import Series
 from holdfast_reports.bands import Band
 from holdfast_reports.downsampling import Floats, Points
 from holdfast_reports.timeline import Timeline
+
+DEPTHS = 6
+"""So many queues are drawn, the deepest ones."""
 
 AIMED = "aimed at one command"
 """Names the lane of all faults of one lever that were aimed at single commands."""
@@ -31,14 +35,10 @@ def drawn(timeline: Timeline) -> dict[str, Any]:
             "unknown": _list(timeline.rate.unknown),
         },
         "depths": [
-            {
-                "name": " ".join(part for part in (one.component, one.name) if part),
-                "seconds": one.seconds,
-                "values": one.values,
-            }
-            for one in timeline.depths
-            if one.seconds
+            {"name": one.component or one.name, "seconds": one.seconds, "values": one.values}
+            for one in deepest(timeline)
         ],
+        "shades": [[_short(start), _short(end)] for start, end in shades(timeline.bands)],
         "lanes": list(lanes),
         "bands": [
             [_short(band.start_seconds), _short(band.end_seconds), at[lane_of(band)], int(bool(band.key))]
@@ -50,6 +50,23 @@ def drawn(timeline: Timeline) -> dict[str, Any]:
 def lane_of(band: Band) -> str:
     """In which lane of the picture a fault is drawn."""
     return f"{band.lever}, {AIMED}" if band.key else f"{band.lever} on {band.component}"
+
+
+def shades(bands: Sequence[Band]) -> list[tuple[float, float]]:
+    """The times in which some fault was on everything, without overlaps, in order."""
+    found: list[tuple[float, float]] = []
+    for band in sorted((band for band in bands if not band.key), key=lambda band: band.start_seconds):
+        if found and band.start_seconds <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], band.end_seconds))
+        else:
+            found.append((band.start_seconds, band.end_seconds))
+    return found
+
+
+def deepest(timeline: Timeline) -> list[Series]:
+    """What was sampled, the highest first; what stayed at zero is left out."""
+    found = [one for one in timeline.depths if any(one.values)]
+    return sorted(found, key=lambda one: -max(one.values))[:DEPTHS]
 
 
 def in_html(document: Any) -> str:

@@ -13,12 +13,14 @@ from markupsafe import Markup
 
 from holdfast.verdict.model import Verdict
 from holdfast_reports.breakages import breakages
-from holdfast_reports.drawing import drawn, in_html
+from holdfast_reports.comparing import Change
+from holdfast_reports.drawing import deepest, drawn, in_html
 from holdfast_reports.figures import Figure, figures
 from holdfast_reports.grid import MARKS, grid
+from holdfast_reports.headline import headline
 from holdfast_reports.story import Story
 from holdfast_reports.trend import Point
-from holdfast_reports.wording import GRAVEST_FIRST, SIGNS, count, duration, milliseconds, summary
+from holdfast_reports.wording import GRAVEST_FIRST, SIGNS, count, duration, milliseconds
 
 FILE = "scorecard.html"
 FINDINGS_SHOWN = 5
@@ -28,12 +30,13 @@ BANDS_SHOWN = 200
 _FORMATS = {"count": count, "duration": duration, "milliseconds": milliseconds}
 
 
-def render(story: Story, *, trend: Sequence[Point] = ()) -> str:
+def render(story: Story, *, trend: Sequence[Point] = (), changes: Sequence[Change] | None = None) -> str:
     """The page of a run.
 
     Args:
         story: the run.
         trend: the runs of its stack, oldest first.
+        changes: what changed since an earlier run; None where it is compared with none.
     """
     return (
         _templates()
@@ -46,11 +49,13 @@ def render(story: Story, *, trend: Sequence[Point] = ()) -> str:
             signs={verdict.value: sign for verdict, sign in SIGNS.items()},
             violated=Verdict.VIOLATED,
             headline=headline(story),
+            deepest=() if story.timeline is None else deepest(story.timeline),
             breakages=() if story.timeline is None else breakages(story.timeline.bands),
             grids=[(sweep, grid(sweep)) for sweep in story.sweeps],
             marks=MARKS,
             groups=_grouped(figures(story)),
             trend=trend,
+            changes=changes,
             data=Markup(in_html(None if story.timeline is None else drawn(story.timeline))),  # noqa: S704 - escaped there
             findings_shown=FINDINGS_SHOWN,
             bands_shown=BANDS_SHOWN,
@@ -58,19 +63,10 @@ def render(story: Story, *, trend: Sequence[Point] = ()) -> str:
     )
 
 
-def write(story: Story, path: Path, *, trend: Sequence[Point] = ()) -> Path:
+def write(story: Story, path: Path, *, trend: Sequence[Point] = (), changes: Sequence[Change] | None = None) -> Path:
     """Write the page of a run; returns where."""
-    path.write_text(render(story, trend=trend), encoding="utf-8")
+    path.write_text(render(story, trend=trend, changes=changes), encoding="utf-8")
     return path
-
-
-def headline(story: Story) -> str:
-    """The run in one sentence."""
-    parts = [summary(story.counts)] if story.report is not None else []
-    for sweep in story.sweeps:
-        ways = f"{count(len(sweep.violations), 'way')} to break a promise" if sweep.violations else "no promise broken"
-        parts.append(f"{count(len(sweep.points), 'fault point')} swept, {ways}")
-    return "; ".join(parts) or "no verdict"
 
 
 def _grouped(found: Sequence[Figure]) -> dict[str, list[Figure]]:

@@ -16,6 +16,8 @@ from holdfast.campaign import Progress
 from holdfast.errors import ExitCode, HoldfastError, Inconclusive
 from holdfast.opening import DEFAULT_FOLDER, Options
 from holdfast.redaction import Clean
+from holdfast.reporting import report_run
+from holdfast.runs import KEPT
 from holdfast.sweep.coverage import VERSION, Coverage, to_json
 from holdfast.sweep.judging import Mark
 from holdfast.sweep.replay import SUFFIX, read, write
@@ -71,11 +73,15 @@ def sweep_command(arguments: Sequence[str]) -> int:
     )
     clean = swept.clean
     folder = options.folder / swept.coverages[0].stack
-    swept.run.coverage(_document([_with_files(one, swept.run.path / "replays", clean) for one in swept.coverages]))
+    if swept.run is not None:
+        kept = [_with_files(coverage, swept.run.path / "replays", clean) for coverage in swept.coverages]
+        swept.run.coverage(_document(kept))
     coverages = [_with_files(coverage, folder / "replays", clean) for coverage in swept.coverages]
     path = _written(coverages, folder, clean)
     show(coverages, write_line=lambda line: _print(clean(line)), color=sys.stdout.isatty())
     _print(f"written: {path}")
+    if swept.run is not None:
+        report_run(swept.run.path, write_line=_print)
     return _exit_code(coverages, strict=own.strict)
 
 
@@ -174,6 +180,9 @@ def _target_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--holdfast-folder", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="journals, coverage, replay files"
     )
+    parser.add_argument(
+        "--holdfast-runs", type=_at_least_one, default=KEPT, metavar="N", help="runs of a stack that are kept"
+    )
 
 
 def _options(own: argparse.Namespace) -> Options:
@@ -183,6 +192,7 @@ def _options(own: argparse.Namespace) -> Options:
         allow_aws=own.allow_aws,
         cloudformation=own.cloudformation,
         folder=own.holdfast_folder,
+        kept_runs=own.holdfast_runs,
     )
 
 

@@ -256,12 +256,12 @@ class Swept:
     Attributes:
         coverages: what was covered, one for each pattern.
         clean: removes secrets from texts about it.
-        run: the folder of what is kept of it.
+        run: the folder of what is kept of it; None where nothing is.
     """
 
     coverages: tuple[Coverage, ...]
     clean: Clean
-    run: RunFolder
+    run: RunFolder | None
 
 
 @contextmanager
@@ -334,7 +334,6 @@ def sweep(
         HoldfastError: as `opened`, or a fault could not be healed.
     """
     with opened(path, options=options, kind="sweep", target=target, listener=listener) as ready:
-        assert ready.run is not None
         return Swept(
             coverages=tuple(
                 Sweep(runner=runner, budget=budget or Budget()).cover() for runner in ready.runners.values()

@@ -101,8 +101,7 @@
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     ctx.fillStyle = color("band");
-    for (const [from, to, , aimed] of data.bands) {
-      if (aimed) continue;
+    for (const [from, to] of data.shades) {
       const left = u.valToPos(from, "x", true);
       ctx.fillRect(left, bbox.top, Math.max(devicePixelRatio, u.valToPos(to, "x", true) - left), bbox.height);
     }

@@ -1,0 +1,53 @@
+"""Comparisons and trends in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from holdfast_reports.comparing import Change, Course
+from holdfast_reports.terminal import printed
+from holdfast_reports.trend import Point
+from holdfast_reports.wording import duration
+
+STYLES = {Course.REGRESSION: "bold red", Course.SLOWER: "yellow", Course.OPEN: "yellow", Course.FIXED: "green"}
+
+
+def show_changes(changes: Sequence[Change], *, write_line: Callable[[str], None]) -> None:
+    """Print what changed, regressions first."""
+    if not changes:
+        write_line("nothing changed that is worth telling")
+        return
+    table = Table(title="what changed", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, expand=True)
+    for name in ("change", "what", "before", "after"):
+        table.add_column(name, no_wrap=name == "change", overflow="fold")
+    table.add_column("why", ratio=1)
+    for change in changes:
+        course = Text(change.course, style=STYLES.get(change.course, ""))
+        table.add_row(course, *map(Text, (change.what, change.before, change.after, change.why)))
+    printed(table, write_line=write_line)
+
+
+def show_trend(trend: Sequence[Point], *, write_line: Callable[[str], None]) -> None:
+    """Print the runs of a stack, oldest first."""
+    table = Table(title="runs of this stack", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for name in ("began (UTC)", "run", "target"):
+        table.add_column(name)
+    for name in ("held", "violated", "inconclusive", "ack p99", "effect p99", "took"):
+        table.add_column(name, justify="right")
+    for point in trend:
+        table.add_row(
+            f"{point.started:%Y-%m-%d %H:%M:%S}",
+            point.kind,
+            point.target,
+            str(point.holds),
+            Text(str(point.violated), style="bold red" if point.violated else ""),
+            str(point.inconclusive),
+            duration(point.acknowledgement_p99_seconds),
+            duration(point.effect_p99_seconds),
+            duration(point.seconds),
+        )
+    printed(table, write_line=write_line)

@@ -15,6 +15,7 @@ from holdfast.clause import Clause
 from holdfast.errors import DescriptorError, ExitCode, HoldfastError
 from holdfast.levers.signals import Interrupted, interruptible
 from holdfast.plan import described, planned
+from holdfast.reporting import report_clause
 from holdfast.session import PROPERTY, need_folder, options_of, session_of, text_of
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import PatternName
@@ -104,7 +105,9 @@ class ClauseItem(pytest.Item):
         pytest.fail(text_of(failure), pytrace=False)
 
     def runtest(self) -> None:
-        """Turn the verdict into an outcome."""
+        """Tell the verdict, and turn it into an outcome."""
+        report = background_of(self.session).reports().get(str(self.path))
+        report_clause(self.verdict, run=Path(report.run) if report is not None and report.run else None)
         if self.verdict.verdict is Verdict.VIOLATED:
             raise ClauseFailed(explain(self.verdict, self.clause.text))
         if self.verdict.verdict is not Verdict.HOLDS:

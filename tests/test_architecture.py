@@ -34,6 +34,7 @@ LAYERS = [
     {
         "redaction",
         "sampling",
+        "costing",
         "opening",
         "permissions",
         "simulation",

@@ -34,7 +34,7 @@ def attach(verdict: ClauseVerdict, *, run: Path | None) -> None:
     import allure
 
     if verdict.text:
-        allure.dynamic.description(verdict.text)
+        allure.dynamic.description(verdict.text)  # type: ignore[no-untyped-call]
     if verdict.evidence:
         _steps("what was done, and the proof that it bit", verdict.evidence)
     for finding in verdict.findings[:FINDINGS_SHOWN]:

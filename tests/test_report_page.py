@@ -103,15 +103,17 @@ def test_a_narrow_page_does_not_scroll_sideways(browser: Browser, pages: dict[st
 
 
 def test_paper_shows_what_is_folded(browser: Browser, pages: dict[str, Path]) -> None:
-    """Before printing every detail opens, and afterwards those that were closed are closed again."""
-    closed = "document.querySelectorAll('details:not([open])').length"
-    with browsing.opened(browser, pages["verify"]) as opened:
+    """Before printing every detail opens and the theme is light; afterwards all is as it was."""
+    state = "[document.querySelectorAll('details:not([open])').length, getComputedStyle(document.body).color]"
+    with browsing.opened(browser, pages["verify"], scheme="dark") as opened:
         page = opened.page
-        before = page.evaluate(closed)
+        closed, light_on_dark = page.evaluate(state)
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
-        assert page.evaluate(closed) == 0
+        left, dark_on_light = page.evaluate(state)
+        assert (left, dark_on_light != light_on_dark) == (0, True)
         page.evaluate("dispatchEvent(new Event('afterprint'))")
-        assert page.evaluate(closed) == before > 0
+        assert page.evaluate(state) == [closed, light_on_dark]
+        assert closed > 0
 
 
 def test_a_page_stays_small(tmp_path: Path, pages: dict[str, Path]) -> None:

@@ -36,11 +36,13 @@
     opened = [...document.querySelectorAll("details:not([open])")];
     opened.forEach((one) => { one.open = true; });
     printing = true;
+    root.dataset.theme = "light";
     redraw();
   });
   addEventListener("afterprint", () => {
     opened.forEach((one) => { one.open = false; });
     printing = false;
+    dress(theme);
     redraw();
   });
 

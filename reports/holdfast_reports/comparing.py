@@ -73,7 +73,7 @@ def _clauses(before: Story, after: Story) -> Iterator[Change]:
                 after=clause.verdict,
                 why=clause.reason,
             )
-    for id_ in was.keys() - now.keys() if now else ():
+    for id_ in [id_ for id_ in was if now and id_ not in now]:
         yield Change(course=Course.GONE, what=id_, before=was[id_], after="absent")
 
 
@@ -107,7 +107,7 @@ def _cells(before: Story, after: Story) -> Iterator[Change]:
         else:
             course = Course.FIXED if mark == "held" and earlier != "absent" else Course.NEW
         yield Change(course=course, what=what, before=earlier, after=mark, why=why)
-    for what in was.keys() - now.keys() if now else ():
+    for what in [what for what in was if now and what not in now]:
         yield Change(course=Course.GONE, what=what, before=was[what][0], after="absent")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,28 @@ from holdfast_reports.bands import Band
 from holdfast_reports.downsampling import Floats, Points
 from holdfast_reports.timeline import Timeline
 
-DEPTHS = 6
-"""So many queues are drawn, the deepest ones."""
+LINES = 6
+"""So many lines of one quantity are drawn, the highest ones."""
 
 AIMED = "aimed at one command"
 """Names the lane of all faults of one lever that were aimed at single commands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampled:
+    """One quantity that was sampled.
+
+    Attributes:
+        name: what it is.
+        unit: of its values.
+        series: by component, the highest first.
+        left_out: how many more there are.
+    """
+
+    name: str
+    unit: str
+    series: tuple[Series, ...]
+    left_out: int
 
 
 def drawn(timeline: Timeline) -> dict[str, Any]:
@@ -34,10 +52,7 @@ def drawn(timeline: Timeline) -> dict[str, Any]:
             "fail": _list(timeline.rate.fail),
             "unknown": _list(timeline.rate.unknown),
         },
-        "depths": [
-            {"name": one.component or one.name, "seconds": one.seconds, "values": one.values}
-            for one in deepest(timeline)
-        ],
+        "sampled": [[_line(one) for one in quantity.series] for quantity in sampled(timeline)],
         "shades": [[_short(start), _short(end)] for start, end in shades(timeline.bands)],
         "lanes": list(lanes),
         "bands": [
@@ -63,15 +78,25 @@ def shades(bands: Sequence[Band]) -> list[tuple[float, float]]:
     return found
 
 
-def deepest(timeline: Timeline) -> list[Series]:
-    """What was sampled, the highest first; what stayed at zero is left out."""
-    found = [one for one in timeline.depths if any(one.values)]
-    return sorted(found, key=lambda one: -max(one.values))[:DEPTHS]
+def sampled(timeline: Timeline) -> tuple[Sampled, ...]:
+    """What was sampled, by quantity, in the order in which it is told; what stayed at zero is left out."""
+    quantities = dict.fromkeys((one.name, one.unit) for one in timeline.sampled if one.seconds)
+    found = []
+    for name, unit in quantities:
+        own = [one for one in timeline.sampled if (one.name, one.unit) == (name, unit)]
+        drawn_ones = sorted((one for one in own if any(one.values)), key=lambda one: -max(one.values))[:LINES]
+        if drawn_ones:
+            found.append(Sampled(name=name, unit=unit, series=tuple(drawn_ones), left_out=len(own) - len(drawn_ones)))
+    return tuple(found)
 
 
 def in_html(document: Any) -> str:
     """JSON that may stand in a script element: nothing in it can end that."""
     return json.dumps(document, separators=(",", ":"), ensure_ascii=True).replace("<", "\\u003c")
+
+
+def _line(series: Series) -> dict[str, Any]:
+    return {"name": series.component or series.name, "seconds": series.seconds, "values": series.values}
 
 
 def _points(points: Points) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from holdfast.verdict.model import Verdict
 from holdfast_reports.breakages import breakages
 from holdfast_reports.comparing import Change
-from holdfast_reports.drawing import deepest, drawn, in_html
+from holdfast_reports.drawing import drawn, in_html, sampled
 from holdfast_reports.figures import Figure, figures
 from holdfast_reports.grid import MARKS, grid
 from holdfast_reports.headline import headline
@@ -49,7 +49,7 @@ def render(story: Story, *, trend: Sequence[Point] = (), changes: Sequence[Chang
             signs={verdict.value: sign for verdict, sign in SIGNS.items()},
             violated=Verdict.VIOLATED,
             headline=headline(story),
-            deepest=() if story.timeline is None else deepest(story.timeline),
+            sampled=() if story.timeline is None else sampled(story.timeline),
             breakages=() if story.timeline is None else breakages(story.timeline.bands),
             grids=[(sweep, grid(sweep)) for sweep in story.sweeps],
             marks=MARKS,

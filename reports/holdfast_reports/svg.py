@@ -10,8 +10,8 @@ import numpy as np
 
 from holdfast.runs import Series
 from holdfast_reports.downsampling import Points, extremes
-from holdfast_reports.drawing import deepest, lane_of, shades
-from holdfast_reports.timeline import Timeline
+from holdfast_reports.drawing import lane_of, sampled, shades
+from holdfast_reports.timeline import QUEUE_DEPTH, Timeline
 from holdfast_reports.wording import duration, milliseconds
 
 WIDTH, LEFT, RIGHT = 900, 70, 10
@@ -49,7 +49,7 @@ def svg(timeline: Timeline, *, title: str, span_seconds: tuple[float, float] | N
     top = 28
     latency_top = top + LANE_HEIGHT * len(lanes) + GAP
     depth_top = latency_top + PLOT_HEIGHT + GAP
-    depths = deepest(timeline)
+    depths = [one.series[0] for one in sampled(timeline) if one.name == QUEUE_DEPTH]
     height = (depth_top + PLOT_HEIGHT // 2 if depths else latency_top + PLOT_HEIGHT) + 24
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'

@@ -85,7 +85,7 @@ class Timeline:
         latencies: latency in milliseconds by outcome.
         lags: seconds from the acknowledgement of a key until its effect was first seen, by port.
         rate: operations a second.
-        depths: what was sampled.
+        sampled: what was sampled.
         bands: the faults, by when they began.
         rows: the same in figures.
         notes: what is missing in the history.
@@ -97,7 +97,7 @@ class Timeline:
     latencies: tuple[Points, ...]
     lags: tuple[Points, ...]
     rate: Rate
-    depths: tuple[Series, ...]
+    sampled: tuple[Series, ...]
     bands: tuple[Band, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
@@ -146,7 +146,7 @@ def timeline(history: Columns, series: Sequence[Series] = ()) -> Timeline:
         latencies=_latencies(operations),
         lags=lags(commands, seen),
         rate=_rate(operations, end_seconds),
-        depths=tuple(series),
+        sampled=tuple(series),
         bands=bands,
         rows=tuple(_rows(operations, series, bands, np.linspace(0.0, end_seconds, ROW_PARTS + 1))),
         notes=history.notes,

@@ -220,23 +220,17 @@
     });
   };
 
-  const legend = (id, names) => {
-    const place = document.querySelector(`#${id}`)?.closest("figure").querySelector(".legend");
-    if (!place) return;
+  const legend = (id, names, signs) => {
+    const place = byId(id)?.closest("figure").querySelector(".legend");
     names.forEach((name, number) => {
       const part = document.createElement("span");
-      part.textContent = `${SIGNS[number % SIGNS.length]} ${name}`;
+      part.textContent = signs ? `${SIGNS[number % SIGNS.length]} ${name}` : name;
       part.style.color = `var(--${COLORS[number % COLORS.length]})`;
-      place.append(part);
+      place?.append(part);
     });
   };
-  legend("lag", data.lags.map((one) => one.name));
-  document.querySelector("#depth")?.closest("figure").querySelector(".legend").append(...data.depths.map((one, number) => {
-    const part = document.createElement("span");
-    part.textContent = one.name;
-    part.style.color = `var(--${COLORS[number % COLORS.length]})`;
-    return part;
-  }));
+  legend("lag", data.lags.map((one) => one.name), true);
+  data.sampled.forEach((lines, number) => legend(`sampled-${number}`, lines.map((one) => one.name), false));
 
   redraw = () => {
     const range = charts.length ? [charts[0].scales.x.min, charts[0].scales.x.max] : null;
@@ -247,9 +241,11 @@
     cloud("latency", data.latencies, (one) => OUTCOMES[one.name], duration);
     cloud("lag", data.lags.map((one) => ({ ...one, values: one.values.map((value) => value * 1000) })), (one, number) => COLORS[number % COLORS.length], duration);
     lines("rate", [data.rate.seconds, data.rate.ok, data.rate.fail, data.rate.unknown], ["acknowledged", "refused", "unknown"], [["c1", []], ["c2", [8, 4]], ["c3", [2, 4]]], { paths: uPlot.paths.stepped({ align: 1 }) });
-    if (data.depths.length) {
-      lines("depth", uPlot.join(data.depths.map((one) => [one.seconds, one.values])), data.depths.map((one) => one.name), COLORS.map((name, number) => [name, number ? [10 - number, 4] : []]), { spanGaps: true, paths: uPlot.paths.stepped({ align: 1 }) });
-    }
+    data.sampled.forEach((sampled, at) => {
+      const joined = uPlot.join(sampled.map((one) => [one.seconds, one.values]));
+      const dashes = COLORS.map((name, number) => [name, number ? [10 - number, 4] : []]);
+      lines(`sampled-${at}`, joined, sampled.map((one) => one.name), dashes, { spanGaps: true, paths: uPlot.paths.stepped({ align: 1 }) });
+    });
     if (range && range[0] != null) zoom(...range);
   };
   redraw();

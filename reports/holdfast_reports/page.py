@@ -27,6 +27,9 @@ FINDINGS_SHOWN = 5
 """So many counterexamples of a clause are told, the smallest first; verdict.json has all."""
 
 BANDS_SHOWN = 200
+EVIDENCE_SHOWN = 6
+"""More lines of evidence than these are folded."""
+
 _FORMATS = {"count": count, "duration": duration, "milliseconds": milliseconds}
 
 
@@ -59,6 +62,7 @@ def render(story: Story, *, trend: Sequence[Point] = (), changes: Sequence[Chang
             data=Markup(in_html(None if story.timeline is None else drawn(story.timeline))),  # noqa: S704 - escaped there
             findings_shown=FINDINGS_SHOWN,
             bands_shown=BANDS_SHOWN,
+            evidence_shown=EVIDENCE_SHOWN,
         )
     )
 

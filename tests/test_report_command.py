@@ -67,6 +67,9 @@ def test_a_stack_stands_for_its_newest_run(tmp_path: Path, printed: Printed) -> 
     assert main(["report", str(tmp_path / "orders"), "--trend"]) == ExitCode.HELD
     out, _ = printed()
     assert f"written: {newest / 'scorecard.html'}" in out
+    (row,) = [line.split() for line in out.splitlines() if "dynamodb:PutItem #1" in line and "held" in line]
+    assert row == ["worker", "dynamodb:PutItem", "#1", "held", "broken"]
+    assert "orders, sweep on embedded: 2 fault points swept, 1 way to break a promise" in out
     assert "again: holdfast replay .holdfast/orders/replays/storage-first-1.replay.json" in out
     assert [line.split()[2] for line in out.splitlines() if line.strip().startswith("2026-")] == ["verify", "sweep"]
 

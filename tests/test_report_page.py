@@ -60,6 +60,14 @@ def test_nobody_is_kept_out(browser: Browser, pages: dict[str, Path], name: str,
         assert [(one["id"], node["html"]) for one in serious for node in one["nodes"]] == []
 
 
+def test_the_search_for_issues_finds_one(browser: Browser, pages: dict[str, Path]) -> None:
+    """A picture without words, planted on the page, is a serious issue."""
+    with browsing.opened(browser, pages["killed"]) as opened:
+        opened.page.evaluate("document.querySelector('main').append(new Image())")
+        found = Axe().run(opened.page).response["violations"]
+        assert "image-alt" in {one["id"] for one in found if one["impact"] in ("serious", "critical")}
+
+
 def test_what_a_stack_answers_is_text_on_the_page(browser: Browser, pages: dict[str, Path]) -> None:
     """Markup in a witness is shown as it is and runs nothing."""
     with browsing.opened(browser, pages["verify"]) as opened:

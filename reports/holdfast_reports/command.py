@@ -18,7 +18,7 @@ from holdfast_reports.junit import junit
 from holdfast_reports.markdown import markdown
 from holdfast_reports.story import Story, read_story
 from holdfast_reports.svg import svg
-from holdfast_reports.tables import show_changes, show_trend
+from holdfast_reports.tables import show_changes, show_sweep, show_trend
 from holdfast_reports.terminal import show
 from holdfast_reports.trend import trend_of
 
@@ -120,7 +120,9 @@ def _show(story: Story) -> None:
     report = read_verdicts(story.path)
     if report is not None:
         show([report], write_line=_print)
-    else:
+    for sweep in story.sweeps:
+        show_sweep(sweep, write_line=_print)
+    if report is None:
         _print(f"{story.run.stack}, {story.run.kind} on {story.run.target}: {headline(story)}")
     for clause in story.clauses:
         if clause.verdict is Verdict.VIOLATED:

@@ -11,7 +11,7 @@ MARKS: dict[Mark, tuple[str, str]] = {
     "violated": ("✕", "broken"),
     "unreached": ("○", "missed"),
     "inconclusive": ("?", "open"),
-    "inapplicable": ("–", "does not apply"),  # noqa: RUF001
+    "inapplicable": ("–", "not applicable"),  # noqa: RUF001
 }
 """Sign and word of each mark."""
 

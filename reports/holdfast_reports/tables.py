@@ -1,4 +1,4 @@
-"""Comparisons and trends in the terminal."""
+"""The fault points of a sweep, comparisons and trends in the terminal."""
 
 from __future__ import annotations
 
@@ -9,11 +9,42 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast_reports.comparing import Change, Course
+from holdfast_reports.documents import Mark, SweepRead
+from holdfast_reports.grid import MARKS, grid
 from holdfast_reports.terminal import printed
 from holdfast_reports.trend import Point
 from holdfast_reports.wording import duration
 
+BOX = box.SIMPLE_HEAD
+POINT_WIDTH = 30
+MARK_STYLES: dict[Mark, str] = {
+    "held": "green",
+    "violated": "bold red",
+    "unreached": "yellow",
+    "inconclusive": "yellow",
+    "inapplicable": "dim",
+}
 STYLES = {Course.REGRESSION: "bold red", Course.SLOWER: "yellow", Course.OPEN: "yellow", Course.FIXED: "green"}
+
+
+def show_sweep(sweep: SweepRead, *, write_line: Callable[[str], None]) -> None:
+    """Print the grid of a sweep's fault points and kinds of faults."""
+    found = grid(sweep)
+    table = Table(
+        title=f"{sweep.stack} ({sweep.pattern}) on {sweep.target}",
+        title_justify="left",
+        title_style="bold",
+        box=BOX,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("fault point", overflow="fold", min_width=POINT_WIDTH)
+    for kind in found.kinds:
+        table.add_column(kind.replace("-", " "), overflow="fold")
+    for point, cells in found.rows:
+        marks = ["" if cell is None else MARKS[cell.mark][cell.mark != "inapplicable"] for cell in cells]
+        styles = ["" if cell is None else MARK_STYLES.get(cell.mark, "") for cell in cells]
+        table.add_row(point, *map(Text, marks, styles))
+    printed(table, write_line=write_line)
 
 
 def show_changes(changes: Sequence[Change], *, write_line: Callable[[str], None]) -> None:
@@ -21,7 +52,7 @@ def show_changes(changes: Sequence[Change], *, write_line: Callable[[str], None]
     if not changes:
         write_line("nothing changed that is worth telling")
         return
-    table = Table(title="what changed", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, expand=True)
+    table = Table(title="what changed", title_justify="left", title_style="bold", box=BOX, expand=True)
     for name in ("change", "what", "before", "after"):
         table.add_column(name, no_wrap=name == "change", overflow="fold")
     table.add_column("why", ratio=1)
@@ -33,7 +64,7 @@ def show_changes(changes: Sequence[Change], *, write_line: Callable[[str], None]
 
 def show_trend(trend: Sequence[Point], *, write_line: Callable[[str], None]) -> None:
     """Print the runs of a stack, oldest first."""
-    table = Table(title="runs of this stack", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(title="runs of this stack", title_justify="left", title_style="bold", box=BOX)
     for name in ("began (UTC)", "run", "target"):
         table.add_column(name)
     for name in ("held", "violated", "inconclusive", "ack p99", "effect p99", "took"):

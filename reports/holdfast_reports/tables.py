@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 
 from rich import box
@@ -17,6 +18,9 @@ from holdfast_reports.wording import duration
 
 BOX = box.SIMPLE_HEAD
 POINT_WIDTH = 30
+NARROWEST = 140
+"""Columns that the grid of a sweep needs at least."""
+
 MARK_STYLES: dict[Mark, str] = {
     "held": "green",
     "violated": "bold red",
@@ -44,7 +48,7 @@ def show_sweep(sweep: SweepRead, *, write_line: Callable[[str], None]) -> None:
         marks = ["" if cell is None else MARKS[cell.mark][cell.mark != "inapplicable"] for cell in cells]
         styles = ["" if cell is None else MARK_STYLES.get(cell.mark, "") for cell in cells]
         table.add_row(point, *map(Text, marks, styles))
-    printed(table, write_line=write_line)
+    printed(table, write_line=write_line, width=max(NARROWEST, shutil.get_terminal_size((NARROWEST, 24)).columns))
 
 
 def show_changes(changes: Sequence[Change], *, write_line: Callable[[str], None]) -> None:

@@ -26,6 +26,7 @@ from holdfast.provocations.model import Evidence
 from holdfast.provocations.windows import STORAGE_DENIED
 from holdfast.stack.patterns import CqrsPattern
 from holdfast.verdict import Family, Finding
+from holdfast_suites import under_load
 from holdfast_suites.judging import acknowledged, conclude_on, original
 from holdfast_suites.requirements import hop_named
 
@@ -66,7 +67,7 @@ def _unread(found: Sequence[Stream], views: Sequence[str] = ()) -> tuple[str, ..
     return (*none, *projections.unseen(found, views=views), *logs.unfinished_commands(found))
 
 
-@clause("CQ-1", Family.EVENTUAL, needs=[CQRS_LOAD])
+@clause("CQ-1", Family.EVENTUAL, needs=[CQRS_LOAD], under_load=under_load.converged)
 def test_cq_1(campaign: Campaign) -> Holds:
     """Once writes stop, the read model converges to the fold of the event log; staleness is measured."""
     evidence, fold, view = campaign.evidence(CQRS_LOAD), _fold(campaign), _cqrs(campaign).reads
@@ -96,7 +97,13 @@ def test_cq_1(campaign: Campaign) -> Holds:
     )
 
 
-@clause("CQ-2", Family.PERSISTENCE, needs=[CRASH_SWEEP], also=[CQRS_LOAD, STORAGE_DENIED])
+@clause(
+    "CQ-2",
+    Family.PERSISTENCE,
+    needs=[CRASH_SWEEP],
+    also=[CQRS_LOAD, STORAGE_DENIED],
+    under_load=under_load.in_the_log_once,
+)
 def test_cq_2(campaign: Campaign) -> Holds:
     """Every accepted command is in the log, once, in a gap-free, immutable per-aggregate sequence."""
     evidence, effect = campaign.evidence(CRASH_SWEEP), campaign.pattern.effect

@@ -53,6 +53,7 @@ from holdfast.provocations.saga_starts import (
 from holdfast.provocations.saga_stops import STOPPED
 from holdfast.stack.patterns import SagaPattern
 from holdfast.verdict import Family, Finding, Verdict
+from holdfast_suites import under_load
 from holdfast_suites.judging import acknowledged, aimed, notes
 
 ENDING = (
@@ -129,7 +130,14 @@ def _seen(history: History, saga: SagaPattern, *fates: Fate) -> tuple[str, ...]:
     return tuple(f"no saga was {fate}" for fate in fates if not found.get(fate))
 
 
-@clause("SG-1", Family.COMPENSATION, needs=[SAGA_LOAD], also=[GENERATED_SAGAS], requires=[several_steps])
+@clause(
+    "SG-1",
+    Family.COMPENSATION,
+    needs=[SAGA_LOAD],
+    also=[GENERATED_SAGAS],
+    requires=[several_steps],
+    under_load=under_load.all_or_nothing,
+)
 def test_sg_1(campaign: Campaign) -> Holds:
     """Every execution ends all-committed or all-compensated."""
     saga, load = _saga(campaign), campaign.evidence(SAGA_LOAD)
@@ -260,6 +268,7 @@ def test_sg_8(campaign: Campaign) -> Holds:
     also=[GENERATED_SAGAS],
     requires=[quantities_declared],
     leaves_open=[totals_declared],
+    under_load=under_load.conserved,
 )
 def test_sg_9(campaign: Campaign) -> Holds:
     """Quantities are conserved and never oversold under concurrent sagas on shared resources."""

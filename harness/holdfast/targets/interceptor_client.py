@@ -10,7 +10,7 @@ from urllib.parse import quote
 import urllib3
 
 from holdfast.errors import InterceptorEnded, TargetError
-from holdfast.targets.base import Rule, TracedCall, TracedInvocation
+from holdfast.targets.base import Rule, TracedCall, TracedInvocation, TracedTotals
 
 
 class InterceptorClient:
@@ -47,6 +47,10 @@ class InterceptorClient:
         """The invocations of a function whose event contains the key, in order."""
         fields = {"function": function, "key": key}
         return tuple(TracedInvocation(**told) for told in self._ask("GET", "invocations", fields=fields))
+
+    def totals(self) -> TracedTotals:
+        """How many calls and invocations passed since it began."""
+        return TracedTotals(**self._ask("GET", "totals"))
 
     def running(self) -> int:
         """How many invocations have not ended."""

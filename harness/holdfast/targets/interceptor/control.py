@@ -6,6 +6,7 @@ DELETE /_holdfast/rules/ID                  take one out
 GET    /_holdfast/hits/ID                   how often it has hit, and how often it matched
 GET    /_holdfast/calls?key=                AWS calls of invocations whose event contains the key, and of others
 GET    /_holdfast/invocations?function=&key=
+GET    /_holdfast/totals                     how many calls and invocations passed
 GET    /_holdfast/running                    how many invocations have not ended
 """
 
@@ -72,6 +73,8 @@ class Control:
             case "GET", "calls":
                 calls = await asyncio.to_thread(self._tracer.calls, query.get("key", ""))
                 return 200, [asdict(call) for call in calls]
+            case "GET", "totals":
+                return 200, asdict(await asyncio.to_thread(self._tracer.totals))
             case "GET", "running":
                 return 200, {"running": await asyncio.to_thread(self._tracer.open_count)}
             case "GET", "invocations":

@@ -15,7 +15,7 @@ from load_run import run_load
 
 (WEBHOOKS,) = (stack for stack in reference_stacks() if stack.name == "webhooks")
 PLAN = (WEBHOOKS.directory / "load.plan.toml").read_text()
-RATE, SECONDS = 70.0, 11.0
+RATE, SECONDS = 70.0, 14.0
 
 
 def test_the_correct_stack_is_held_under_load_with_faults(embedded: EmbeddedTarget, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def read_prices(path: Path = TABLE) -> Prices:
         raise HoldfastError(
             f"The price table {path} cannot be used.",
             cause=" ".join(str(error).split())[:300],
-            remedy="docs/load-judgement.md has its form; holdfast_load/judging/prices.toml is an example",
+            remedy="docs/load.md has its form; an example lies beside the code: holdfast_load/judging/prices.toml",
         ) from None
 
 

@@ -136,9 +136,10 @@ def _times(path: Path, recorded: Recorded) -> NDArray[np.int64]:
         while taken < wanted and (lines := list(islice(file, _LINES))):
             rows = [row for row in _parsed(lines) if isinstance(row, list)][: wanted - taken]
             taken += len(rows)
-            pieces.append(
-                np.array([(row[intended], row[done], row[status] == REFUSED) for row in rows], np.int64).reshape(-1, 3)
-            )
+            if rows:
+                cells = list(zip(*rows, strict=True))
+                refused = [one == REFUSED for one in cells[status]]
+                pieces.append(np.array((cells[intended], cells[done], refused), np.int64).T)
     return np.concatenate(pieces)
 
 

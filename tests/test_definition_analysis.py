@@ -154,8 +154,92 @@ MUTANTS: dict[str, tuple[Document, list[Expected]]] = {
         [(FindingKind.COMPENSATION_NOT_RETRIED, VIOLATED, "CancelCar", ("car",), ())],
     ),
     "a compensation retries itself by hand": (
-        mutant(lambda states: states["CancelCar"].update(Catch=[caught("CancelCar")], Retry=[])),
+        mutant(
+            lambda states: (
+                states["CancelCar"].update(Catch=[caught("Tried")], Retry=[]),
+                states.update(
+                    Tried={"Type": "Choice", "Choices": [{"Next": "CancelCar"}], "Default": "Surface"},
+                ),
+            )
+        ),
         [],
+    ),
+    "a compensation retries itself for ever": (
+        mutant(lambda states: states["CancelCar"].update(Catch=[caught("CancelCar")], Retry=[])),
+        [(FindingKind.COMPENSATION_ENDLESS, VIOLATED, "CancelCar", ("car",), ("CancelCar", "CancelCar"))],
+    ),
+    "a compensation that failed is waited for without end": (
+        mutant(
+            lambda states: (
+                states["CancelCar"].update(Catch=[caught("Later")]),
+                states.update(Later={"Type": "Wait", "Seconds": 5, "Next": "CancelCar"}),
+            )
+        ),
+        [(FindingKind.COMPENSATION_ENDLESS, VIOLATED, "CancelCar", ("car",), ("CancelCar", "Later", "CancelCar"))],
+    ),
+    "a compensation that failed ends the execution": (
+        mutant(_first_catcher("CancelCar", "Failed")),
+        [(FindingKind.COMPENSATION_NOT_TOLD, INCONCLUSIVE, "CancelCar", ("car",), ("CancelCar", "Failed"))],
+    ),
+    "a compensation that failed ends the execution well": (
+        mutant(
+            lambda states: (
+                states["CancelCar"].update(Catch=[caught("Over")]),
+                states.update(Over={"Type": "Succeed"}),
+            )
+        ),
+        [(FindingKind.COMPENSATION_NOT_TOLD, VIOLATED, "CancelCar", ("car",), ("CancelCar", "Over"))],
+    ),
+    "a compensation that failed is passed over": (
+        mutant(_first_catcher("CancelCar", "CancelFlight")),
+        [
+            (
+                FindingKind.COMPENSATION_NOT_TOLD,
+                INCONCLUSIVE,
+                "CancelCar",
+                ("car",),
+                ("CancelCar", "CancelFlight", "Failed"),
+            )
+        ],
+    ),
+    "a compensation that failed is told of where a success is too": (
+        mutant(
+            lambda states: (
+                states["CancelFlight"].update(Next="Report"),
+                states["CancelCar"].update(Catch=[caught("Report")]),
+                states.update(Report=task("Report", "Failed")),
+            )
+        ),
+        [
+            (
+                FindingKind.COMPENSATION_NOT_TOLD,
+                INCONCLUSIVE,
+                "CancelCar",
+                ("car",),
+                ("CancelCar", "Report", "Failed"),
+            )
+        ],
+    ),
+    "whether a compensation that failed is told of, data decide": (
+        mutant(
+            lambda states: (
+                states["CancelCar"].update(Catch=[caught("Grave")]),
+                states.update(Grave={"Type": "Choice", "Choices": [{"Next": "Surface"}], "Default": "Failed"}),
+            )
+        ),
+        [(FindingKind.COMPENSATION_NOT_TOLD, INCONCLUSIVE, "CancelCar", ("car",), ("CancelCar", "Grave", "Failed"))],
+    ),
+    "a step that is left behind is told of once": (
+        mutant(
+            lambda states: (
+                states["ReserveCar"].update(Catch=[caught("Note")]),
+                states.update(Note=task("Note", "CancelFlight", Catch=[caught("Surface")])),
+            )
+        ),
+        [
+            (FindingKind.ORPHANED, VIOLATED, "ReserveCar", ("car",), ("ReserveCar", "Note", "CancelFlight", "Failed")),
+            (FindingKind.UNCOMPENSATED, VIOLATED, "Note", ("flight",), ("Note", "Surface", "Failed")),
+        ],
     ),
     "a compensation is not caught": (
         mutant(lambda states: states["CancelCar"].pop("Catch")),
@@ -404,7 +488,8 @@ def test_items_of_a_map_are_all_undone() -> None:
         return machine(
             {
                 "Seats": {"Type": "Map", "ItemProcessor": item, "End": True, "Catch": catch},
-                "UndoSeats": {"Type": "Map", "Iterator": undo, "Next": "Failed", "Catch": [caught("Failed")]},
+                "UndoSeats": {"Type": "Map", "Iterator": undo, "Next": "Failed", "Catch": [caught("Tell")]},
+                "Tell": task("Tell", "Failed"),
                 "Failed": {"Type": "Fail"},
             }
         )
@@ -484,7 +569,7 @@ def test_a_derived_saga_is_never_violated_where_the_pivot_decides() -> None:
     """Without a declared pivot a failure of the last task is inconclusive; one before a compensated step is not."""
     analysis = judged(TRAVEL, None)
     assert analysis.verdict is INCONCLUSIVE
-    assert {each.state for each in analysis.findings} == {"ConfirmBooking", "Surface"}
+    assert {each.state for each in analysis.findings} == {"ConfirmBooking"}
     orphaned = judged(mutant(_first_catcher("ReserveCar", "CancelFlight")), None)
     assert (
         FindingKind.ORPHANED,

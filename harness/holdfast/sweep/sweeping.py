@@ -11,6 +11,7 @@ from pathlib import Path
 from holdfast.campaign import Progress, new_prefix
 from holdfast.errors import DescriptorError, HoldfastError, Inconclusive, InjectionError
 from holdfast.opening import Options, ready, silent
+from holdfast.provocations.saga_requirements import ends_before_its_answer
 from holdfast.provocations.stopping import Stopping
 from holdfast.redaction import Clean, cleaning
 from holdfast.stack.configuration import read_configuration
@@ -169,8 +170,11 @@ class Sweep:
 
     def _synchronous(self) -> frozenset[str]:
         """The components that work before a command is acknowledged."""
-        apis = {name for name, one in self.runner.stack.resources.items() if one.type == "api"}
-        return frozenset(self.runner.pattern.ingest) | apis
+        pattern = self.runner.pattern
+        found = {*pattern.ingest, *(name for name, one in self.runner.stack.resources.items() if one.type == "api")}
+        if isinstance(pattern, SagaPattern) and pattern.state_machine and ends_before_its_answer(self.runner.situation):
+            found.add(pattern.state_machine)
+        return frozenset(found)
 
     def _surfacing(self) -> set[tuple[str, str]]:
         """The calls that put a request where dead letters are."""

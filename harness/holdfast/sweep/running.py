@@ -6,10 +6,11 @@ import itertools
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from holdfast.campaign import COMMANDS_AT_ONCE, Progress
 from holdfast.errors import Inconclusive
+from holdfast.history.executions import EXECUTION
 from holdfast.history.model import DeadLetterSeen, Observation, Operation, Outcome
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal
@@ -27,15 +28,18 @@ from holdfast.stack.base import Json
 from holdfast.stack.configuration import Configuration
 from holdfast.stack.definitions import tasks_of
 from holdfast.stack.deliveries import delivery_limit
+from holdfast.stack.descriptor import Conserved
 from holdfast.stack.generate import Submission
 from holdfast.stack.patterns import Pattern, PatternName, SagaPattern
 from holdfast.stack.resolve import Stack
+from holdfast.sweep.conserving import half_done, unbalanced
 from holdfast.sweep.judging import Case, Invariants, Judgement, invariants_of, judge
 from holdfast.sweep.kinds import LASTING, Kind, Surroundings, rule_of
 from holdfast.sweep.levers import Means
 from holdfast.sweep.plan import Schedule
 from holdfast.sweep.points import Caller, Callers, Point, visited
 from holdfast.targets.base import Rule
+from holdfast.verdict.model import Finding
 from holdfast.waiting import eventually
 
 TRIES = 5
@@ -56,6 +60,9 @@ HELD_SECONDS = 3.0
 READERS = 4
 """So many looks at once."""
 
+HOUR_SECONDS = 3600
+"""What is tried again for longer than this, with no limit of tries, is given up in no sweep."""
+
 PAUSE_SECONDS = 0.2
 """Before the second try; each further pause is longer by as much."""
 
@@ -70,6 +77,7 @@ class Ran:
         judgement: what that shows.
         trace: what it caused.
         submission: what was sent.
+        unbalanced: how what is conserved was wrong after all commands that it ran with, and was not before.
     """
 
     schedule: Schedule
@@ -77,6 +85,7 @@ class Ran:
     judgement: Judgement
     trace: Trace
     submission: Submission
+    unbalanced: tuple[Finding, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,6 +118,7 @@ class Runner:
     known: Surroundings = field(init=False)
     invariants: Invariants = field(init=False)
     _gate: threading.Lock = field(default_factory=threading.Lock)
+    _rested: bool = True
     _waves: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
@@ -117,7 +127,8 @@ class Runner:
         self.known = surroundings(self.configuration, self.pattern, self.callers)
         status = self.stack.descriptor.statuses.get(self.pattern.status or "")
         answers = isinstance(self.pattern, SagaPattern) and answer_tells(self.situation)
-        self.invariants = invariants_of(self.pattern, status, answers=answers)
+        bound_seconds = self.stack.descriptor.bounds.saga_seconds
+        self.invariants = invariants_of(self.pattern, status, answers=answers, bound_seconds=bound_seconds)
 
     @property
     def pattern(self) -> Pattern:
@@ -163,12 +174,15 @@ class Runner:
         submissions = [bench.draw(1, dict(fields or {}))[0] for _ in schedules]
         placed, missed = self._placed(schedules, submissions)
         keys = [one.key for one in submissions]
+        # what an earlier wave left under way may still move what is conserved
+        before = self._quantities(bench) if self._rested else {}
         with bench.watched(ANY_FUNCTION, *keys, points=("invocation",)):
             with bench.aimed([(one.component, one.rule) for one in placed]) as aim:
                 self.say(f"{len(schedules)} commands side by side, {len(placed)} faults")
                 sent = sorted(zip(schedules, submissions, strict=True), key=lambda pair: not _slow(pair[0]))
                 side_by_side(lambda pair: self._send(bench, *pair), sent, WIDTH)
                 quiet = self._settled(aim)
+                under_way = {} if quiet else self._under_way(bench, submissions)
                 hits = _hits(aim, placed)
             if any(schedule.for_good for schedule in schedules) and not quiet:
                 quiet = self._silence()  # what failed for good has healed, and may come to its end after all
@@ -176,7 +190,30 @@ class Runner:
         for (at, number), count in hits.items():
             if not count:
                 missed.setdefault(at, []).append(f"{schedules[at].faults[number].point.name} was not passed")
-        return self._looked_at(bench, schedules, submissions, traces, missed, quiet=quiet)
+        self._rested = quiet
+        ran = self._looked_at(bench, schedules, submissions, traces, missed, quiet=quiet, under_way=under_way)
+        return self._weighed(ran, unbalanced(self._declared, before, self._quantities(bench))) if quiet else ran
+
+    @property
+    def _declared(self) -> Mapping[str, Conserved]:
+        """What is conserved, where sagas move it."""
+        return self.stack.descriptor.conserved if isinstance(self.pattern, SagaPattern) else {}
+
+    def _quantities(self, bench: Bench) -> dict[str, Observation]:
+        """What is conserved, as it is now."""
+        return {name: self.ports.observe_quantity(name, provocation=bench.name) for name in self._declared}
+
+    def _weighed(self, ran: list[Ran], found: tuple[Finding, ...]) -> list[Ran]:
+        """The runs with what they did together to what is conserved; it is theirs alone where all had one schedule."""
+        if not found or not isinstance(self.pattern, SagaPattern):
+            return ran
+        if len({one.schedule for one in ran}) > 1 or any(half_done(one.case, self.pattern) for one in ran):
+            return [replace(one, unbalanced=found) for one in ran]
+        cases = [replace(one.case, unbalanced=found) for one in ran]
+        return [
+            replace(one, case=case, judgement=judge(case, self.invariants), unbalanced=found)
+            for one, case in zip(ran, cases, strict=True)
+        ]
 
     def _placed(
         self, schedules: Sequence[Schedule], submissions: Sequence[Submission]
@@ -290,6 +327,7 @@ class Runner:
         missed: Mapping[int, Sequence[str]],
         *,
         quiet: bool,
+        under_way: Mapping[str, Mapping[str, Observation]] | None = None,
     ) -> list[Ran]:
         """Look at every key at every port, and judge it."""
         self.say(f"a last look at {len(submissions)} keys")
@@ -306,7 +344,7 @@ class Runner:
                 key=submission.key,
                 schedule=schedule,
                 operations=tuple(operations.get(submission.key, ())),
-                observations=looks[at],
+                observations={**looks[at], **(under_way or {}).get(submission.key, {})},
                 dead_letters=tuple(
                     DeadLetterSeen(key=one.key, original=one.original, body=one.body, port=port)
                     for port, one in letters
@@ -324,6 +362,22 @@ class Runner:
                 Ran(schedule=schedule, case=case, judgement=judgement, trace=traces[at], submission=submission)
             )
         return found
+
+    def _under_way(self, bench: Bench, submissions: Sequence[Submission]) -> dict[str, dict[str, Observation]]:
+        """The executions of each key while the faults are still in place, where the stack does not come to rest.
+
+        What runs past its bound is violated, also where it comes to its end once the fault is gone.
+        """
+        saga = self.pattern if isinstance(self.pattern, SagaPattern) else None
+        machine = self.configuration.machine(saga.state_machine) if saga is not None else None
+        if machine is None or machine.express:
+            return {}
+        component = machine.component
+
+        def look(one: Submission) -> tuple[str, dict[str, Observation]]:
+            return one.key, {EXECUTION: self.ports.observe_executions(component, one, provocation=bench.name)}
+
+        return dict(side_by_side(look, submissions, READERS))
 
     def _look(self, bench: Bench, submission: Submission) -> dict[str, Observation]:
         """The last look at each port: the status before the effects that it speaks of."""
@@ -437,4 +491,9 @@ def surroundings(configuration: Configuration, pattern: Pattern, callers: Caller
         state_seconds=states,
         express=frozenset(express),
         once=frozenset(once),
+        enduring=frozenset(
+            one.component
+            for one in configuration.relays
+            if one.retries is None and (one.event_age_seconds or HOUR_SECONDS) >= HOUR_SECONDS
+        ),
     )

@@ -77,7 +77,7 @@ def sweep_command(arguments: Sequence[str]) -> int:
 
 
 def _exit_code(coverages: Sequence[Coverage], *, strict: bool) -> int:
-    if any(coverage.violations for coverage in coverages):
+    if any(coverage.violations or coverage.unexplained for coverage in coverages):
         return ExitCode.VIOLATED
     if strict and not all(coverage.decided for coverage in coverages):
         return ExitCode.INCONCLUSIVE

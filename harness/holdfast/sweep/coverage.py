@@ -13,6 +13,7 @@ from holdfast.sweep.kinds import Kind
 from holdfast.sweep.plan import Left, Schedule
 from holdfast.sweep.points import Point
 from holdfast.verdict.describe import describe
+from holdfast.verdict.model import Finding
 
 VERSION = 1
 """Version of sweep.json; docs/sweep.md says what is in it."""
@@ -86,6 +87,7 @@ class Coverage:
         pruned: how many of them an earlier run had shown.
         dropped: how many were left out because of a budget.
         violations: the ways to break a promise that were found.
+        unexplained: how what is conserved was wrong after commands that were all whole, and nothing says which.
         strangers: callers that take part in the command and are no components, so nothing can be aimed at them.
         commands: how many commands were sent.
         seconds: wall time.
@@ -105,6 +107,7 @@ class Coverage:
     pruned: int = 0
     dropped: int = 0
     violations: tuple[Violation, ...] = ()
+    unexplained: tuple[Finding, ...] = ()
     strangers: tuple[str, ...] = ()
     commands: int = 0
     seconds: float = 0.0
@@ -193,6 +196,7 @@ def to_json(coverage: Coverage) -> dict[str, Any]:
             }
             for one in coverage.violations
         ],
+        "unexplained": [{"title": one.title, "sentence": one.sentence} for one in coverage.unexplained],
         "strangers": list(coverage.strangers),
         "notes": list(coverage.notes),
     }

@@ -6,10 +6,11 @@ import itertools
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from holdfast.campaign import COMMANDS_AT_ONCE, Progress
 from holdfast.errors import Inconclusive
+from holdfast.history.executions import EXECUTION
 from holdfast.history.model import DeadLetterSeen, Observation, Operation, Outcome
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal
@@ -27,15 +28,18 @@ from holdfast.stack.base import Json
 from holdfast.stack.configuration import Configuration
 from holdfast.stack.definitions import tasks_of
 from holdfast.stack.deliveries import delivery_limit
+from holdfast.stack.descriptor import Conserved
 from holdfast.stack.generate import Submission
 from holdfast.stack.patterns import Pattern, PatternName, SagaPattern
 from holdfast.stack.resolve import Stack
+from holdfast.sweep.conserving import half_done, unbalanced
 from holdfast.sweep.judging import Case, Invariants, Judgement, invariants_of, judge
 from holdfast.sweep.kinds import LASTING, Kind, Surroundings, rule_of
 from holdfast.sweep.levers import Means
 from holdfast.sweep.plan import Schedule
 from holdfast.sweep.points import Caller, Callers, Point, visited
 from holdfast.targets.base import Rule
+from holdfast.verdict.model import Finding
 from holdfast.waiting import eventually
 
 TRIES = 5
@@ -70,6 +74,7 @@ class Ran:
         judgement: what that shows.
         trace: what it caused.
         submission: what was sent.
+        unbalanced: how what is conserved was wrong after all commands that it ran with, and was not before.
     """
 
     schedule: Schedule
@@ -77,6 +82,7 @@ class Ran:
     judgement: Judgement
     trace: Trace
     submission: Submission
+    unbalanced: tuple[Finding, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -117,7 +123,8 @@ class Runner:
         self.known = surroundings(self.configuration, self.pattern, self.callers)
         status = self.stack.descriptor.statuses.get(self.pattern.status or "")
         answers = isinstance(self.pattern, SagaPattern) and answer_tells(self.situation)
-        self.invariants = invariants_of(self.pattern, status, answers=answers)
+        bound_seconds = self.stack.descriptor.bounds.saga_seconds
+        self.invariants = invariants_of(self.pattern, status, answers=answers, bound_seconds=bound_seconds)
 
     @property
     def pattern(self) -> Pattern:
@@ -163,6 +170,7 @@ class Runner:
         submissions = [bench.draw(1, dict(fields or {}))[0] for _ in schedules]
         placed, missed = self._placed(schedules, submissions)
         keys = [one.key for one in submissions]
+        before = self._quantities(bench)
         with bench.watched(ANY_FUNCTION, *keys, points=("invocation",)):
             with bench.aimed([(one.component, one.rule) for one in placed]) as aim:
                 self.say(f"{len(schedules)} commands side by side, {len(placed)} faults")
@@ -176,7 +184,29 @@ class Runner:
         for (at, number), count in hits.items():
             if not count:
                 missed.setdefault(at, []).append(f"{schedules[at].faults[number].point.name} was not passed")
-        return self._looked_at(bench, schedules, submissions, traces, missed, quiet=quiet)
+        ran = self._looked_at(bench, schedules, submissions, traces, missed, quiet=quiet)
+        return self._weighed(ran, unbalanced(self._declared, before, self._quantities(bench))) if quiet else ran
+
+    @property
+    def _declared(self) -> Mapping[str, Conserved]:
+        """What is conserved, where sagas move it."""
+        return self.stack.descriptor.conserved if isinstance(self.pattern, SagaPattern) else {}
+
+    def _quantities(self, bench: Bench) -> dict[str, Observation]:
+        """What is conserved, as it is now."""
+        return {name: self.ports.observe_quantity(name, provocation=bench.name) for name in self._declared}
+
+    def _weighed(self, ran: list[Ran], found: tuple[Finding, ...]) -> list[Ran]:
+        """The runs with what they did together to what is conserved; it is theirs alone where all had one schedule."""
+        if not found or not isinstance(self.pattern, SagaPattern):
+            return ran
+        if len({one.schedule for one in ran}) > 1 or any(half_done(one.case, self.pattern) for one in ran):
+            return [replace(one, unbalanced=found) for one in ran]
+        cases = [replace(one.case, unbalanced=found) for one in ran]
+        return [
+            replace(one, case=case, judgement=judge(case, self.invariants), unbalanced=found)
+            for one, case in zip(ran, cases, strict=True)
+        ]
 
     def _placed(
         self, schedules: Sequence[Schedule], submissions: Sequence[Submission]
@@ -293,7 +323,7 @@ class Runner:
     ) -> list[Ran]:
         """Look at every key at every port, and judge it."""
         self.say(f"a last look at {len(submissions)} keys")
-        looks = side_by_side(lambda one: self._look(bench, one), submissions, READERS)
+        looks = side_by_side(lambda one: self._look(bench, one, quiet=quiet), submissions, READERS)
         letters = self._dead_letters()
         operations: dict[str, list[Operation]] = {}
         for operation in bench.operations():
@@ -325,9 +355,16 @@ class Runner:
             )
         return found
 
-    def _look(self, bench: Bench, submission: Submission) -> dict[str, Observation]:
-        """The last look at each port: the status before the effects that it speaks of."""
+    def _look(self, bench: Bench, submission: Submission, *, quiet: bool) -> dict[str, Observation]:
+        """The last look at each port: the status before the effects that it speaks of.
+
+        Without rest its execution as well, which may be the reason.
+        """
         seen: dict[str, Observation] = {}
+        saga = self.pattern if isinstance(self.pattern, SagaPattern) else None
+        machine = self.configuration.machine(saga.state_machine) if saga is not None else None
+        if machine is not None and not machine.express and not quiet:
+            seen[EXECUTION] = self.ports.observe_executions(machine.component, submission, provocation=bench.name)
         if self.pattern.status is not None:
             seen[self.pattern.status] = self.ports.observe_status(
                 self.pattern.status, submission, provocation=bench.name

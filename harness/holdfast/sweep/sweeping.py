@@ -15,8 +15,9 @@ from holdfast.provocations.stopping import Stopping
 from holdfast.redaction import Clean, cleaning
 from holdfast.stack.configuration import read_configuration
 from holdfast.stack.loading import load_descriptor
-from holdfast.stack.patterns import PatternName
+from holdfast.stack.patterns import PatternName, SagaPattern
 from holdfast.stack.resolve import Stack
+from holdfast.sweep.conserving import half_done
 from holdfast.sweep.coverage import Coverage, PairRun, Violation, cells
 from holdfast.sweep.judging import Judgement, Mark
 from holdfast.sweep.kinds import Kind, inapplicable
@@ -26,6 +27,7 @@ from holdfast.sweep.points import visited
 from holdfast.sweep.running import Ran, Runner
 from holdfast.sweep.shrinking import Verdicts, grouped, to_run
 from holdfast.targets.base import Target
+from holdfast.verdict.model import Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class Budget:
         repeats: how often a violating schedule, and every smaller one within it, is run in all.
         violations: the most violating schedules that are run again.
         expression: words that choose points and kinds; empty for all.
+        stop_at_first: whether no pair is run once a single fault has broken a promise.
     """
 
     seconds: float = 280.0
@@ -45,6 +48,7 @@ class Budget:
     repeats: int = 3
     violations: int = 40
     expression: str = ""
+    stop_at_first: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +67,7 @@ class Sweep:
     _verdicts: Verdicts = field(default_factory=Verdicts)
     _ran: list[Ran] = field(default_factory=list)
     _notes: list[str] = field(default_factory=list)
+    _unexplained: list[Finding] = field(default_factory=list)
     _started: float = 0.0
 
     def cover(self) -> Coverage:
@@ -91,7 +96,8 @@ class Sweep:
         singles_seconds = self.clock() - self._started
         second = self._pairs(undisturbed, alone, alone_seconds)
         together, _ = self._timed(second.schedules)
-        violations = self._violations([*alone, *together], alone_seconds)
+        culprits = [one for wave in (alone, together) for one in self._unbalancing(wave)]
+        violations = self._violations([*alone, *together, *culprits], alone_seconds)
         return Coverage(
             stack=stack.descriptor.name,
             descriptor=str(stack.path),
@@ -107,6 +113,7 @@ class Sweep:
             pruned=second.pruned,
             dropped=second.dropped,
             violations=violations,
+            unexplained=tuple(self._unexplained),
             strangers=seen.strangers,
             commands=len(self._ran),
             seconds=round(self.clock() - self._started, 1),
@@ -181,7 +188,10 @@ class Sweep:
             self._verdicts.remember(one.schedule, one.judgement)
 
     def _pairs(self, undisturbed: Ran, alone: Sequence[Ran], alone_seconds: float) -> Pairs:
-        """The pairs worth running, unless there is no time for them."""
+        """The pairs worth running, unless there is no time for them, or no need."""
+        if self.budget.stop_at_first and any(one.judgement.mark is Mark.VIOLATED for one in alone):
+            self._notes.append("no pair was run: a single fault broke a promise")
+            return Pairs()
         hit = [(one.schedule, one.trace) for one in alone if one.judgement.mark is not Mark.UNREACHED]
         found = pairs(
             hit,
@@ -199,6 +209,30 @@ class Sweep:
             )
             return replace(found, schedules=(), dropped=found.dropped + len(found.schedules))
         return found
+
+    def _unbalancing(self, wave: Sequence[Ran]) -> list[Ran]:
+        """The runs that show which commands of a wave moved what is conserved: in halves, until one schedule is left.
+
+        A saga that is half done, as it may be, holds what is counted nowhere, and a violation is known already: without
+        them the sum has to be right.
+        """
+        saga = self.runner.pattern
+        if not isinstance(saga, SagaPattern) or not any(one.unbalanced for one in wave):
+            return []
+        whole = [one for one in wave if one.judgement.mark is not Mark.VIOLATED and not half_done(one.case, saga)]
+        groups = [list(dict.fromkeys(one.schedule for one in whole))]
+        culprits = []
+        while groups and self._time_for(0.0):
+            group = groups.pop()
+            self.runner.say(f"what is conserved was moved: {len(group)} commands again")
+            again, _ = self._timed(group)
+            culprits += [one for one in again if one.case.unbalanced]
+            if len(group) > 1 and any(one.unbalanced for one in again):
+                middle = len(group) // 2
+                groups += [group[:middle], group[middle:]]
+        if not culprits and len(whole) == len(wave):
+            self._unexplained += next(one.unbalanced for one in wave if one.unbalanced)
+        return culprits
 
     def _violations(self, ran: Sequence[Ran], wave_seconds: float) -> tuple[Violation, ...]:
         """The smallest schedule within each violating one, with how often it violates."""

@@ -256,6 +256,25 @@ def test_what_a_provocation_prepares_is_done_before_its_window_opens(world: Worl
     assert not [line for line in world.told if line.startswith("open")]
 
 
+def test_what_follows_a_healed_window_is_done_at_once(world: World) -> None:
+    """So what is measured from the end of a fault waits for no other provocation; what was not run does nothing."""
+
+    def healed(bench: Bench) -> None:
+        world.tell(f"healed {bench.name}")
+
+    def cannot(_: Bench) -> None:
+        raise PortError("nothing to begin with")
+
+    ran, refused = (
+        replace(provocation(name, world, window=Window.COMPUTE_DEAD), healed=healed) for name in ("ran", "refused")
+    )
+    world.campaign(ran, replace(refused, prepare=cannot)).evidence(ran)
+    told = [line.split(":")[0] for line in world.told]
+    order = [told.index(one) for one in ("submit ran", "heal COMPUTE_DEAD", "healed ran", "observe ran")]
+    assert order == sorted(order)
+    assert "healed refused" not in told
+
+
 def alone(name: str, world: World) -> Provocation:
     """One whose faults, where only calls can be broken, befall whatever is under way beside it."""
     anywhere = provocation(name, world)

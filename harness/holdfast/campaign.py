@@ -282,6 +282,9 @@ class Campaign:
         except (Inconclusive, InjectionError) as reason:
             self._refused.update({p.name: str(reason) for p in provocations})
             return []
+        self._all(
+            [partial(self._attempt, p, p.healed) for p in provocations if p.healed and p.name not in self._refused]
+        )
         opened = [w for w in self.recorder.history().windows if w.provocation == window.name]
         for provocation in provocations:
             for one in opened:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from holdfast.campaign import Campaign, Progress, new_prefix
 from holdfast.checkers import persistence, recovery
+from holdfast.checkers.columnar import convergence
 from holdfast.checkers.projections import visibility
 from holdfast.clause import Clause, decide
 from holdfast.costing import per_thousand
@@ -20,7 +21,8 @@ from holdfast.levers.pointing import pointed
 from holdfast.opening import DEFAULT_FOLDER, Options, ready, silent
 from holdfast.ports.ports import Ports
 from holdfast.provocations.cqrs_load import CQRS_LOAD
-from holdfast.provocations.cqrs_runs import cqrs_of, fold_of, streams_of
+from holdfast.provocations.cqrs_runs import cqrs_of, fold_of, read_history, streams_of
+from holdfast.provocations.cqrs_sides import READ_SIDE_DEAD
 from holdfast.provocations.model import Provocation
 from holdfast.provocations.steady import STEADY
 from holdfast.provocations.stopping import Stopping
@@ -147,6 +149,18 @@ def measured(campaign: Campaign) -> dict[str, float]:
             "time_to_consistency_p99_seconds": shown.p99,
             "time_to_consistency_max_seconds": shown.maximum,
         }
+    for provocation, figure, since in (
+        (CQRS_LOAD, "convergence", "last_write"),
+        (READ_SIDE_DEAD, "healing", "healing"),
+    ):
+        if campaign.has(provocation):
+            settled = convergence.check(read_history(campaign.situation, campaign.evidence(provocation))).figures
+            quantiles = {name: settled.get(f"{figure}_ms_{name}") for name in ("p50", "p99", "max")}
+            measures |= {
+                f"convergence_after_{since}_{name}_seconds": ms / 1000
+                for name, ms in quantiles.items()
+                if ms is not None
+            }
     if campaign.has(BURST):
         figures = campaign.evidence(BURST).figures
         measures |= {name: value for name, value in figures.items() if name.endswith("_seconds")}

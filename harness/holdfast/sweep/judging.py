@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from holdfast.checkers import recovery, saga, saga_ends, saga_traces
+from holdfast.checkers.projections import Stream
 from holdfast.history.executions import EXECUTION, ExecutionStatus
 from holdfast.history.model import DeadLetterSeen, History, Observation, Operation, Outcome
 from holdfast.stack.effects import Status
@@ -45,6 +46,7 @@ class Case:
         deliveries: how many failures in a row use up the deliveries of a request.
         anonymous: dead-letter ports that received letters whose key cannot be told.
         unbalanced: how what is conserved was wrong after commands with this schedule alone, all of them whole.
+        aggregate: the log and the views of the command's aggregate, which no other command has, where there are any.
     """
 
     key: str
@@ -59,6 +61,7 @@ class Case:
     deliveries: int = 1
     anonymous: tuple[str, ...] = ()
     unbalanced: tuple[Finding, ...] = ()
+    aggregate: Stream | None = None
 
     @property
     def acknowledged(self) -> bool:
@@ -152,7 +155,17 @@ def judge(case: Case, invariants: Invariants) -> Judgement:  # noqa: PLR0911 - o
 
 
 _REPEATED, _REFUSED = "repeated effect", "refused and done"
-_FINAL = frozenset({_REPEATED, _REFUSED, "step repeated", f"saga {saga.Fate.REPEATED}", "unfinished"})
+_FINAL = frozenset(
+    {
+        _REPEATED,
+        _REFUSED,
+        "step repeated",
+        f"saga {saga.Fate.REPEATED}",
+        "unfinished",
+        "event twice",
+        "refused and there",
+    }
+)
 """What no waiting can put right."""
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from holdfast.campaign import COMMANDS_AT_ONCE, Progress
+from holdfast.checkers.projections import Stream
 from holdfast.errors import Inconclusive
 from holdfast.history.executions import EXECUTION
 from holdfast.history.model import DeadLetterSeen, Observation, Operation, Outcome
@@ -17,8 +20,11 @@ from holdfast.levers.journal import Journal
 from holdfast.levers.pull import pulled
 from holdfast.levers.signals import interrupts
 from holdfast.ports.dead_letters import DeadLetter
+from holdfast.ports.folding import folding
 from holdfast.ports.ports import Ports
+from holdfast.ports.streams import records_given_up
 from holdfast.provocations.bench import Aim, Bench, side_by_side
+from holdfast.provocations.cqrs_runs import look_at_log, look_at_view
 from holdfast.provocations.quiescence import await_silence
 from holdfast.provocations.requirements import Situation
 from holdfast.provocations.saga_requirements import answer_tells
@@ -30,7 +36,7 @@ from holdfast.stack.definitions import tasks_of
 from holdfast.stack.deliveries import delivery_limit
 from holdfast.stack.descriptor import Conserved
 from holdfast.stack.generate import Submission
-from holdfast.stack.patterns import Pattern, PatternName, SagaPattern
+from holdfast.stack.patterns import CqrsPattern, Pattern, PatternName, SagaPattern
 from holdfast.stack.resolve import Stack
 from holdfast.sweep.conserving import half_done, unbalanced
 from holdfast.sweep.judging import Case, Invariants, Judgement, invariants_of, judge
@@ -38,6 +44,7 @@ from holdfast.sweep.kinds import LASTING, Kind, Surroundings, rule_of
 from holdfast.sweep.levers import Means
 from holdfast.sweep.plan import Schedule
 from holdfast.sweep.points import Caller, Callers, Point, visited
+from holdfast.sweep.projecting import LoggedAndShown
 from holdfast.targets.base import Rule
 from holdfast.verdict.model import Finding
 from holdfast.waiting import eventually
@@ -128,7 +135,10 @@ class Runner:
         status = self.stack.descriptor.statuses.get(self.pattern.status or "")
         answers = isinstance(self.pattern, SagaPattern) and answer_tells(self.situation)
         bound_seconds = self.stack.descriptor.bounds.saga_seconds
-        self.invariants = invariants_of(self.pattern, status, answers=answers, bound_seconds=bound_seconds)
+        if isinstance(self.pattern, CqrsPattern):
+            self.invariants = LoggedAndShown(self.pattern, folding(self.pattern, self.stack.path))
+        else:
+            self.invariants = invariants_of(self.pattern, status, answers=answers, bound_seconds=bound_seconds)
 
     @property
     def pattern(self) -> Pattern:
@@ -331,7 +341,8 @@ class Runner:
     ) -> list[Ran]:
         """Look at every key at every port, and judge it."""
         self.say(f"a last look at {len(submissions)} keys")
-        looks = side_by_side(lambda one: self._look(bench, one), submissions, READERS)
+        looks = side_by_side(lambda one: self._look(bench, one, quiet=quiet), submissions, READERS)
+        aggregates = side_by_side(lambda one: self._aggregate(bench, one), submissions, READERS)
         letters = self._dead_letters()
         operations: dict[str, list[Operation]] = {}
         for operation in bench.operations():
@@ -356,6 +367,7 @@ class Runner:
                 starved=self._starved(schedule, traces[at]),
                 deliveries=deliveries,
                 anonymous=anonymous,
+                aggregate=aggregates[at],
             )
             judgement = judge(case, self.invariants)
             found.append(
@@ -390,16 +402,33 @@ class Runner:
             seen[port] = self.ports.observe(port, submission, provocation=bench.name)
         return seen
 
+    def _aggregate(self, bench: Bench, submission: Submission) -> Stream | None:
+        """The command's aggregate, its log read before the views that must show it; None where there is none."""
+        pattern = self.pattern
+        if not isinstance(pattern, CqrsPattern):
+            return None
+        log = look_at_log(bench, submission)
+        views = [look_at_view(bench, submission, view=one) for one in dict.fromkeys((pattern.view, pattern.reads))]
+        mine = tuple(one for one in bench.operations() if one.key == submission.key)
+        return Stream(aggregate=log.aggregate, operations=mine, logs=(log,), views=tuple(views))
+
     def _dead_letters(self) -> list[tuple[str, DeadLetter]]:
         """All dead letters of all the stack's ports that this sweep caused, or may have."""
         found = []
         for port in self.stack.descriptor.dead_letters:
             for one in self.ports.dead_letters(port):
+                if not one.key:
+                    found += [(port, replace(one, key=key)) for key in self._given_up(one)]
                 mine = one.key.startswith(self.prefix)
                 nobody = not one.key.startswith("hf") and port != self.pattern.dead_letters
                 if mine or nobody:
                     found.append((port, one if mine else DeadLetter(id=one.id, key="", original=None, body=one.body)))
         return found
+
+    def _given_up(self, letter: DeadLetter) -> list[str]:
+        """The keys of this sweep in the records of a stream that a dead letter names by their numbers alone."""
+        texts = [json.dumps(one) for one in records_given_up(self.stack, letter.body)]
+        return sorted({key for text in texts for key in re.findall(rf"{self.prefix}-sweep\d+-\d+", text)})
 
     def _unproven(self, schedule: Schedule, trace: Trace) -> tuple[str, ...]:
         """A delay that ended before its caller gave up has shown nothing."""

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from holdfast.campaign import COMMANDS_AT_ONCE, Progress
+from holdfast.campaign import Progress
 from holdfast.errors import Inconclusive
 from holdfast.history.model import DeadLetterSeen, Observation, Operation, Outcome
 from holdfast.history.recorder import Recorder
@@ -41,11 +41,15 @@ from holdfast.waiting import eventually
 TRIES = 5
 """A patient client sends its command so often at most."""
 
-WIDTH = 8
-"""So many clients at once."""
+TRIES_FOR_GOOD = 3
+"""As often where the fault does not pass: the third try has met what the second left behind, and so would a fourth."""
 
-OPEN_AT_ONCE = 16
-"""So many invocations, executions and held calls may be under way when the next command is sent."""
+WIDTH = 16
+"""So many clients at once; one waits as long as its own call is held, or until it may send again."""
+
+WORKING_AT_ONCE = 8
+"""So many functions may be at work when the next command is sent: what waits for a delay or a retry takes no
+processor, and of the others some wait for an answer that was lost."""
 
 LONGEST_ADMISSION_SECONDS = 2.0
 """A command that has waited for so long is sent all the same."""
@@ -136,7 +140,7 @@ class Runner:
             Inconclusive: there is no interceptor, or the command does not come to its effect.
         """
         self.say("one command without a fault")
-        bench = self._bench()
+        bench = self.bench()
 
         def settle(_: Submission) -> None:
             # Silence and not the effect is waited for: whoever looks at an effect may invoke a function itself.
@@ -159,7 +163,7 @@ class Runner:
         """
         if not schedules:
             return []
-        bench = self._bench()
+        bench = self.bench()
         submissions = [bench.draw(1, dict(fields or {}))[0] for _ in schedules]
         placed, missed = self._placed(schedules, submissions)
         keys = [one.key for one in submissions]
@@ -167,7 +171,7 @@ class Runner:
             with bench.aimed([(one.component, one.rule) for one in placed]) as aim:
                 self.say(f"{len(schedules)} commands side by side, {len(placed)} faults")
                 sent = sorted(zip(schedules, submissions, strict=True), key=lambda pair: not _slow(pair[0]))
-                side_by_side(lambda pair: self._send(bench, *pair), sent, WIDTH)
+                side_by_side(lambda pair: self.send(bench, *pair), sent, WIDTH)
                 quiet = self._settled(aim)
                 hits = _hits(aim, placed)
             if any(schedule.for_good for schedule in schedules) and not quiet:
@@ -219,13 +223,13 @@ class Runner:
             InjectionError: the fault was not felt; it is undone.
             HealError: the fault could not be taken away.
         """
-        bench = self._bench()
+        bench = self.bench()
         schedule = Schedule(faults=(found.fault,))
         (submission,) = bench.draw(1)
         self.say(f"{found.fault.point.name}: {found.about}")
         levers = found.make(self.stack, self.prefix)
         with pulled(levers, stack=self.stack, journal=self.journal, recorder=self.recorder, provocation=bench.name):
-            self._send(bench, schedule, submission)
+            self.send(bench, schedule, submission)
             interrupts.pause(HELD_SECONDS)
         quiet = self._silence()
         (ran,) = self._looked_at(bench, [schedule], [submission], [Trace()], {}, quiet=quiet)
@@ -237,10 +241,11 @@ class Runner:
 
     # -- one command ---------------------------------------------------------------------------------------------
 
-    def _send(self, bench: Bench, schedule: Schedule, submission: Submission) -> None:
+    def send(self, bench: Bench, schedule: Schedule, submission: Submission) -> None:
         """Submit as the schedule's client does."""
         role = "patient" if schedule.patient else "gives up"
-        for attempt in range(TRIES if schedule.patient else 1):
+        tries = TRIES_FOR_GOOD if schedule.for_good else TRIES
+        for attempt in range(tries if schedule.patient else 1):
             if attempt:
                 interrupts.pause(PAUSE_SECONDS * attempt)
             self._admit(bench)
@@ -250,19 +255,16 @@ class Runner:
                 return
 
     def _admit(self, bench: Bench) -> None:
-        """Wait until little enough is under way: beyond that commands time out for want of a processor, and retry.
-
-        What waits for a delay or a retry is under way too, so nobody waits for long.
-        """
+        """Wait until few enough functions are at work: beyond that they time out for want of a processor, and retry."""
         if self.stack.target.interceptor is None:
             return
         with self._gate:
             eventually(
-                bench.interceptor.running,
-                lambda running: running < OPEN_AT_ONCE,
+                bench.interceptor.working,
+                lambda working: working < WORKING_AT_ONCE,
                 deadline_seconds=LONGEST_ADMISSION_SECONDS,
-                interval_seconds=0.05,
-                longest_interval_seconds=0.2,
+                interval_seconds=0.02,
+                longest_interval_seconds=0.1,
                 pause=interrupts.pause,
             )
 
@@ -364,7 +366,8 @@ class Runner:
         held = {self.callers.physical(fault.point.caller) for fault in schedule.faults if fault.kind is Kind.DELAYED}
         return any(one.starved for one in trace.invocations if one.function not in held)
 
-    def _bench(self) -> Bench:
+    def bench(self) -> Bench:
+        """A working place with keys of its own."""
         wave = next(self._waves)
         return Bench(
             name=f"sweep{wave}",
@@ -377,7 +380,7 @@ class Runner:
             random=random.Random(f"{self.seed}-{wave}"),  # noqa: S311 - reproducible, not secret
             waiting=lambda _message, _seconds: None,
             configuration=self.configuration,
-            room=threading.Semaphore(COMMANDS_AT_ONCE),
+            room=threading.Semaphore(WIDTH),
             stopping=self.stopping,
         )
 

@@ -110,9 +110,7 @@ def test_cq_1(campaign: Campaign) -> Holds:
 _CQ_2_ALSO = (CQRS_LOAD, STORAGE_DENIED, STORAGE_THROTTLED)
 
 
-@clause(
-    "CQ-2", Family.PERSISTENCE, needs=[CRASH_SWEEP], also=_CQ_2_ALSO, under_load=under_load.in_the_log_once
-)
+@clause("CQ-2", Family.PERSISTENCE, needs=[CRASH_SWEEP], also=_CQ_2_ALSO, under_load=under_load.in_the_log_once)
 def test_cq_2(campaign: Campaign) -> Holds:
     """Every accepted command is in the log, once, in a gap-free, immutable per-aggregate sequence."""
     evidence, effect = campaign.evidence(CRASH_SWEEP), campaign.pattern.effect

@@ -12,6 +12,7 @@ from holdfast.history.executions import Execution
 from holdfast.history.logs import LogRead, ViewRead
 from holdfast.history.model import DeadLetterSeen, FaultWindow, History
 from holdfast.provocations.requirements import Requirement, Situation, calls_alone
+from holdfast.provocations.saga_plans import BrokenPlan
 from holdfast.stack.generate import Submission
 
 if TYPE_CHECKING:
@@ -182,6 +183,7 @@ class Evidence:
         executions: those of its keys, with their histories, at the last look.
         logs: its reads of event logs.
         views: its reads of read models.
+        broken_plan: the smallest generated plan that broke a promise.
     """
 
     history: History
@@ -197,6 +199,7 @@ class Evidence:
     executions: tuple[Execution, ...] = ()
     logs: tuple[LogRead, ...] = ()
     views: tuple[ViewRead, ...] = ()
+    broken_plan: BrokenPlan | None = None
 
     @property
     def decided_keys(self) -> frozenset[str]:

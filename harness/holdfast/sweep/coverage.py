@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast import __version__
+from holdfast.stack.patterns import PatternName
 from holdfast.sweep.judging import Judgement, Mark
 from holdfast.sweep.kinds import Kind
 from holdfast.sweep.plan import Left, Schedule
@@ -97,7 +98,7 @@ class Coverage:
 
     stack: str
     descriptor: str
-    pattern: str
+    pattern: PatternName
     target: str
     seed: int
     undisturbed: Judgement

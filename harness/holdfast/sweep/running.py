@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from holdfast.campaign import COMMANDS_AT_ONCE, Progress
+from holdfast.campaign import Progress
 from holdfast.checkers.projections import Stream
 from holdfast.errors import Inconclusive
 from holdfast.history.executions import EXECUTION
@@ -52,11 +52,15 @@ from holdfast.waiting import eventually
 TRIES = 5
 """A patient client sends its command so often at most."""
 
-WIDTH = 8
-"""So many clients at once."""
+TRIES_FOR_GOOD = 3
+"""As often where the fault does not pass: the third try has met what the second left behind, and so would a fourth."""
 
-OPEN_AT_ONCE = 16
-"""So many invocations, executions and held calls may be under way when the next command is sent."""
+WIDTH = 16
+"""So many clients at once; one waits as long as its own call is held, or until it may send again."""
+
+WORKING_AT_ONCE = 8
+"""So many functions may be at work when the next command is sent: what waits for a delay or a retry takes no
+processor, and of the others some wait for an answer that was lost."""
 
 LONGEST_ADMISSION_SECONDS = 2.0
 """A command that has waited for so long is sent all the same."""
@@ -157,7 +161,7 @@ class Runner:
             Inconclusive: there is no interceptor, or the command does not come to its effect.
         """
         self.say("one command without a fault")
-        bench = self._bench()
+        bench = self.bench()
 
         def settle(_: Submission) -> None:
             # Silence and not the effect is waited for: whoever looks at an effect may invoke a function itself.
@@ -180,7 +184,7 @@ class Runner:
         """
         if not schedules:
             return []
-        bench = self._bench()
+        bench = self.bench()
         submissions = [bench.draw(1, dict(fields or {}))[0] for _ in schedules]
         placed, missed = self._placed(schedules, submissions)
         keys = [one.key for one in submissions]
@@ -190,7 +194,7 @@ class Runner:
             with bench.aimed([(one.component, one.rule) for one in placed]) as aim:
                 self.say(f"{len(schedules)} commands side by side, {len(placed)} faults")
                 sent = sorted(zip(schedules, submissions, strict=True), key=lambda pair: not _slow(pair[0]))
-                side_by_side(lambda pair: self._send(bench, *pair), sent, WIDTH)
+                side_by_side(lambda pair: self.send(bench, *pair), sent, WIDTH)
                 quiet = self._settled(aim)
                 under_way = {} if quiet else self._under_way(bench, submissions)
                 hits = _hits(aim, placed)
@@ -266,13 +270,13 @@ class Runner:
             InjectionError: the fault was not felt; it is undone.
             HealError: the fault could not be taken away.
         """
-        bench = self._bench()
+        bench = self.bench()
         schedule = Schedule(faults=(found.fault,))
         (submission,) = bench.draw(1)
         self.say(f"{found.fault.point.name}: {found.about}")
         levers = found.make(self.stack, self.prefix)
         with pulled(levers, stack=self.stack, journal=self.journal, recorder=self.recorder, provocation=bench.name):
-            self._send(bench, schedule, submission)
+            self.send(bench, schedule, submission)
             interrupts.pause(HELD_SECONDS)
         quiet = self._silence()
         (ran,) = self._looked_at(bench, [schedule], [submission], [Trace()], {}, quiet=quiet)
@@ -284,10 +288,11 @@ class Runner:
 
     # -- one command ---------------------------------------------------------------------------------------------
 
-    def _send(self, bench: Bench, schedule: Schedule, submission: Submission) -> None:
+    def send(self, bench: Bench, schedule: Schedule, submission: Submission) -> None:
         """Submit as the schedule's client does."""
         role = "patient" if schedule.patient else "gives up"
-        for attempt in range(TRIES if schedule.patient else 1):
+        tries = TRIES_FOR_GOOD if schedule.for_good else TRIES
+        for attempt in range(tries if schedule.patient else 1):
             if attempt:
                 interrupts.pause(PAUSE_SECONDS * attempt)
             self._admit(bench)
@@ -297,19 +302,16 @@ class Runner:
                 return
 
     def _admit(self, bench: Bench) -> None:
-        """Wait until little enough is under way: beyond that commands time out for want of a processor, and retry.
-
-        What waits for a delay or a retry is under way too, so nobody waits for long.
-        """
+        """Wait until few enough functions are at work: beyond that they time out for want of a processor, and retry."""
         if self.stack.target.interceptor is None:
             return
         with self._gate:
             eventually(
-                bench.interceptor.running,
-                lambda running: running < OPEN_AT_ONCE,
+                bench.interceptor.working,
+                lambda working: working < WORKING_AT_ONCE,
                 deadline_seconds=LONGEST_ADMISSION_SECONDS,
-                interval_seconds=0.05,
-                longest_interval_seconds=0.2,
+                interval_seconds=0.02,
+                longest_interval_seconds=0.1,
                 pause=interrupts.pause,
             )
 
@@ -341,7 +343,7 @@ class Runner:
     ) -> list[Ran]:
         """Look at every key at every port, and judge it."""
         self.say(f"a last look at {len(submissions)} keys")
-        looks = side_by_side(lambda one: self._look(bench, one, quiet=quiet), submissions, READERS)
+        looks = side_by_side(lambda one: self._look(bench, one), submissions, READERS)
         aggregates = side_by_side(lambda one: self._aggregate(bench, one), submissions, READERS)
         letters = self._dead_letters()
         operations: dict[str, list[Operation]] = {}
@@ -447,7 +449,8 @@ class Runner:
         held = {self.callers.physical(fault.point.caller) for fault in schedule.faults if fault.kind is Kind.DELAYED}
         return any(one.starved for one in trace.invocations if one.function not in held)
 
-    def _bench(self) -> Bench:
+    def bench(self) -> Bench:
+        """A working place with keys of its own."""
         wave = next(self._waves)
         return Bench(
             name=f"sweep{wave}",
@@ -460,7 +463,7 @@ class Runner:
             random=random.Random(f"{self.seed}-{wave}"),  # noqa: S311 - reproducible, not secret
             waiting=lambda _message, _seconds: None,
             configuration=self.configuration,
-            room=threading.Semaphore(COMMANDS_AT_ONCE),
+            room=threading.Semaphore(WIDTH),
             stopping=self.stopping,
         )
 

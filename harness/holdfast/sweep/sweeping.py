@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from holdfast.campaign import Progress, new_prefix
-from holdfast.errors import DescriptorError, HoldfastError, Inconclusive, InjectionError
+from holdfast.errors import HoldfastError, Inconclusive, InjectionError
 from holdfast.opening import Options, ready, silent
 from holdfast.provocations.saga_requirements import ends_before_its_answer
 from holdfast.provocations.stopping import Stopping
@@ -389,32 +389,4 @@ def sweep(
         )
 
 
-def replayed(
-    path: Path,
-    *,
-    pattern: PatternName,
-    schedule: Schedule,
-    fields: dict[str, object],
-    times: int,
-    options: Options,
-    target: Target | None = None,
-    listener: Callable[[Progress], None] = silent,
-) -> list[Judgement]:
-    """Run one schedule again, so often, side by side; what each run showed.
-
-    Raises:
-        DescriptorError: the stack does not claim the pattern.
-        HoldfastError: as `opened`, or a fault could not be healed.
-    """
-    with opened(path, options=options, target=target, listener=listener) as ready:
-        if pattern not in ready.runners:
-            raise DescriptorError(
-                f"The stack {ready.stack.descriptor.name} claims no {pattern}, and the replay is about that.",
-                remedy="name the descriptor that the replay was written for with --stack",
-            )
-        known = ready.stack.descriptor.commands[ready.runners[pattern].pattern.command].fields
-        given = {name: value for name, value in fields.items() if name in known}
-        return [one.judgement for one in ready.runners[pattern].run([schedule] * times, given)]
-
-
-__all__ = ["Budget", "Inconclusive", "Opened", "Sweep", "Swept", "opened", "replayed", "sweep"]
+__all__ = ["Budget", "Opened", "Sweep", "Swept", "opened", "sweep"]

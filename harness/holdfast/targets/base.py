@@ -254,6 +254,9 @@ class Interceptor(Protocol):
     def running(self) -> int:
         """How many invocations have not ended, calls that a rule delays, and batches that wait to be tried again."""
 
+    def working(self) -> int:
+        """How many invocations of functions need a processor: not ended, and waiting for no call that a rule delays."""
+
 
 class Target(Protocol):
     """Where a stack is deployed.

@@ -12,12 +12,14 @@ from holdfast.campaign import Progress, new_prefix
 from holdfast.errors import GuardRailError
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal, Pin
+from holdfast.levers.launched import launched
 from holdfast.levers.signals import Interrupted
 from holdfast.levers.watchdog import watched
 from holdfast.ports.ports import Ports
 from holdfast.redaction import clean_errors, cleaning
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.guarded import guarded
+from holdfast.stack.lifecycle import launches
 from holdfast.stack.resolve import Stack, resolve
 from holdfast.stack.seeding import seed as put_seed
 from holdfast.targets.base import Target, TargetKind
@@ -155,6 +157,8 @@ def ready(
 ) -> Iterator[Ready]:
     """A stack whose ports have been checked, with its seed put, a journal, and a watchdog where one is needed.
 
+    The processes and channels of its descriptor are started before, and ended after.
+
     Args:
         path: the descriptor's file.
         descriptor: the descriptor.
@@ -163,16 +167,20 @@ def ready(
         say: told what goes on.
 
     Raises:
-        HoldfastError: as `resolved`, or a port answers what it must not.
+        HoldfastError: as `resolved`, a process does not start, or a port answers what it must not.
     """
     with ExitStack() as exits:
         stack = exits.enter_context(resolved(path, descriptor, options=options, target=target, say=say))
+        journal = exits.enter_context(Journal(options.journal_folder(), Pin.of(stack)))
+        put_seed(stack)
+        starts = launches(descriptor)
+        exits.enter_context(watched(journal, enabled=True if starts else None))
+        if starts:
+            say("starting its processes")
+        stack = exits.enter_context(launched(stack, journal, logs=options.folder / "logs"))
         recorder = Recorder()
         ports = Ports(stack, recorder)
         exits.callback(ports.close)
         say("checking the ports")
-        put_seed(stack)
         ports.check()
-        journal = exits.enter_context(Journal(options.journal_folder(), Pin.of(stack)))
-        exits.enter_context(watched(journal))
         yield Ready(stack=stack, ports=ports, recorder=recorder, journal=journal)

@@ -43,6 +43,9 @@ _READING = {
     "stream": ("kinesis:DescribeStreamSummary",),
     "cluster": ("rds:DescribeDBClusters",),
     "process": (),
+    "container": (),
+    "ecs_task": (),
+    "pod": (),
 }
 """What reading a component and its configuration takes, by type."""
 

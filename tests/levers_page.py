@@ -80,6 +80,9 @@ ACTS = {
     ),
     "mapping-disable": Acts("function", ("UpdateEventSourceMapping",)),
     "permission-cut": Acts("function", ("RemovePermission", "AddPermission")),
+    "channel-fault": Acts(
+        "channel", classes=(ErrorClass.TIMEOUT, ErrorClass.LOST_ANSWER), said="a rule in the relay of the run"
+    ),
     "component-end": Acts("process", said="SIGTERM"),
     "component-kill": Acts("process", said="SIGKILL"),
     "component-stop": Acts("process", said="SIGSTOP, SIGCONT"),
@@ -114,7 +117,7 @@ def classes_of(name: str) -> tuple[ErrorClass, ...]:
 def expires(name: str) -> bool:
     """Whether a fault can be given a time at which it ends by itself."""
     lever: Any = LEVERS[name]
-    return "expires_seconds" in {each.name for each in fields(lever)} or name == "invocation-fault"
+    return "expires_seconds" in {each.name for each in fields(lever)} or name in ("channel-fault", "invocation-fault")
 
 
 def _known(supports: list[Support]) -> str:

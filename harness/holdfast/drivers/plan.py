@@ -19,7 +19,7 @@ from holdfast.stack.lifecycle import general_values, order, started
 from holdfast.stack.resolve import Stack
 from holdfast.stack.templates import render_text
 from holdfast.targets.base import Target
-from holdfast.targets.interceptor.processes import app_id
+from holdfast.targets.interceptor.processes import APP_ID_VARIABLE, app_id
 
 PORTS = range(15_000, 32_000)
 """Below the ports that systems give to outgoing connections: one of these could take a chosen port before its process
@@ -195,7 +195,7 @@ def aws_environment(target: Target, component: str) -> dict[str, str]:
         **({"AWS_SESSION_TOKEN": token} if token else {}),
         "AWS_REGION": target.region,
         "AWS_DEFAULT_REGION": target.region,
-        "AWS_SDK_UA_APP_ID": app_id(component),
+        APP_ID_VARIABLE: app_id(component),
         "AWS_EC2_METADATA_DISABLED": "true",
         **({"AWS_ENDPOINT_URL": endpoint} if endpoint else {}),
     }

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 
 import psutil
 
+from holdfast.targets.interceptor.processes import COMPONENT_VARIABLE, RUN_VARIABLE
 from holdfast.waiting import eventually
-
-RUN_VARIABLE = "HOLDFAST_RUN"
-"""Mark of the run, in the environment of every process that it starts."""
-COMPONENT_VARIABLE = "HOLDFAST_COMPONENT"
-"""Name of the component, in the environment of its processes."""
 
 _GONE_SECONDS = 10.0
 _ALL_SEEN_SECONDS = 0.2
@@ -77,10 +72,3 @@ def end_strays(run: str, component: str = "") -> int:
 def marks(run: str, component: str) -> dict[str, str]:
     """The variables that mark a process."""
     return {RUN_VARIABLE: run, COMPONENT_VARIABLE: component}
-
-
-def component_of(process: psutil.Process) -> str:
-    """The component that a process says it is; empty for none, and for what may not be read."""
-    with suppress(psutil.Error, OSError):
-        return str(process.environ().get(COMPONENT_VARIABLE, "")) if process.pid != os.getpid() else ""
-    return ""

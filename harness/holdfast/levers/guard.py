@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from holdfast.drivers.choosing import driver_of
 from holdfast.errors import GuardRailError, ResourceError
 from holdfast.levers.base import Lever
+from holdfast.levers.channel_fault import channel_resource
+from holdfast.levers.invocation import component_resource
 from holdfast.levers.journal import Journal, Pin
 from holdfast.stack.components import DRIVEN
 
@@ -84,8 +86,11 @@ def _within(lever: Lever, stack: Stack) -> bool:
     """Whether a lever changes its component, or what derives from it.
 
     That is its execution role, its mappings, its subscriptions, the stage of an API, an execution of a state machine
-    (which one, the lever decides by the run's prefix), and the one instance that is proven to be the component now.
+    (which one, the lever decides by the run's prefix), the one instance that is proven to be the component now, and the
+    rules of a channel.
     """
+    if lever.component in stack.descriptor.channels:
+        return lever.resource == channel_resource(lever.component)
     try:
         resource = stack.resource(lever.component)
     except ResourceError as error:
@@ -93,6 +98,8 @@ def _within(lever: Lever, stack: Stack) -> bool:
             f"{lever.component!r} is no component of {stack.descriptor.name}; nothing was changed"
         ) from error
     if lever.resource in {resource.arn, resource.role} - {""}:
+        return True
+    if resource.type == "process" and lever.resource == component_resource(lever.component):
         return True
     return _derived(lever, stack, resource)
 

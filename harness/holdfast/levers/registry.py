@@ -8,6 +8,7 @@ from types import MappingProxyType
 from holdfast.errors import HealError
 from holdfast.levers.base import Lever, Snapshot, Undo
 from holdfast.levers.bucket_policy import BucketDeny
+from holdfast.levers.channel_fault import ChannelFault
 from holdfast.levers.component_signal import ComponentEnd, ComponentKill, ComponentStop
 from holdfast.levers.execution import ExecutionAbort
 from holdfast.levers.experiment import FunctionExperiment
@@ -33,6 +34,7 @@ from holdfast.targets.base import Target
 _ALL: tuple[type[Lever], ...] = (
     ArchiveReplay,
     BucketDeny,
+    ChannelFault,
     ComponentEnd,
     ComponentKill,
     ComponentStop,
@@ -63,7 +65,9 @@ LEVERS: Mapping[str, type[Lever]] = MappingProxyType({lever.name: lever for leve
 UNDO: Mapping[str, type[Undo]] = MappingProxyType({**LEVERS, Launched.name: Launched})
 """All that a journal entry may be about: the levers, and what a run has started."""
 
-OUTLIVE_TARGET = frozenset({ComponentEnd.name, ComponentKill.name, ComponentStop.name, Launched.name})
+OUTLIVE_TARGET = frozenset(
+    {ChannelFault.name, ComponentEnd.name, ComponentKill.name, ComponentStop.name, Launched.name}
+)
 """What is not on the target: it is not gone when an embedded target has ended."""
 
 

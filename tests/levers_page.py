@@ -85,6 +85,7 @@ ACTS = {
     ),
     "component-end": Acts("process", said="SIGTERM"),
     "component-kill": Acts("process", said="SIGKILL"),
+    "component-pressure": Acts("process", said="processes that spin and hold memory"),
     "component-stop": Acts("process", said="SIGSTOP, SIGCONT"),
     "queue-delay": _ATTRIBUTES,
     "queue-deny": Acts("queue", ("SetQueueAttributes",), canary=("DeleteMessage",)),
@@ -117,7 +118,11 @@ def classes_of(name: str) -> tuple[ErrorClass, ...]:
 def expires(name: str) -> bool:
     """Whether a fault can be given a time at which it ends by itself."""
     lever: Any = LEVERS[name]
-    return "expires_seconds" in {each.name for each in fields(lever)} or name in ("channel-fault", "invocation-fault")
+    return "expires_seconds" in {each.name for each in fields(lever)} or name in (
+        "channel-fault",
+        "component-pressure",
+        "invocation-fault",
+    )
 
 
 def _known(supports: list[Support]) -> str:

@@ -62,6 +62,21 @@ class Resources:
     ready: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Pressure inside a component's limits.
+
+    Attributes:
+        workers: how many processes spin; 0 for none.
+        memory_bytes: how much memory is held; 0 for none.
+        seconds: when it ends by itself.
+    """
+
+    workers: int = 1
+    memory_bytes: int = 0
+    seconds: float = 30.0
+
+
 class Driver(Protocol):
     """How one component is found, looked at and broken.
 
@@ -113,6 +128,19 @@ class Driver(Protocol):
 
     def resources(self, instance: Instance) -> Resources:
         """What it holds."""
+
+    def press(self, instance: Instance, load: Load, token: str) -> None:
+        """Put a load inside its limits, to be found again by its token; it ends by itself.
+
+        Raises:
+            InjectionError: it would not be within the limits.
+        """
+
+    def pressing(self, instance: Instance, token: str) -> int:
+        """How many processes of a load run: its workers, and one that holds the memory; 0 when they are gone."""
+
+    def relieve(self, instance: Instance, token: str) -> None:
+        """End a load; harmless when it has ended, or the instance is gone."""
 
     def described(self) -> dict[str, Any]:
         """What is needed to make this driver again from the journal: JSON, no secrets."""

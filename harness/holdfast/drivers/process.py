@@ -14,8 +14,9 @@ from typing import Any, ClassVar, Self
 
 import psutil
 
-from holdfast.drivers.base import Instance, Resources, State
+from holdfast.drivers.base import Instance, Load, Resources, State
 from holdfast.drivers.marks import same_process
+from holdfast.drivers.pressing import press, pressing, relieve
 from holdfast.drivers.process_match import ProcessDescription
 from holdfast.errors import GuardRailError, HealError, InjectionError, ResourceError
 from holdfast.stack.resolve import Stack
@@ -49,6 +50,7 @@ class ProcessDriver:
     running: Running | None = None
     restart_command: tuple[str, ...] = ()
     machine: str = field(default_factory=platform.node)
+    _loads: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @classmethod
     def of(cls, stack: Stack, component: str) -> Self:
@@ -175,6 +177,25 @@ class ProcessDriver:
             state = self.state(instance)
             ready = state is State.RUNNING if self.running is None else self.running.is_ready(self.component)
             return Resources(rss_bytes=rss_bytes, cpu_seconds=cpu_seconds, ready=ready)
+
+    def press(self, instance: Instance, load: Load, token: str) -> None:
+        """Child processes of the harness with its processors, priority, control group and memory limit."""
+        with self._told(instance):
+            self._prove(instance)
+            self._loads[token] = press(int(instance.id), self.component, load, token)
+
+    def pressing(self, instance: Instance, token: str) -> int:
+        """How many processes of a load run."""
+        self.state(instance)
+        return pressing(token)
+
+    def relieve(self, instance: Instance, token: str) -> None:
+        """End a load, which outlives the process that it is beside."""
+        self.state(instance)
+        relieve(token)
+        load = self._loads.pop(token, None)
+        if load is not None:
+            load.wait()
 
     def by_hand(self, instance: Instance, what: str) -> str:
         """The command for a person."""

@@ -3,6 +3,7 @@
 from holdfast.levers.base import Lever, Snapshot
 from holdfast.levers.bucket_policy import BucketDeny
 from holdfast.levers.channel_fault import ChannelFault
+from holdfast.levers.component_pressure import ComponentPressure
 from holdfast.levers.component_signal import ComponentEnd, ComponentKill, ComponentStop
 from holdfast.levers.execution import ExecutionAbort, task_deny
 from holdfast.levers.experiment import FunctionExperiment, InvocationAction
@@ -37,6 +38,7 @@ __all__ = [
     "ChannelFault",
     "ComponentEnd",
     "ComponentKill",
+    "ComponentPressure",
     "ComponentStop",
     "Entry",
     "ExecutionAbort",

@@ -9,6 +9,7 @@ from holdfast.errors import HealError
 from holdfast.levers.base import Lever, Snapshot, Undo
 from holdfast.levers.bucket_policy import BucketDeny
 from holdfast.levers.channel_fault import ChannelFault
+from holdfast.levers.component_pressure import ComponentPressure
 from holdfast.levers.component_signal import ComponentEnd, ComponentKill, ComponentStop
 from holdfast.levers.execution import ExecutionAbort
 from holdfast.levers.experiment import FunctionExperiment
@@ -37,6 +38,7 @@ _ALL: tuple[type[Lever], ...] = (
     ChannelFault,
     ComponentEnd,
     ComponentKill,
+    ComponentPressure,
     ComponentStop,
     ExecutionAbort,
     FunctionExperiment,
@@ -66,7 +68,7 @@ UNDO: Mapping[str, type[Undo]] = MappingProxyType({**LEVERS, Launched.name: Laun
 """All that a journal entry may be about: the levers, and what a run has started."""
 
 OUTLIVE_TARGET = frozenset(
-    {ChannelFault.name, ComponentEnd.name, ComponentKill.name, ComponentStop.name, Launched.name}
+    each.name for each in (ChannelFault, ComponentEnd, ComponentKill, ComponentPressure, ComponentStop, Launched)
 )
 """What is not on the target: it is not gone when an embedded target has ended."""
 

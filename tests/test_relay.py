@@ -319,7 +319,7 @@ def test_the_guard_rail_admits_channels_of_the_descriptor_only(runs: Rig, tmp_pa
         ChannelFault.on(runs.stack, "other", rule("cut", "k"))
     idle = stack_with(components(tmp_path / "notes"), tmp_path, channels={"channel": {"from": "app", "to": "sidecar"}})
     with pytest.raises(Inconclusive, match="has not started"):
-        ChannelFault.on(idle, "channel", rule("cut", "k"))
+        ChannelFault.on(idle, "channel", rule("cut", "k")).snapshot()
     lever = ChannelFault.on(runs.stack, "channel", rule("cut", "k"))
     lever.resource = "channel:other"
     with (

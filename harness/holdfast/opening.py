@@ -129,6 +129,27 @@ def resolved(
         yield stack
 
 
+@contextmanager
+def started(stack: Stack, journal: Journal, *, options: Options, say: Callable[[str], None]) -> Iterator[Stack]:
+    """A stack whose processes and channels run, with a watchdog that ends them when the run is killed.
+
+    Args:
+        stack: the resolved stack.
+        journal: the run's journal.
+        options: how.
+        say: told what goes on.
+
+    Raises:
+        TargetError: a process does not start.
+    """
+    if not launches(stack.descriptor):
+        yield stack
+        return
+    say("starting the processes of the stack")
+    with watched(journal, enabled=True), launched(stack, journal, logs=options.folder / "logs") as running:
+        yield running
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
     """A stack that may be broken: its ports answer, and what is done to it can be undone.
@@ -172,12 +193,9 @@ def ready(
     with ExitStack() as exits:
         stack = exits.enter_context(resolved(path, descriptor, options=options, target=target, say=say))
         journal = exits.enter_context(Journal(options.journal_folder(), Pin.of(stack)))
+        exits.enter_context(watched(journal, enabled=False if launches(descriptor) else None))
         put_seed(stack)
-        starts = launches(descriptor)
-        exits.enter_context(watched(journal, enabled=True if starts else None))
-        if starts:
-            say("starting its processes")
-        stack = exits.enter_context(launched(stack, journal, logs=options.folder / "logs"))
+        stack = exits.enter_context(started(stack, journal, options=options, say=say))
         recorder = Recorder()
         ports = Ports(stack, recorder)
         exits.callback(ports.close)

@@ -58,9 +58,8 @@ class ProcessDriver:
         described = stack.descriptor.components.get(component)
         restart = tuple(described.restart) if described else ()
         if described is not None and described.start is not None:
-            if stack.running is None:
-                raise ResourceError(f"the run has not started {component}")
-            return cls(component=component, run=stack.running.run, running=stack.running)
+            run = stack.running.run if stack.running is not None else ""
+            return cls(component=component, run=run, running=stack.running)
         return cls(component=component, description=ProcessDescription.of(stack, component), restart_command=restart)
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from holdfast.errors import GuardRailError, Inconclusive, TargetError
@@ -47,7 +47,7 @@ class ChannelFault:
         component: the channel, by its name in the descriptor.
         resource: ``channel:`` and its name.
         rule: the fault.
-        relay: the run's relay; None from the journal of a run that has ended.
+        relay: the run's relay; None before it is started, and from the journal of a run that has ended.
     """
 
     name: ClassVar[str] = "channel-fault"
@@ -60,26 +60,23 @@ class ChannelFault:
     component: str
     resource: str
     rule: ChannelRule
-    relay: Relay | None = field(default=None)
+    relay: Relay | None = None
 
     @classmethod
     def on(cls, stack: Stack, channel: str, rule: ChannelRule) -> Self:
         """The lever on a channel of a stack; the rule's channel is filled in, and an id where it has none.
 
         Raises:
-            Inconclusive: the run has not started the channel.
             GuardRailError: the descriptor has no such channel.
         """
         if channel not in stack.descriptor.channels:
             raise GuardRailError(f"{channel!r} is no channel of {stack.descriptor.name}; nothing was changed")
-        if stack.running is None or stack.running.relay is None:
-            raise Inconclusive(f"the run has not started the channel {channel}")
         return cls(
             target=stack.target,
             component=channel,
             resource=channel_resource(channel),
             rule=replace(rule, channel=channel, id=rule.id or f"channel-{secrets.token_hex(8)}"),
-            relay=stack.running.relay,
+            relay=stack.running.relay if stack.running is not None else None,
         )
 
     @classmethod
@@ -100,7 +97,13 @@ class ChannelFault:
         return ErrorClass.LOST_ANSWER if lost else ErrorClass.TIMEOUT
 
     def snapshot(self) -> Snapshot:
-        """Nothing is found: a rule is only ever added."""
+        """Nothing is found: a rule is only ever added.
+
+        Raises:
+            Inconclusive: the run has not started the channel.
+        """
+        if self.relay is None:
+            raise Inconclusive(f"the run has not started the channel {self.component}")
         return Snapshot(
             lever=self.name,
             component=self.component,

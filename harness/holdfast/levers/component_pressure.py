@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from holdfast.drivers.base import Load
-from holdfast.drivers.choosing import driver_of
 from holdfast.history.model import ErrorClass
 from holdfast.levers.base import Snapshot
 from holdfast.levers.component_signal import ComponentLever
@@ -54,14 +53,9 @@ class ComponentPressure(ComponentLever):
             ResourceError: it does not run.
             GuardRailError: several instances fit its description.
         """
-        driver = driver_of(stack, component)
-        return cls(
-            target=stack.target,
-            component=component,
-            resource=driver.find().resource,
-            driver=driver,
-            load=load or Load(),
-        )
+        made = super(ComponentPressure, cls).on(stack, component)
+        made.load = load or made.load
+        return made
 
     @classmethod
     def restoring(cls, target: Target, snapshot: Snapshot) -> Self:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from holdfast.drivers.base import Driver, Instance, State
 from holdfast.drivers.choosing import PERMISSIONS, driver_of, driver_restored
-from holdfast.errors import HealError, HoldfastError, InjectionError
+from holdfast.errors import HealError, HoldfastError, Inconclusive, InjectionError
 from holdfast.history.model import ErrorClass
 from holdfast.levers.base import Snapshot
+from holdfast.levers.invocation import component_resource
+from holdfast.stack.lifecycle import started
 from holdfast.targets.base import Target
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class ComponentLever:
 
     @classmethod
     def on(cls, stack: Stack, component: str) -> Self:
-        """The lever on a component of a stack.
+        """The lever on a component of a stack; of one that the run is yet to start it only says what it takes.
 
         Raises:
             Inconclusive: nothing of its type is killed or stopped.
@@ -53,7 +55,9 @@ class ComponentLever:
             GuardRailError: several instances fit its description.
         """
         driver = driver_of(stack, component)
-        return cls(target=stack.target, component=component, resource=driver.find().resource, driver=driver)
+        waits = component in started(stack.descriptor) and stack.running is None
+        resource = component_resource(component) if waits else driver.find().resource
+        return cls(target=stack.target, component=component, resource=resource, driver=driver)
 
     @classmethod
     def restoring(cls, target: Target, snapshot: Snapshot) -> Self:
@@ -65,8 +69,11 @@ class ComponentLever:
         """See that the instance still is the component.
 
         Raises:
+            Inconclusive: the run has not started it.
             InjectionError: it is stopped already, or has ended.
         """
+        if self.resource == component_resource(self.component):
+            raise Inconclusive(f"the run has not started {self.component}")
         state = self.driver.state(self.instance)
         if state is State.STOPPED:
             raise InjectionError(

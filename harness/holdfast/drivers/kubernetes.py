@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, ClassVar, Protocol, Self
 
 from holdfast.drivers.base import Instance
@@ -44,7 +45,8 @@ class OfficialCluster:
 
     def __init__(self, context: str) -> None:
         try:
-            from kubernetes import client, config
+            client: Any = import_module("kubernetes.client")
+            config: Any = import_module("kubernetes.config")
         except ImportError as error:
             raise Inconclusive("pods need the extra: pip install 'holdfast[kubernetes]'") from error
         self._client = client
@@ -68,8 +70,7 @@ class OfficialCluster:
 
     def run(self, namespace: str, name: str, container: str, script: str) -> str:
         """Run a script in a container, with a client of its own: a stream changes the client that it uses."""
-        from kubernetes.stream import stream
-
+        stream: Any = import_module("kubernetes.stream").stream
         return str(
             stream(
                 self._connect().connect_get_namespaced_pod_exec,

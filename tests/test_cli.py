@@ -339,7 +339,7 @@ def test_heal_tells_what_no_lever_understands(tmp_path: Path, capsys: pytest.Cap
     pin = Pin(kind="localstack", endpoint_url=nowhere, account="1", region="eu-west-1", profile=None, stack="orders")
     snapshots = [
         Snapshot(lever=lever, component="worker", resource="arn:x", found={"timeout": 7}, placed={})
-        for lever in ("unheard-of", "process-stop")
+        for lever in ("unheard-of", "component-stop")
     ]
     with Journal(tmp_path / "journal", pin) as journal:
         journal.planned(snapshots)

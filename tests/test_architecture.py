@@ -47,7 +47,8 @@ LAYERS = [
         "sweep",
     },
     {"session", "clause_items"},
-    {"pytest_plugin", "distribution", "cli"},
+    {"pytest_plugin", "distribution", "verify_command"},
+    {"gate", "cli"},
 ]
 STRANGERS = {
     "ports": {"checkers", "levers"},

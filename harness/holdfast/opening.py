@@ -40,6 +40,7 @@ class Options:
         intercept: whether the interceptor is put in front of LocalStack; None takes the descriptor's word.
         seed: of the generated values.
         folder: where journals and verdicts are kept.
+        deadline_seconds: when the run's budget of time is used up, on the monotonic clock; None for no budget.
         environ: for ``${ENV}`` in the descriptor and the usual variables of the target.
     """
 
@@ -50,6 +51,7 @@ class Options:
     intercept: bool | None = None
     seed: int = 0
     folder: Path = DEFAULT_FOLDER
+    deadline_seconds: float | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def deploys(self, kind: str) -> bool:

@@ -49,6 +49,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--holdfast-seed", type=int, default=0, metavar="N", help="seed of the generated values")
     group.addoption("--holdfast-folder", default=".holdfast", metavar="DIR", help="journals and verdicts")
     group.addoption(
+        "--minutes", type=_positive, metavar="N", help="stop and heal when the run has taken this long (exit 6)"
+    )
+    group.addoption(
         "--holdfast-dry-run", action="store_true", help="print what would be sent and broken, and do neither"
     )
     group.addoption(
@@ -58,6 +61,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="stacks verified at once (default: %(default)s)",
     )
+
+
+def _positive(text: str) -> float:
+    """A positive number of an option.
+
+    Raises:
+        ValueError: it is none; argparse says so.
+    """
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ValueError
+    return number
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -83,10 +98,11 @@ class _Failures:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Pytest's hook."""
-        if report.failed and f"{SUFFIX}::" in report.nodeid:
+        clause = f"{SUFFIX}::" in report.nodeid
+        if report.failed and (clause or "holdfast.session" in sys.modules):
             from holdfast.session import note_failure
 
-            note_failure(report, self._config)
+            note_failure(report, self._config, clause=clause)
 
 
 class _DryRun:

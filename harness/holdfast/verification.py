@@ -65,7 +65,7 @@ class Verification:
         self._asked_for = len(chosen)
         self._verdicts: list[ClauseVerdict] = []
         prefix = new_prefix()
-        stopping = Stopping.of(stack)
+        stopping = Stopping.of(stack, deadline_seconds=options.deadline_seconds)
         stopping.check()
         self._campaigns = {
             pattern: Campaign(

@@ -48,7 +48,7 @@ LAYERS = [
     },
     {"session", "clause_items"},
     {"pytest_plugin", "distribution", "verify_command"},
-    {"gate", "cli"},
+    {"gate", "inference", "cli"},
 ]
 STRANGERS = {
     "ports": {"checkers", "levers"},

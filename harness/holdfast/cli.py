@@ -142,6 +142,13 @@ def _quietly(_: str) -> None:
     """What goes on is over before a person wonders."""
 
 
+def init_command(arguments: Sequence[str]) -> int:
+    """Write a first descriptor for a stack: ``holdfast init --template FILE``, or ``--cloudformation NAME``."""
+    from holdfast.inference.command import init_command as command
+
+    return command(arguments)
+
+
 def heal_command(arguments: Sequence[str]) -> int:
     """Undo whatever a killed run left, from its journal alone."""
     from holdfast.levers.healing import heal_all
@@ -245,6 +252,7 @@ def check_command(arguments: Sequence[str]) -> int:
 
 
 OWN_COMMANDS: Mapping[str, Command] = {
+    "init": init_command,
     "verify": verify_command,
     "gate": gate_command,
     "doctor": doctor_command,

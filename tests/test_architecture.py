@@ -51,7 +51,8 @@ LAYERS = [
         "sweep",
     },
     {"session", "clause_items"},
-    {"pytest_plugin", "distribution", "cli"},
+    {"pytest_plugin", "distribution", "verify_command"},
+    {"gate", "inference", "cli"},
 ]
 STRANGERS = {
     "ports": {"checkers", "levers"},

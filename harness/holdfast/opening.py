@@ -49,6 +49,7 @@ class Options:
         seed: of the generated values.
         folder: where journals, verdicts and runs are kept.
         kept_runs: how many runs of a stack are kept.
+        deadline_seconds: when the run's budget of time is used up, on the monotonic clock; None for no budget.
         environ: for ``${ENV}`` in the descriptor and the usual variables of the target.
     """
 
@@ -60,6 +61,7 @@ class Options:
     seed: int = 0
     folder: Path = DEFAULT_FOLDER
     kept_runs: int = KEPT
+    deadline_seconds: float | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def deploys(self, kind: str) -> bool:

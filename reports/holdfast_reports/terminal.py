@@ -72,12 +72,19 @@ def show(
         width: columns; None takes those of the terminal.
         color: whether to use colour; None asks the terminal.
     """
+    for report in reports:
+        printed(scorecard(report), write_line=write_line, width=width, color=color)
+
+
+def printed(
+    table: Table, *, write_line: Callable[[str], None], width: int | None = None, color: bool | None = None
+) -> None:
+    """Print a table line by line, after an empty one; arguments as of `show`."""
     buffer = io.StringIO()
     columns = width or max(NARROWEST, shutil.get_terminal_size((WIDTH, 24)).columns)
     console = Console(file=buffer, width=columns, force_terminal=_color() if color is None else color, highlight=False)
-    for report in reports:
-        console.print()
-        console.print(scorecard(report))
+    console.print()
+    console.print(table)
     for line in buffer.getvalue().splitlines():
         write_line(line)
 

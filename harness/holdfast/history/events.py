@@ -8,6 +8,7 @@ was complete), so that one reader, `holdfast.history.reading`, serves recorded f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from holdfast.errors import HistoryError
@@ -122,15 +123,4 @@ def _nanoseconds(seconds: float) -> int:
 
 
 def _cleaned(window: FaultWindow, clean: Callable[[str], str]) -> FaultWindow:
-    return FaultWindow(
-        lever=window.lever,
-        component=window.component,
-        error_class=window.error_class,
-        started_seconds=window.started_seconds,
-        ended_seconds=window.ended_seconds,
-        proof=clean(window.proof),
-        hits=window.hits,
-        key=window.key,
-        healed_proof=clean(window.healed_proof),
-        provocation=window.provocation,
-    )
+    return replace(window, proof=clean(window.proof), healed_proof=clean(window.healed_proof))

@@ -20,7 +20,12 @@ Source = Columns | str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | M
 
 
 def open_history(
-    source: Source, *, written_as: Format | None = None, uncertainty_ns: int | None = None, keyed: bool = False
+    source: Source,
+    *,
+    written_as: Format | None = None,
+    uncertainty_ns: int | None = None,
+    keyed: bool = False,
+    intended: bool = False,
 ) -> Columns:
     """Read a history.
 
@@ -29,6 +34,7 @@ def open_history(
         written_as: the format of the file; None to tell it by its beginning.
         uncertainty_ns: by how much each recorder's clock may be wrong, instead of what the files say.
         keyed: whether values of a Jepsen history are ``[key value]``.
+        intended: count from when an operation was to be sent, where a file of our own format tells that.
 
     Raises:
         HistoryError: it cannot be read.
@@ -48,7 +54,7 @@ def open_history(
         raise HistoryError("No history was named.", remedy="name a file or a folder that holds *.jsonl files")
     kinds = {written_as or _format(file) for file in files}
     if kinds == {"holdfast"}:
-        return merge([reading.read(file) for file in files], uncertainty_ns=uncertainty_ns)
+        return merge([reading.read(file, intended=intended) for file in files], uncertainty_ns=uncertainty_ns)
     if len(files) > 1:
         raise HistoryError(
             f"{len(files)} histories were named, and not all of them can be merged.",

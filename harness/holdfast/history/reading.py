@@ -30,6 +30,9 @@ PIECE_BYTES = 64 * 1024
 SHARED_BYTES = 32 * 1024 * 1024
 """A file of at least this size is read by more than one process."""
 
+INTENDED = "intended_ns"
+"""The column of a load run's record that tells when an operation was to be sent."""
+
 _NEEDED = ("kind", "value", "invoked_ns", "completed_ns", "outcome")
 
 
@@ -123,12 +126,13 @@ def read_header(path: Path) -> Header:
     return header
 
 
-def read(path: Path | str, *, processes: int | None = None) -> Recorded:
+def read(path: Path | str, *, processes: int | None = None, intended: bool = False) -> Recorded:
     """Read one recorded file up to its first damage.
 
     Args:
         path: the file.
         processes: how many read a large file; None for one a processor.
+        intended: count from when an operation was to be sent, where the file tells that (a load run's does).
 
     Raises:
         HistoryError: the file cannot be read or is no recorded history.
@@ -138,7 +142,16 @@ def read(path: Path | str, *, processes: int | None = None) -> Recorded:
     size = path.stat().st_size
     wanted = (os.cpu_count() or 1) if processes is None else processes
     ranges = _ranges(path, header.size_bytes, size, 1 if size < SHARED_BYTES else wanted)
-    return Recorded(header=header, columns=_joined(path, header, size, _readings(path, header.columns, ranges)))
+    columns = _from_intended(header.columns) if intended else header.columns
+    return Recorded(header=header, columns=_joined(path, header, size, _readings(path, columns, ranges)))
+
+
+def _from_intended(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns as if an operation had been sent when it was to be; unchanged where nothing tells when that was."""
+    if INTENDED not in columns:
+        return columns
+    named = {"invoked_ns": "sent_ns", INTENDED: "invoked_ns"}
+    return tuple(named.get(name, name) for name in columns)
 
 
 def _ranges(path: Path, first: int, size: int, count: int) -> list[tuple[int, int]]:

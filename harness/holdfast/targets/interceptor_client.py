@@ -56,6 +56,10 @@ class InterceptorClient:
         """How many invocations have not ended."""
         return int(self._ask("GET", "running")["running"])
 
+    def working(self) -> int:
+        """How many invocations of functions have not ended and are not held."""
+        return int(self._ask("GET", "running")["working"])
+
     def _ask(
         self, method: str, path: str, *, json: Mapping[str, Any] | None = None, fields: Mapping[str, str] | None = None
     ) -> Any:

@@ -44,6 +44,13 @@ def began_seconds(event: Event) -> float:
     return event.invoked_seconds if isinstance(event, Operation) else event.started_seconds
 
 
+def span_seconds(finding: Finding) -> tuple[float, float] | None:
+    """From the first event of a finding's witness to the end of its last; None where it has no events."""
+    if not finding.witness:
+        return None
+    return min(map(began_seconds, finding.witness)), max(map(_ended_seconds, finding.witness))
+
+
 def in_time_order(events: Iterable[Event]) -> tuple[Event, ...]:
     """Events by the time they began; those of one moment keep their order."""
     return tuple(sorted(events, key=began_seconds))
@@ -64,6 +71,12 @@ def describe(finding: Finding) -> tuple[str, ...]:
         f"{finding.title}: {finding.sentence}",
         *(f"  {event_line(event)}" for event in in_time_order(finding.witness)),
     )
+
+
+def _ended_seconds(event: Event) -> float:
+    if isinstance(event, FaultWindow):
+        return event.ended_seconds
+    return event.invoked_seconds if event.completed_seconds is None else event.completed_seconds
 
 
 def _operation(operation: Operation) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast import __version__
-from holdfast.verdict.describe import describe
+from holdfast.verdict.describe import describe, span_seconds
 from holdfast.verdict.model import ClauseVerdict, Family, Finding, StackReport, Verdict
 
 VERSION = 1
@@ -29,6 +29,7 @@ def report_to_json(report: StackReport) -> dict[str, Any]:
         "seed": report.seed,
         "seconds": report.seconds,
         "complete": report.complete,
+        "run": report.run,
         "counts": counts,
         "measures": report.measures,
         "clauses": [verdict_to_json(clause) for clause in report.clauses],
@@ -39,6 +40,7 @@ def verdict_to_json(verdict: ClauseVerdict) -> dict[str, Any]:
     """One clause of ``verdict.json``."""
     return {
         "id": verdict.id,
+        "text": verdict.text,
         "family": verdict.family.value,
         "verdict": verdict.verdict.value,
         "reason": verdict.reason,
@@ -48,6 +50,7 @@ def verdict_to_json(verdict: ClauseVerdict) -> dict[str, Any]:
                 "title": finding.title,
                 "sentence": finding.sentence,
                 "key": finding.key,
+                "span_seconds": span_seconds(finding),
                 "explanation": list(describe(finding)),
             }
             for finding in verdict.findings
@@ -60,6 +63,7 @@ def verdict_from_json(document: Mapping[str, Any]) -> ClauseVerdict:
     """A clause of ``verdict.json`` read back; findings keep their sentences, their events stay in the file."""
     return ClauseVerdict(
         id=document["id"],
+        text=document.get("text", ""),
         family=Family(document["family"]),
         verdict=Verdict(document["verdict"]),
         reason=document["reason"],
@@ -102,6 +106,7 @@ def report_from_json(document: Mapping[str, Any]) -> StackReport:
         seconds=document["seconds"],
         measures=dict(document["measures"]),
         complete=document["complete"],
+        run=document.get("run", ""),
     )
 
 

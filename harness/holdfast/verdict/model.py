@@ -75,6 +75,7 @@ class ClauseVerdict:
         evidence: the proof of bite and the figures measured, a line each.
         findings: the counterexamples, smallest witness first; empty unless violated.
         seconds: wall time spent on deciding it.
+        text: the clause's normative sentence; empty where it is not at hand.
     """
 
     id: str
@@ -84,6 +85,7 @@ class ClauseVerdict:
     evidence: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     seconds: float = 0.0
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,7 @@ class StackReport:
         seconds: wall time of the whole verification.
         measures: figures for the scorecard by name; the name carries the unit.
         complete: whether every clause that was asked for has its verdict; not so when the run was interrupted.
+        run: the folder of what is kept of the run; empty where nothing is.
     """
 
     stack: str
@@ -109,3 +112,4 @@ class StackReport:
     seconds: float
     measures: dict[str, float]
     complete: bool = True
+    run: str = ""

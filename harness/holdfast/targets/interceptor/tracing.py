@@ -43,6 +43,7 @@ class Invocation:
         process: the process that runs the handler, once there is one.
         by_service: a service handles the event by itself: a rule, a topic, a mapping, no function.
         event_known: whether ``event`` is the event; else it is what its calls carried so far.
+        held: how many of its calls a rule delays at the moment.
     """
 
     function: str
@@ -58,6 +59,7 @@ class Invocation:
     process: Process | None = None
     by_service: bool = False
     event_known: bool = True
+    held: int = 0
     calls: list[TracedCall] = field(default_factory=list)
 
     def traced(self) -> TracedInvocation:
@@ -148,16 +150,25 @@ class Tracer:
         with self._lock:
             return waiting + self._held + sum(not one.ended_seconds for one in self._ring)
 
-    @contextmanager
-    def holding(self) -> Iterator[None]:
-        """Count a call as open while a rule delays it: it may be performed long after its caller has given up."""
+    def working_count(self) -> int:
+        """How many invocations of functions have not ended and wait for no call that a rule delays."""
         with self._lock:
-            self._held += 1
+            return sum(not one.ended_seconds and not one.by_service and not one.held for one in self._ring)
+
+    @contextmanager
+    def holding(self, caller: Invocation | None) -> Iterator[None]:
+        """Count a call as open while a rule delays it: it may be performed long after its caller has given up."""
+        self._hold(caller, 1)
         try:
             yield
         finally:
-            with self._lock:
-                self._held -= 1
+            self._hold(caller, -1)
+
+    def _hold(self, caller: Invocation | None, calls: int) -> None:
+        with self._lock:
+            self._held += calls
+            if caller is not None:
+                caller.held += calls
 
     def call(
         self,
@@ -169,6 +180,7 @@ class Tracer:
         resources: Collection[str] = (),
         text: str = "",
         state: str = "",
+        component: str = "",
     ) -> None:
         """Record a call.
 
@@ -180,13 +192,14 @@ class Tracer:
             resources: bare names of what it is about.
             text: what it carried, by which it is found where no event is known.
             state: the state of a state machine that made it.
+            component: the component that made it, where that is a process.
         """
         text = text[:MAX_CALL_CHARACTERS]
         with self._lock:
             self._order += 1
             self._calls[f"{service}:{operation}"] += 1
             call = TracedCall(
-                function=invocation.function if invocation is not None else "",
+                function=invocation.function if invocation is not None else component,
                 request_id=invocation.request_id if invocation is not None else "",
                 index=len(invocation.calls) + 1 if invocation is not None else 0,
                 service=service,

@@ -238,8 +238,12 @@ class Attending:
         self._write_line(f"written: {write(judgement.report, self._folder.path.parents[2])}")
 
     def _submission(self, key: str) -> Submission:
+        try:
+            number = number_of(self._load, key)
+        except ValueError:  # a locustfile's own key: nothing is known of it but the key
+            return Submission(key, "")
         with self._lock:  # one source of values is seeded anew for each
-            return self._drawing.submission(number_of(self._load, key))
+            return self._drawing.submission(number)
 
     def _there(self, key: str) -> bool:
         """Whether the effect of a key of the first pattern's command is there."""

@@ -195,7 +195,7 @@ class Meter:
         units: defaultdict[str, float] = defaultdict(float)
         commands = self._stack.descriptor.commands
         for name, count in sent_of.items():
-            for call in commands[name].calls:
+            for call in commands[name].calls if name in commands else ():
                 self._of_client(call, count, calls, units)
         totals = self._totals()
         if totals is None or self._before is None:

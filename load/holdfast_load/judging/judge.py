@@ -88,6 +88,7 @@ def judge(
     )
     owed = _owed(looking)
     if clock is None or rows is None or not len(rows):
+        seen()
         why = record.ended or "no operation was recorded"
         verdicts = tuple(_nothing(clause, why) for _, clause in owed)
         return Judgement(
@@ -137,10 +138,7 @@ def _owed(looking: Looking) -> list[tuple[PatternName, Clause]]:
 
 
 def _sent_of(rows: Rows) -> dict[str, int]:
-    kinds, counts = rows.operations.kinds, {}
-    for name in kinds:
-        counts[name] = int((rows.operations.is_kind(name) & rows.sent).sum())
-    return counts
+    return {name: int((rows.operations.is_kind(name) & rows.sent).sum()) for name in rows.operations.kinds}
 
 
 def _nothing(clause: Clause, why: str) -> ClauseVerdict:

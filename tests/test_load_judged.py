@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from holdfast.errors import ExitCode
-from holdfast.runs import read_run, read_verdicts
+from holdfast.runs import read_run, read_series, read_verdicts
 from holdfast.targets.embedded import EmbeddedTarget
 from holdfast_fixtures.catalogue import reference_stacks
 from load_run import run_load
@@ -29,6 +29,9 @@ def test_a_run_ends_before_its_budget_is_passed_and_is_judged(embedded: Embedded
     assert "nothing was provoked" in ran.clause("SF-1").reason
     (folder,) = (tmp_path / WEBHOOKS.directory.name).parent.glob("*/runs/*")
     assert read_verdicts(folder) is not None
+    series = read_series(folder)
+    assert [one.name for one in series] == ["rate", "in flight", "not acknowledged", "lag"]
+    assert all(len(one.seconds) == len(one.values) > 0 for one in series)
     run = read_run(folder)
     assert run.figures["sent"] == measures["sent"]
     assert any(note.startswith("Cost: calls and invocations were counted by the interceptor") for note in run.notes)

@@ -169,6 +169,19 @@ def test_what_the_target_cannot_do_is_told(tmp_path: Path) -> None:
     assert told.endswith("the embedded target cannot do function-throttle: it never learned to")
 
 
+def test_a_lever_that_finds_nothing_to_act_on_is_told(tmp_path: Path) -> None:
+    """A function without mappings has none to switch off; a REST API has no stage of an HTTP API."""
+    told = check(
+        tmp_path,
+        '[[fault]]\nlever = "mapping-disable"\ncomponent = "worker"\nat = 1\n'
+        '[[fault]]\nlever = "http-api-throttle"\ncomponent = "api"\nat = 1\n',
+    )
+    assert told == [
+        "fault 1 (mapping-disable on worker): there is nothing on worker that it could act on",
+        "fault 2 (http-api-throttle on api): api is no HTTP API, so it has no stage that could be throttled this way",
+    ]
+
+
 def test_two_faults_on_one_resource_at_one_time_are_told(tmp_path: Path) -> None:
     """The second would find what the first has put there; one after the other they are fine."""
     entry = '[[fault]]\nlever = "function-throttle"\ncomponent = "worker"\nfor = 5\nat = {}\n'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,24 @@ import numpy as np
 import pytest
 
 from holdfast.checkers import idempotency, persistence
+from holdfast.checkers.projections import Stream
+from holdfast.checkers.saga import all_or_nothing
 from holdfast.clause import clause_of, decide_under_load
 from holdfast.history.columns import FAIL, NANOSECONDS, NEVER_NS, NOTHING, OK, UNKNOWN, Columns, Names
+from holdfast.history.logs import Event, LogRead, ViewRead
 from holdfast.history.model import ErrorClass, FaultWindow
+from holdfast.ports.folding import folding
 from holdfast.stack.configuration import Configuration
 from holdfast.stack.loading import load_descriptor
+from holdfast.stack.patterns import CqrsPattern, SagaPattern
 from holdfast.stack.resolve import Stack
 from holdfast.under_load import LoadEvidence, Looked
 from holdfast.verdict import Verdict
 from holdfast.verdict.model import ClauseVerdict
 from holdfast_fixtures.catalogue import reference_stacks
+from holdfast_suites import test_cqrs as cqrs_suite
 from holdfast_suites import test_cross_cutting as cross_cutting
+from holdfast_suites import test_saga as saga_suite
 from holdfast_suites import test_storage_first as suite
 
 (WEBHOOKS,) = (stack for stack in reference_stacks() if stack.name == "webhooks")
@@ -258,3 +266,82 @@ def test_a_load_that_ends_before_the_bound_accuses_nobody() -> None:
     struck = [OK] * 100 + [UNKNOWN] * 20
     assert after([*struck, *[UNKNOWN] * 24]).verdict is Verdict.INCONCLUSIVE
     assert after([*struck, *[OK] * 44]).verdict is Verdict.HOLDS
+
+
+# -- sagas and views ---------------------------------------------------------------------------------------------------
+
+(TRANSFER,) = (stack for stack in reference_stacks() if stack.name == "transfer")
+TRANSFERS = load_descriptor(TRANSFER.descriptor, {})
+
+
+def sagas_of(debited: list[int], returned: list[int], credited: list[int]) -> LoadEvidence:
+    """Transfers that were all acknowledged, with what their steps left."""
+    size = len(debited)
+    target: Any = None
+    counts = {"debited": debited, "returned": returned, "credited": credited}
+    return replace(
+        evidence([OK] * size, [1] * size, windows=()),
+        stack=Stack(TRANSFERS, TRANSFER.descriptor, target, {}),
+        pattern=TRANSFERS.patterns["saga"],
+        looked={port: Looked(count=np.array(each), observed=np.ones(size, np.bool_)) for port, each in counts.items()},
+    )
+
+
+def test_sagas_are_all_or_nothing() -> None:
+    """One committed and one compensated saga hold; a debit without its credit or return is half done."""
+    check = clause_of(saga_suite.test_sg_1)
+    assert check is not None
+    held = decide_under_load(check, sagas_of([1, 1], [0, 1], [1, 0]))
+    assert (held.verdict, held.reason) == (
+        Verdict.HOLDS,
+        "of 2 sagas under load 1 committed and 1 compensated",
+    )
+    half = decide_under_load(check, sagas_of([1, 1, 1], [0, 1, 0], [1, 0, 0]))
+    assert half.verdict is Verdict.VIOLATED
+    assert [one.key for one in half.findings] == ["k2"]
+    assert decide_under_load(check, sagas_of([1], [0], [1])).verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_sagas_in_columns_and_as_records_find_the_same(seed: int) -> None:
+    """The findings are those of the checker that judges one saga at a time, over all of them."""
+    rng = random.Random(seed)
+    of = sagas_of(*([rng.choice([0, 1, 1, 2]) for _ in range(30)] for _ in range(3)))
+    saga = of.pattern
+    assert isinstance(saga, SagaPattern)
+    wanted = all_or_nothing(of.records_of(range(30), "debited", "returned", "credited"), saga)
+    check = clause_of(saga_suite.test_sg_1)
+    assert check is not None
+    assert decide_under_load(check, of).findings == wanted
+
+
+def test_a_view_that_is_not_the_fold_of_its_log_is_found() -> None:
+    """CQ-1 compares what each view shows at rest with the log that was read before it."""
+    (accounts,) = (stack for stack in reference_stacks() if stack.name == "accounts")
+    descriptor = load_descriptor(accounts.descriptor, {})
+    target: Any = None
+    event = Event(sequence=1, identity="e", command="k0", data={"type": "x", "amount": 5, "note": "n", "tag": "t"})
+    log = LogRead(port="accounts", aggregate="a", started_seconds=900, completed_seconds=901, events=(event,))
+
+    def of(state: Any) -> LoadEvidence:
+        views = tuple(
+            ViewRead(port=port, aggregate="a", state=state, started_seconds=902, completed_seconds=903, reader="r")
+            for port in ("balances", "balance_query")
+        )
+        base = evidence([OK], [1], windows=())
+        return replace(
+            base,
+            stack=Stack(descriptor, accounts.descriptor, target, {}),
+            pattern=descriptor.patterns["cqrs"],
+            looked={"recorded": base.looked["entered"]},
+            streams=(Stream(aggregate="a", logs=(log,), views=views),),
+        )
+
+    check = clause_of(cqrs_suite.test_cq_1)
+    assert check is not None
+    pattern = descriptor.patterns["cqrs"]
+    assert isinstance(pattern, CqrsPattern)
+    right = folding(pattern, accounts.descriptor)([event.data])
+    assert decide_under_load(check, of(right)).verdict is Verdict.HOLDS
+    wrong = decide_under_load(check, of({**right, "balance": 6}))
+    assert [one.title for one in wrong.findings] == ["not converged"] * 2

@@ -91,8 +91,7 @@ class LoadEvidence:
         windows: the fault windows, with their proofs.
         disturbances: when the stack was not as it should be: somewhat longer than its windows.
         quiet: whether the stack came to rest before it was looked at.
-        over_ns: when the load was over.
-        drain_seconds: from then until the stack was at rest; None where it did not come to rest.
+        drain_seconds: from the end of the load until the stack was at rest; None where it did not come to rest.
         dead_lettered: the keys that are among the dead letters.
         reported: what the system reports about its keys, where it can be asked.
         quantities: the last reads of what is conserved.
@@ -117,7 +116,6 @@ class LoadEvidence:
     windows: tuple[FaultWindow, ...] = ()
     disturbances: tuple[Disturbance, ...] = ()
     quiet: bool = True
-    over_ns: int = 0
     drain_seconds: float | None = None
     dead_lettered: frozenset[str] = frozenset()
     reported: Reported | None = None

@@ -16,7 +16,7 @@ from holdfast.opening import Ready
 from holdfast.provocations.stopping import Stopping
 from holdfast.redaction import cleaning
 from holdfast.reporting import show_reports
-from holdfast.runs import RunFolder
+from holdfast.runs import RunFolder, Series
 from holdfast.stack.configuration import Configuration, read_configuration
 from holdfast.stack.generate import Submission
 from holdfast.verdict.document import write
@@ -67,6 +67,21 @@ def _levers(fault: FaultPart, ready: Ready, configuration: Configuration, load: 
     return checking.levers(fault, ready.stack, configuration, run=load.prefix, seed=load.seed)
 
 
+def _series(ticks: Sequence[LoadProgress]) -> list[Series]:
+    """How the run went, for its reports."""
+    seconds = tuple(round(tick.seconds, 3) for tick in ticks)
+    told: dict[tuple[str, str], list[float]] = {
+        ("rate", "operations/s"): [tick.rate_per_second for tick in ticks],
+        ("in flight", "operations"): [tick.in_flight for tick in ticks],
+        ("not acknowledged", "operations"): [tick.failed + tick.unknown for tick in ticks],
+        ("lag", "ms"): [tick.lag_ms for tick in ticks],
+    }
+    return [
+        Series(name=name, unit=unit, seconds=seconds, values=tuple(round(one, 3) for one in values))
+        for (name, unit), values in told.items()
+    ]
+
+
 def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
@@ -107,6 +122,7 @@ class Attending:
         self._meter = meter
         self._write_line = write_line
         self._windows: list[FaultWindow] = []
+        self._ticks: list[LoadProgress] = []
         self._file: HistoryFile | None = None
         self._lock = threading.Lock()
         self._windows_lock = threading.Lock()
@@ -146,6 +162,7 @@ class Attending:
 
     def on_tick(self, progress: LoadProgress) -> str:
         """Look whether the run has to end, and say which faults are in force and what was spent."""
+        self._ticks.append(progress)
         self._timeline.rate(progress.rate_per_second)
         if progress.arrivals:
             self._probing.add(key_of(self._load, progress.arrivals - 1), progress.seconds)
@@ -216,6 +233,7 @@ class Attending:
         for note in judgement.notes:
             self._write_line(note)
         self._folder.verdicts(judgement.report)
+        self._folder.series(_series(self._ticks))
         self._folder.end(record.seconds, figures=judgement.report.measures, notes=judgement.notes)
         self._write_line(f"written: {write(judgement.report, self._folder.path.parents[2])}")
 

@@ -137,7 +137,6 @@ class Looking:
             windows=timeline.windows,
             disturbances=timeline.disturbances,
             quiet=self.quiet,
-            over_ns=round(record.seconds * NANOSECONDS),
             drain_seconds=self.drain_seconds,
             dead_lettered=self._dead_lettered(pattern),
             reported=self._reported(pattern, keys),

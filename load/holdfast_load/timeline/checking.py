@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from holdfast.errors import Inconclusive
+from holdfast.errors import HoldfastError, Inconclusive
 from holdfast.levers import making
 from holdfast.levers.base import Lever
 from holdfast.levers.invocation import InvocationFault
@@ -39,7 +39,7 @@ def check(path: Path, plan: FaultPlan, stack: Stack, configuration: Configuratio
         for problem in (*_times(entry, run_seconds), *_problems(entry, stack, configuration))
     ]
     if not found:
-        found = _clashes(plan, stack, configuration, run_seconds)
+        found = _unmade_or_clashing(plan, stack, configuration, run_seconds)
     if found:
         raise mistakes(path, found)
 
@@ -150,13 +150,22 @@ def _rule(entry: FaultPart, run: str, seed: int) -> Rule:
     )
 
 
-def _clashes(plan: FaultPlan, stack: Stack, configuration: Configuration, run_seconds: float) -> list[str]:
-    """Entries that would be on one resource at one time: the second would find what the first has put there."""
-    resources = [
-        {one.resource for one in levers(entry, stack, configuration, run="check", seed=0) if not one.aimed}
-        for entry in plan.fault
-    ]
-    return [
+def _unmade_or_clashing(plan: FaultPlan, stack: Stack, configuration: Configuration, run_seconds: float) -> list[str]:
+    """Entries whose levers the stack does not allow, else those that would be on one resource at one time.
+
+    Of two at one time the second would find what the first has put there.
+    """
+    found, resources = [], []
+    for number, entry in enumerate(plan.fault, start=1):
+        try:
+            made = levers(entry, stack, configuration, run="check", seed=0)
+        except (HoldfastError, Inconclusive) as reason:
+            found.append(f"fault {number} ({entry.name}): {str(reason).splitlines()[0]}")
+            continue
+        if not made:
+            found.append(f"fault {number} ({entry.name}): there is nothing on {entry.component} that it could act on")
+        resources.append({one.resource for one in made if not one.aimed})
+    return found or [
         f"fault {later + 1} ({plan.fault[later].name}): it is on the same resource at the same time as"
         f" fault {earlier + 1} ({plan.fault[earlier].name})"
         for later in range(len(plan.fault))

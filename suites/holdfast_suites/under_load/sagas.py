@@ -63,11 +63,10 @@ def _sagas(evidence: LoadEvidence) -> tuple[tuple[Finding, ...], int, int, list[
         ]
     )
     seen = np.logical_and.reduce([evidence.looked[port].observed for port in ports])
-    committed, compensated = seen & (nets == 1).all(axis=0), seen & (nets == 0).all(axis=0)
-    suspects = np.flatnonzero(seen & ~committed & ~compensated)
-    # a step that was done twice and undone once has a net of one as well
-    twice = [evidence.looked[step.effect].count > 1 for step in saga.steps if step.undone is None]
-    suspects = np.union1d(suspects, np.flatnonzero(seen & np.logical_or.reduce(twice))) if twice else suspects
+    begun = np.logical_or.reduce([evidence.looked[step.effect].count > 0 for step in saga.steps])
+    begun[evidence.place[evidence.acknowledged]] = True  # what is left of it may be nothing at all
+    committed, undone = seen & (nets == 1).all(axis=0), seen & (nets == 0).all(axis=0)
+    suspects = np.flatnonzero(seen & ~committed & ~undone)
     history = evidence.records_of(suspects[:FINDINGS_KEPT].tolist(), *ports)
     found = sagas.all_or_nothing(history, saga)
-    return found, int(committed.sum()), int(compensated.sum()), ports
+    return found, int(committed.sum()), int((undone & begun).sum()), ports

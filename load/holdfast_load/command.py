@@ -308,6 +308,3 @@ def _count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is below 1")
     return value
-
-
-__all__ = ["RunFolder", "command"]

@@ -1,7 +1,6 @@
 """Locust's part: users that submit a stack's commands, and the wiring of its processes.
 
-The only modules that import Locust are this one and `locustfile`; `holdfast_load.ContractUser` imports it when it is
-asked for.
+The only module that imports Locust; `holdfast_load.ContractUser` imports it when it is asked for.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ class ContractUser(User):  # type: ignore[misc, unused-ignore]
     """A Locust user that submits commands of a stack; every operation is recorded and can be judged.
 
     Attributes:
-        stack: the descriptor, for runs that ``locust`` itself starts; beside the locustfile or relative to the current
-            directory. ``holdfast load`` gives its own.
+        stack: the descriptor, from the current directory on, for runs that ``locust`` itself starts; ``holdfast load``
+            gives its own.
         target: kind of the target, for runs that ``locust`` itself starts; empty for the descriptor's default.
     """
 

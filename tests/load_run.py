@@ -13,6 +13,7 @@ from holdfast.errors import ExitCode
 from holdfast.history.model import Outcome
 from holdfast.levers.signals import interruptible
 from holdfast.opening import Options, Ready, ready
+from holdfast.runs import Run, RunFolder, begin
 from holdfast.stack.generate import Submission
 from holdfast.stack.loading import load_descriptor
 from holdfast.targets.base import Target
@@ -106,7 +107,7 @@ def run_load(
     file.write_text(faults)
     with (
         interruptible(),
-        ready(path, descriptor, options=Options(folder=folder), kind="load", target=target, say=lambda _: None) as it,
+        ready(path, descriptor, options=Options(folder=folder), target=target, say=lambda _: None) as it,
     ):
         load = LoadPlan(
             descriptor=path,
@@ -117,17 +118,20 @@ def run_load(
             faults=file if faults else None,
             **plan,
         )
-        assert it.run is not None
-        hooks = hooks_of(it, load, it.run)
+        run = begin(
+            folder,
+            Run(kind="load", stack=descriptor.name, descriptor=str(path), target=it.stack.target.kind, seed=0),
+            clean=str,
+        )
+        hooks = hooks_of(it, load, run)
         assert isinstance(hooks, Attending)
         lines: list[str] = []
         hooks._write_line = lines.append
-        return _driven(it, load, hooks, lines)
+        return _driven(it, load, hooks, run, lines)
 
 
-def _driven(it: Ready, load: LoadPlan, hooks: Attending, lines: list[str]) -> Ran:
-    assert it.run is not None
-    path = it.run.history / f"{WORKER}.jsonl"
+def _driven(it: Ready, load: LoadPlan, hooks: Attending, run: RunFolder, lines: list[str]) -> Ran:
+    path = run.history / f"{WORKER}.jsonl"
     workload, recorder = Through(it, load), Recorder(path, recorder=WORKER)
     clock = RunClock(origin_unix_ns=time.time_ns(), origin_monotonic_ns=time.monotonic_ns())
     over = threading.Event()
@@ -168,8 +172,8 @@ def _driven(it: Ready, load: LoadPlan, hooks: Attending, lines: list[str]) -> Ra
     recorder.close()
     record = RunRecord(
         plan=load,
-        folder=it.run.path,
-        history=it.run.history,
+        folder=run.path,
+        history=run.history,
         clock=clock,
         seconds=clock.seconds,
         workers=(WorkerRecord(worker=WORKER, path=path, operations=ended.arrivals, sent=ended.sent),),

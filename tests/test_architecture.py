@@ -30,7 +30,7 @@ LAYERS = [
     {"stack"},
     {"ports", "checkers", "levers"},
     {"provocations"},
-    {"campaign", "clause", "suites"},
+    {"campaign", "under_load", "clause", "suites"},
     {
         "redaction",
         "sampling",

@@ -29,6 +29,7 @@ from holdfast.stack.descriptor import Bounds
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.resolve import Mapping, Stack
 from holdfast.targets.capabilities import EMBEDDED, LOCALSTACK_INTERCEPTED
+from holdfast.targets.emulator import starvation
 
 LOOK_SECONDS = 0.3
 
@@ -166,6 +167,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(faults, "FunctionThrottle", SimpleNamespace(on=lambda stack, worker: f"throttle {worker}"))
     monkeypatch.setattr(campaigns, "read_configuration", lambda stack: made.configuration)
     monkeypatch.setattr(quiescence, "queue_depth", made.look)
+    monkeypatch.setattr(starvation, "_stalled_seconds", lambda: 0.0)  # the machine of the test may be busy
     monkeypatch.setitem(quiescence.QUIET_SECONDS, "embedded", 2.5 * LOOK_SECONDS)
     return made
 
@@ -254,6 +256,25 @@ def test_what_a_provocation_prepares_is_done_before_its_window_opens(world: Worl
     with pytest.raises(Inconclusive, match="nothing to begin with"):
         world.campaign(unready).evidence(unready)
     assert not [line for line in world.told if line.startswith("open")]
+
+
+def test_what_follows_a_healed_window_is_done_at_once(world: World) -> None:
+    """So what is measured from the end of a fault waits for no other provocation; what was not run does nothing."""
+
+    def healed(bench: Bench) -> None:
+        world.tell(f"healed {bench.name}")
+
+    def cannot(_: Bench) -> None:
+        raise PortError("nothing to begin with")
+
+    ran, refused = (
+        replace(provocation(name, world, window=Window.COMPUTE_DEAD), healed=healed) for name in ("ran", "refused")
+    )
+    world.campaign(ran, replace(refused, prepare=cannot)).evidence(ran)
+    told = [line.split(":")[0] for line in world.told]
+    order = [told.index(one) for one in ("submit ran", "heal COMPUTE_DEAD", "healed ran", "observe ran")]
+    assert order == sorted(order)
+    assert "healed refused" not in told
 
 
 def alone(name: str, world: World) -> Provocation:

@@ -11,6 +11,7 @@ import pytest
 from aggregates import event, log, stream
 from histories import fail, history, ok, unknown
 from holdfast.checkers import logs
+from holdfast.checkers.columnar import register
 from holdfast.checkers.projections import streams
 
 
@@ -97,6 +98,20 @@ def test_order_contradicts_real_time_only_when_one_ended_before_the_other_began(
     assert logs.in_real_time_order([stream(ok("k1", 1, 3), ok("k2", 3, 4), swapped)]) == ()
 
 
+def test_a_log_and_its_readers_are_a_register_that_is_appended_to() -> None:
+    """What a read showed may not vanish, and what was accepted before a read must be in it."""
+    fine = stream(ok("k1", 1, 2), unknown("k2", 3), fail("k3", 3, 4), log(E1, at=2.5), log(E1, E2))
+    assert register.check(logs.as_appended([fine])).verdict == "holds"
+    stale = stream(ok("k1", 1, 2), ok("k2", 3, 4), log(E1, at=5.0), log(E1, E2))
+    overwritten = stream(ok("k1", 1, 4), ok("k2", 1, 4), log(E1, at=2.0), log(event(1, "k2")))
+    phantom = stream(ok("k1", 1, 2), fail("k2", 3, 4), log(E1, E2))
+    for one in (stale, overwritten, phantom):
+        (found,) = register.check(logs.as_appended([one])).findings
+        assert (found.title, found.key) == ("not linearizable", "a")
+    failed = stream(ok("k1", 1, 2), log(at=5.0, complete=False), log(E1))
+    assert register.check(logs.as_appended([failed])).verdict == "holds"
+
+
 def linearizable(times: dict[str, tuple[float, float]], order: list[str]) -> bool:
     """Whether every pair that real time orders stands in that order."""
     return not any(times[after][1] < times[before][0] for before, after in itertools.combinations(order, 2))
@@ -116,6 +131,7 @@ def test_orders_agree_with_an_obvious_oracle() -> None:
         right = linearizable(times, order)  # type: ignore[arg-type]
         found[right] += 1
         assert (logs.in_real_time_order([one]) == ()) is right, (times, order)
+        assert (register.check(logs.as_appended([one])).verdict == "holds") is right, (times, order)
     assert min(found.values()) > 500
 
 

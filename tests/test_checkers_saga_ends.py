@@ -37,6 +37,9 @@ def test_a_saga_that_runs_past_its_bound_is_told() -> None:
     assert saga_ends.unfinished(lived, port=EXECUTION, running=["RUNNING"], bound_seconds=60.0, keys=()) == ()
     assert saga_ends.running_still(lived) == ()
     assert saga_ends.running_still(history(start, early)) == ("k",)
+    assert saga_ends.over_since(lived, port=EXECUTION, running=["RUNNING"]) == {"k"}
+    assert saga_ends.over_since(history(start, early, late), port=EXECUTION, running=["RUNNING"]) == frozenset()
+    assert saga_ends.over_since(history(start), port=EXECUTION, running=["RUNNING"]) == frozenset()
 
 
 def letter(key: str, original: str | None) -> DeadLetterSeen:

@@ -289,8 +289,11 @@ def test_convergence_is_counted_to_the_first_read_that_all_later_ones_agree_with
     )
 
 
-def converged(operations: list[Op], key: object, *, positioned: bool) -> tuple[int | None, int | None]:
-    """By definition: the place of the last read that was not final, and of the first that was, None for none."""
+def converged(operations: list[Op], key: object, *, positioned: bool) -> tuple[int | None, int | None, float]:
+    """By definition: the place of the last read that was not final, of the first that was, and when the writes ended.
+
+    A place is None where there is no such read.
+    """
     own = {
         one.value: version
         for one in operations
@@ -316,16 +319,28 @@ def converged(operations: list[Op], key: object, *, positioned: bool) -> tuple[i
             first_final = place if first_final is None else first_final
         else:
             last_other, first_final = place, None
-    return last_other, first_final
+    return last_other, first_final, settled
+
+
+def stopped_until(ended_ns: int) -> FaultWindow:
+    """A fault that ended then."""
+    return FaultWindow(
+        lever="disable",
+        component="projector",
+        error_class=ErrorClass.STALLED,
+        started_seconds=0.0,
+        ended_seconds=ended_ns / 1_000_000_000,
+    )
 
 
 @pytest.mark.parametrize("positioned", [False, True], ids=["real time", "positions"])
 def test_convergence_is_that_of_its_definition(*, positioned: bool) -> None:
-    """Of every key the last read that was not final, and the first final one after it, are those that a loop finds."""
-    found = 0
+    """The last read of a key that was not final, the first final one after it, and what it took from healing to it."""
+    found, healings = 0, random.Random(4)
     for histories in batches(random.Random(3), positioned=positioned):
         everything = list(chain.from_iterable(histories))
-        history = table(*everything)
+        healed_ns, took_ns = healings.randint(0, 30), list[float]()
+        history = replace(table(*everything), windows=(stopped_until(healed_ns),))
         measured = convergence.convergence(history, versions_of(history))
         by_key = {
             history.keys.label(history.key[row]): row for row in range(len(history)) if everything[row].kind == "write"
@@ -340,10 +355,15 @@ def test_convergence_is_that_of_its_definition(*, positioned: bool) -> None:
             for key in {str(one.key) for one in operations}:
                 if key not in dense_keys or dense_keys[key] not in results:
                     continue
-                expected = converged(operations, key, positioned=positioned)
-                assert results[dense_keys[key]] == tuple(-1 if at is None else first + at for at in expected)
-                found += expected != (None, None)
+                *places, settled_ns = converged(operations, key, positioned=positioned)
+                assert results[dense_keys[key]] == tuple(-1 if at is None else first + at for at in places)
+                found += places != [None, None]
+                if places[1] is not None:
+                    took_ns.append(max(float(operations[places[1]].end or 0) - max(settled_ns, healed_ns), 0.0))
             first += len(operations)
+        figures = convergence.check(history).figures
+        assert figures["converged_keys"] == len(took_ns)
+        assert figures["healing_ms_max"] == pytest.approx(max(took_ns) / MS)
     assert found > 500
 
 
@@ -360,10 +380,7 @@ def test_what_has_not_converged_is_late_or_undecided() -> None:
 
 def test_convergence_after_healing_counts_from_the_end_of_the_last_fault() -> None:
     """A fault that ends after the last write moves the beginning of the time that is measured and bounded."""
-    window = FaultWindow(
-        lever="disable", component="projector", error_class=ErrorClass.STALLED, started_seconds=0.0, ended_seconds=0.018
-    )
-    healed = replace(converging((1, 17), (1, 20), (2, 24)), windows=(window,))
+    healed = replace(converging((1, 17), (1, 20), (2, 24)), windows=(stopped_until(18 * MS),))
     result = convergence.check(healed, bound_ms=3)
     assert (result.verdict, result.figures["healing_ms_max"], result.figures["convergence_ms_max"]) == (
         *("holds", 7.0, 15.0),

@@ -13,15 +13,17 @@ import pytest
 from holdfast.checkers import streams
 from holdfast.clause import clause_of
 from holdfast.history.recorder import Recorder
+from holdfast.levers.invocation import InvocationFault
 from holdfast.provocations import cqrs_hooks, cqrs_replays
 from holdfast.provocations.bench import Bench
 from holdfast.provocations.cqrs_load import CQRS_LOAD, CQRS_RACES, CQRS_SESSIONS
 from holdfast.provocations.cqrs_replays import CQRS_REPLAYS, stream_of
 from holdfast.provocations.cqrs_runs import aggregate_of, aggregates_of, fold_of, on_one_aggregate, one_of_each
-from holdfast.provocations.cqrs_sides import READ_SIDE_DEAD, WRITE_SIDE_DEAD
+from holdfast.provocations.cqrs_sides import READ_SIDE_DEAD, READ_STORE_SLOW, WRITE_SIDE_DEAD, WRITE_STORE_SLOW
 from holdfast.provocations.faults import levers_of, requirements_of
 from holdfast.provocations.model import Window
 from holdfast.provocations.requirements import Situation, unmet
+from holdfast.provocations.windows import STORAGE_THROTTLED
 from holdfast.stack.configuration import Configuration, FunctionConfiguration, StreamConfiguration
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import CqrsPattern
@@ -145,6 +147,27 @@ def test_each_side_dies_alone() -> None:
 
 
 @pytest.mark.parametrize(
+    ("window", "store", "does"),
+    [
+        (Window.READ_STORE_SLOW, "balances", ("delay", "", 1.0)),
+        (Window.WRITE_STORE_SLOW, "events", ("delay", "", 1.0)),
+        (Window.STORAGE_THROTTLED, "events", ("refuse", "ThrottlingException", 0.5)),
+    ],
+)
+def test_a_store_is_slow_or_throttled_for_functions_alone(window: Window, store: str, does: Any) -> None:
+    """Every call of a function about it is met, or every other; the harness reads the truth undisturbed."""
+    there = situation()
+    (lever,) = levers_of(window, there, "run")
+    assert isinstance(lever, InvocationFault)
+    rule = lever.rule
+    assert (lever.component, rule.resource, rule.point, rule.caller) == (store, f"stack-{store}", "call", "function")
+    assert (rule.key, rule.function, rule.times) == ("", "", 0)
+    assert (rule.action, rule.error, rule.probability) == does
+    if rule.action == "delay":
+        assert there.stack.descriptor.bounds.acknowledgement_floor_seconds < rule.delay_seconds < 2.0
+
+
+@pytest.mark.parametrize(
     ("provocation", "changes", "told"),
     [
         (CQRS_LOAD, {}, ""),
@@ -154,6 +177,12 @@ def test_each_side_dies_alone() -> None:
         (CQRS_REPLAYS, {"workers": []}, "names no workers"),
         (READ_SIDE_DEAD, {}, ""),
         (READ_SIDE_DEAD, {"workers": []}, "names no workers"),
+        (READ_STORE_SLOW, {}, ""),
+        (READ_STORE_SLOW, {"read_store": None}, "names no component that holds the view"),
+        (WRITE_STORE_SLOW, {}, ""),
+        (WRITE_STORE_SLOW, {"store": None}, "names no store"),
+        (STORAGE_THROTTLED, {}, ""),
+        (STORAGE_THROTTLED, {"store": None}, "names no store"),
         (WRITE_SIDE_DEAD, {}, ""),
         (WRITE_SIDE_DEAD, {"ingest": []}, ""),
         (WRITE_SIDE_DEAD, {"ingest": [], "storage_roles": []}, "names neither the write side's functions"),

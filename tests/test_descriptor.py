@@ -63,6 +63,17 @@ def test_environment_variables_fill_any_text(tmp_path: Path) -> None:
     assert descriptor.bounds.effect_seconds == 12.5
 
 
+def test_a_default_may_hold_placeholders(tmp_path: Path) -> None:
+    """Braces in a default belong to it, and what follows the variable stays where it is."""
+    text = ORDERS.replace('path = "/orders"', 'path = "${STAGE:-{key}/{value}s}/orders{key}"')
+    (call,) = load_text(text, tmp_path).commands["place_order"].calls
+    assert isinstance(call, HttpCall)
+    assert call.path == "{key}/{value}s/orders{key}"
+    (given,) = load_text(text, tmp_path, {"STAGE": "v1"}).commands["place_order"].calls
+    assert isinstance(given, HttpCall)
+    assert given.path == "v1/orders{key}"
+
+
 def test_what_the_environment_gives_is_never_a_template(tmp_path: Path) -> None:
     """A secret that happens to look like a placeholder is sent as it is."""
     text = ORDERS.replace('path = "/orders"', 'headers = { token = "${TOKEN}" }')

@@ -141,6 +141,19 @@ def test_a_delayed_call_counts_as_open_until_it_is_made() -> None:
     assert TRACER.open_count() == open_before
 
 
+def test_only_functions_that_are_not_held_are_at_work() -> None:
+    """What a rule delays, what a service handles and what has ended needs no processor."""
+    before = TRACER.working_count()
+    function = TRACER.begin("f-worker", "request-2", "{}")
+    with handling(CALLER, "{}"):
+        assert TRACER.working_count() == before + 1
+    with TRACER.holding(function):
+        assert TRACER.working_count() == before
+    assert TRACER.working_count() == before + 1
+    function.ended_seconds = 1.0
+    assert TRACER.working_count() == before
+
+
 def test_a_call_that_no_rule_is_for_is_performed_once() -> None:
     """Another key, another caller and another operation pass untouched."""
     for rule in (replace(RULE, key="k-2"), replace(RULE, function="other"), replace(RULE, operation="Publish")):

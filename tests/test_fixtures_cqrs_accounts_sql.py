@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 
 from accounts_scenarios import (
     SCENARIOS,
@@ -69,6 +70,24 @@ def test_a_mutant_shows_its_bug(target: EmbeddedTarget, tmp_path: Path, name: st
     environ = {"ACCOUNTS_READ_MODEL_URL": f"sqlite:///{tmp_path / 'accounts.db'}"}
     with deployed(target, descriptor, name=f"test-{name}", environ=environ) as mutated:
         assert not SHOWN_BY[name](mutated, "shown")
+
+
+def test_a_stack_that_is_gone_leaves_nothing_behind(target: EmbeddedTarget, tmp_path: Path) -> None:
+    """A database of its own goes with it; of one that others use its rows do."""
+    with deployed(target, STACK.descriptor, name="test-own") as alone:
+        own = Path(sqlalchemy.make_url(alone.database.replace("<log>", alone.ids["EventsTable"])).database or "")
+        assert own.exists()
+    assert not own.exists()
+
+    url = f"sqlite:///{tmp_path / 'shared.db'}"
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    names = sqlalchemy.text("SELECT account_id FROM balances")
+    with deployed(target, STACK.descriptor, name="test-one", environ={"ACCOUNTS_READ_MODEL_URL": url}) as one:
+        one.shown("a", one.accepted("a", "c1"))
+        with deployed(target, STACK.descriptor, name="test-two", environ={"ACCOUNTS_READ_MODEL_URL": url}) as two:
+            two.shown("a", two.accepted("a", "c1"))
+        with engine.connect() as connection:
+            assert connection.execute(names).scalars().all() == [f"{one.ids['EventsTable']}/a"]
 
 
 def test_what_both_stacks_do_is_written_once() -> None:

@@ -15,7 +15,7 @@ from holdfast.errors import GuardRailError, PortError
 from holdfast.history.recorder import Recorder
 from holdfast.ports import Ports
 from holdfast.ports.folding import canonical_state, folding
-from holdfast.ports.streams import stream_records
+from holdfast.ports.streams import records_given_up, stream_records
 from holdfast.stack.guarded import GuardRail
 from holdfast.stack.patterns import CqrsPattern
 from holdfast.stack.readers import Located, read
@@ -360,3 +360,32 @@ def test_records_of_a_stream_are_those_that_a_function_is_given() -> None:
             },
         }
     ]
+
+
+def given_up(first: str, last: str) -> str:
+    """What Lambda tells of a batch."""
+    batch = {"streamArn": "arn:stream", "startSequenceNumber": first, "endSequenceNumber": last}
+    return json.dumps({"DDBStreamBatchInfo": batch})
+
+
+@pytest.mark.parametrize(
+    ("letter", "expected"),
+    [
+        (given_up("2", "10"), ["2", "10"]),
+        (given_up("3", "9"), []),
+        (given_up("no", "9"), []),
+        ('{"reason": "parked"}', []),
+        ('["no", "object"]', []),
+        ("no JSON", []),
+    ],
+)
+def test_a_message_about_a_batch_that_was_given_up_names_its_records(letter: str, expected: list[str]) -> None:
+    """Sequence numbers are compared as numbers; any other message names none."""
+    numbers = ["1", "2", "10", "11"]
+    client = Stub(
+        describe_stream=lambda **_: {"StreamDescription": {"Shards": [{"ShardId": "s"}]}},
+        get_shard_iterator=lambda **_: {"ShardIterator": "i"},
+        get_records=lambda **_: {"Records": [{"dynamodb": {"SequenceNumber": one}} for one in numbers]},
+    )
+    stack = stack_of(StubTarget({"dynamodbstreams": client}))
+    assert [one["dynamodb"]["SequenceNumber"] for one in records_given_up(stack, letter)] == expected

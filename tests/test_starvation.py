@@ -53,3 +53,19 @@ def test_the_load_average_stands_in(monkeypatch: pytest.MonkeyPatch, pressure: P
     now = iter([0.0, 1.0])
     monkeypatch.setattr(starvation.time, "monotonic", lambda: next(now))
     assert starvation.Meter().owed_seconds(1.0) == pytest.approx(starvation.LONGEST_EXTENSION)
+
+
+def test_what_was_pressed_for_a_time_is_remembered_for_that_time(
+    monkeypatch: pytest.MonkeyPatch, pressure: Path
+) -> None:
+    """A busy stretch of a run excuses what falls into it, and not what came before or after it."""
+    now = iter([0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0])
+    stalled = iter([5.0, 5.0, 14.0, 15.0, 15.0, 15.0, 15.0, 15.0])
+    monkeypatch.setattr(starvation, "_stalled_seconds", lambda: next(stalled))
+    memory = starvation.Pressure(lambda: next(now))
+    for _ in range(3):
+        memory.note()
+    assert memory.busy(11.0, 19.0)
+    assert not memory.busy(1.0, 9.0)
+    assert not memory.busy(21.0, 29.0)
+    assert not memory.busy(1.0, 39.0)

@@ -13,7 +13,7 @@ from holdfast.sweep.coverage import cells, to_json
 from holdfast.sweep.judging import Judgement, Mark
 from holdfast.sweep.kinds import Kind
 from holdfast.sweep.plan import Left, Schedule
-from holdfast.sweep.replay import read, write
+from holdfast.sweep.replay import ScheduleReplay, read, write
 from holdfast.sweep.shrinking import Verdicts, grouped, smaller, smallest, to_run
 from holdfast.sweep.table import show
 from holdfast.verdict.document import without_secrets
@@ -96,8 +96,11 @@ def test_a_replay_file_is_read_as_it_was_written(schedule: Schedule, tmp_path: P
     folder = tmp_path / "out" / "replays"
     path = write(coverage(descriptor), violation(schedule), 4, folder=folder, clean=lambda text: text)
     assert path == folder / "storage-first-4.replay.json"
-    found = read(path)
-    assert found.schedule == schedule
+    replay = read(path)
+    assert isinstance(replay, ScheduleReplay)
+    assert replay.schedule == schedule
+    assert replay.fields["amount"] == "1.00"
+    found = replay.found
     assert (found.descriptor, found.stack, found.pattern, found.target) == (
         descriptor.resolve(),
         "orders",
@@ -105,7 +108,6 @@ def test_a_replay_file_is_read_as_it_was_written(schedule: Schedule, tmp_path: P
         "embedded",
     )
     assert (found.seed, found.title, found.reproduced) == (7, "repeated effect", "3 of 3")
-    assert found.fields["amount"] == "1.00"
 
 
 def test_secrets_stay_out_of_replay_files_and_coverage(tmp_path: Path) -> None:
@@ -116,7 +118,9 @@ def test_secrets_stay_out_of_replay_files_and_coverage(tmp_path: Path) -> None:
 
     path = write(coverage(tmp_path), violation(PAIR), 1, folder=tmp_path, clean=clean)
     assert "a-secret-of-mine" not in path.read_text(encoding="utf-8")
-    assert read(path).fields["note"] == '[redacted "it"]'
+    replay = read(path)
+    assert isinstance(replay, ScheduleReplay)
+    assert replay.fields["note"] == '[redacted "it"]'
     assert without_secrets({"a": ["a-secret-of-mine", 1, None]}, clean) == {"a": ['[redacted "it"]', 1, None]}
 
 
@@ -126,6 +130,7 @@ def test_secrets_stay_out_of_replay_files_and_coverage(tmp_path: Path) -> None:
         ("{", "Invalid JSON"),
         ("{}", "version: Field required"),
         ('{"version": 2}', "version: Input should be 1"),
+        ('{"version": 2, "kind": "plan"}', "version: Input should be 1"),
         ("\udcff", "decode"),
     ],
 )

@@ -43,6 +43,7 @@ from holdfast.stack.descriptor import Bounds
 from holdfast.stack.generate import Submission
 from holdfast.stack.patterns import CqrsPattern, Pattern, PatternName, SagaPattern
 from holdfast.stack.resolve import Stack
+from holdfast.targets.emulator.starvation import Pressure
 
 COMMANDS_AT_ONCE = 8
 """Commands of one stack that are under way at once, those apart that have to meet at one moment."""
@@ -114,6 +115,7 @@ class Campaign:
         self._surfaced: set[str] = set()
         self._room = threading.Semaphore(COMMANDS_AT_ONCE)
         self._failure: Exception | None = None
+        self._pressure = Pressure(recorder.now_seconds)
 
     def evidence(self, provocation: Provocation) -> Evidence:
         """What a provocation left behind; the first call runs all provocations.
@@ -162,6 +164,15 @@ class Campaign:
         """Whether an invocation for a key ran out of time because the machine of the target was too busy to run it."""
         interceptor = self.stack.target.interceptor
         return interceptor is not None and any(one.starved for one in interceptor.invocations(key=key))
+
+    def slowed(self, since_seconds: float, until_seconds: float) -> bool:
+        """Whether the machine that runs the target was too busy then for lateness to say anything of the stack.
+
+        Args:
+            since_seconds: a moment of the run's history.
+            until_seconds: a later one.
+        """
+        return self.stack.target.kind == "embedded" and self._pressure.busy(since_seconds, until_seconds)
 
     @property
     def bounds(self) -> Bounds:
@@ -282,6 +293,9 @@ class Campaign:
         except (Inconclusive, InjectionError) as reason:
             self._refused.update({p.name: str(reason) for p in provocations})
             return []
+        self._all(
+            [partial(self._attempt, p, p.healed) for p in provocations if p.healed and p.name not in self._refused]
+        )
         opened = [w for w in self.recorder.history().windows if w.provocation == window.name]
         for provocation in provocations:
             for one in opened:
@@ -422,9 +436,11 @@ class Campaign:
         )
 
     def _say(self, message: str, until_seconds: float = 0.0) -> None:
+        self._pressure.note()
         self._listener(Progress(self.stack.descriptor.name, message, until_seconds))
 
     def _wait(self, message: str, until_seconds: float) -> None:
+        self._pressure.note()
         self._listener(Progress(self.stack.descriptor.name, message, until_seconds, over=not until_seconds))
 
 

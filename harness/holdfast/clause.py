@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from holdfast.errors import HoldfastError, Inconclusive
 from holdfast.history.model import FaultWindow
@@ -21,8 +21,30 @@ from holdfast.verdict.model import ClauseVerdict, Family, Finding, Verdict
 
 if TYPE_CHECKING:
     from holdfast.campaign import Campaign
+    from holdfast.provocations.requirements import Situation
+    from holdfast.stack.resolve import Stack
+    from holdfast.under_load import LoadEvidence
 
 ClauseFunction = Callable[["Campaign"], "Holds"]
+LoadCheck = Callable[["LoadEvidence"], "Holds"]
+
+
+class Judged(Protocol):
+    """What a clause is decided on: the campaign of a verification, or the evidence of a load run."""
+
+    @property
+    def stack(self) -> Stack:
+        """The resolved stack."""
+
+    @property
+    def situation(self) -> Situation:
+        """What requirements are asked about."""
+
+    def dead_letter_keys(self) -> frozenset[str]:
+        """The keys that were among the pattern's dead letters at the end."""
+
+    def starved(self, key: str) -> bool:
+        """Whether an invocation for a key ran out of time because the machine of the target was too busy to run it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +90,7 @@ class Clause:
         requires: what must be so for it to be decided at all, beside what its provocations require.
         leaves_open: what must be so for it to hold; without it, nothing is decided but violations.
         function: the check.
+        under_load: its check on the evidence of a load run; None where that does not decide it.
     """
 
     id: str
@@ -78,6 +101,7 @@ class Clause:
     also: tuple[Provocation, ...] = ()
     requires: tuple[Requirement, ...] = ()
     leaves_open: tuple[Requirement, ...] = ()
+    under_load: LoadCheck | None = None
 
 
 def clause(
@@ -88,6 +112,7 @@ def clause(
     also: Sequence[Provocation] = (),
     requires: Sequence[Requirement] = (),
     leaves_open: Sequence[Requirement] = (),
+    under_load: LoadCheck | None = None,
 ) -> Callable[[ClauseFunction], ClauseFunction]:
     """Declare a test function as the check of one clause; its docstring is the clause."""
 
@@ -102,6 +127,7 @@ def clause(
             also=tuple(also),
             requires=tuple(requires),
             leaves_open=tuple(leaves_open),
+            under_load=under_load,
         )
         return function
 
@@ -165,6 +191,24 @@ def decide(clause: Clause, campaign: Campaign, clock: Callable[[], float] = time
     Raises:
         HoldfastError: the stack, the target or a port cannot be used, or a fault could not be healed.
     """
+    return _decided(clause, campaign, clause.function, clock)
+
+
+def decide_under_load(
+    clause: Clause, evidence: LoadEvidence, clock: Callable[[], float] = time.monotonic
+) -> ClauseVerdict:
+    """Run the check of one clause that has one for load; a check that crashes is inconclusive, never a pass.
+
+    Raises:
+        HoldfastError: the stack, the target or a port cannot be used.
+    """
+    assert clause.under_load is not None
+    return _decided(clause, evidence, clause.under_load, clock)
+
+
+def _decided(
+    clause: Clause, campaign: Judged, function: Callable[[Any], Holds], clock: Callable[[], float]
+) -> ClauseVerdict:
     start = clock()
 
     def verdict(kind: Verdict, reason: str, evidence: tuple[str, ...], findings: tuple[Finding, ...]) -> ClauseVerdict:
@@ -185,7 +229,7 @@ def decide(clause: Clause, campaign: Campaign, clock: Callable[[], float] = time
     declared = () if met_by is None else (f"declared limit, met by {met_by.how}: {met_by.reason}",)
     found: Holds | Inconclusive
     try:
-        found = _checked(clause, campaign)
+        found = _checked(clause, campaign, function)
     except Violated as violated:
         fed = _fed(_unmet(violated.findings, campaign, met_by), campaign)
         if fed:
@@ -203,11 +247,11 @@ def decide(clause: Clause, campaign: Campaign, clock: Callable[[], float] = time
     return verdict(Verdict.INCONCLUSIVE, str(found), (*declared, *getattr(found, "evidence", ())), ())
 
 
-def _checked(clause: Clause, campaign: Campaign) -> Holds:
+def _checked(clause: Clause, campaign: Judged, function: Callable[[Any], Holds]) -> Holds:
     """Run the check where what it requires is met, and let it hold only where nothing is left open."""
     if clause.requires and (missing := unmet(clause.requires, campaign.situation)):
         raise Inconclusive("; ".join(missing))
-    found = clause.function(campaign)
+    found = function(campaign)
     if clause.leaves_open and (gaps := unmet(clause.leaves_open, campaign.situation)):
         raise Undecided(_gap(gaps, None), found.evidence)
     return found
@@ -217,7 +261,7 @@ _SURFACED = ("acknowledged and lost", "late")
 """Findings that a dead letter of their key answers, where the descriptor says that clause is met so."""
 
 
-def _unmet(findings: tuple[Finding, ...], campaign: Campaign, met_by: MetBy | None) -> tuple[Finding, ...]:
+def _unmet(findings: tuple[Finding, ...], campaign: Judged, met_by: MetBy | None) -> tuple[Finding, ...]:
     """The findings without keys that were surfaced as declared."""
     if met_by is None or met_by.how != "dead-letter":
         return findings
@@ -225,12 +269,12 @@ def _unmet(findings: tuple[Finding, ...], campaign: Campaign, met_by: MetBy | No
     return tuple(one for one in findings if one.title not in _SURFACED or one.key not in surfaced)
 
 
-def _fed(findings: tuple[Finding, ...], campaign: Campaign) -> tuple[Finding, ...]:
+def _fed(findings: tuple[Finding, ...], campaign: Judged) -> tuple[Finding, ...]:
     """The findings without keys that the machine starved: those are no proof."""
     return tuple(one for one in findings if not (one.key and campaign.starved(one.key)))
 
 
-def _instead(violated: Violated, campaign: Campaign, met_by: MetBy | None) -> Holds | Inconclusive:
+def _instead(violated: Violated, campaign: Judged, met_by: MetBy | None) -> Holds | Inconclusive:
     """The verdict when none of the findings counts."""
     if _unmet(violated.findings, campaign, met_by):
         return Inconclusive(

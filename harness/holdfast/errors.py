@@ -31,6 +31,8 @@ class ExitCode(IntEnum):
     INCONCLUSIVE = 3
     NOT_HEALED = 4
     STOPPED = 5
+    MISSED = 6
+    """No clause is violated, but a bound of ``[load]`` was not kept."""
 
 
 class HoldfastError(Exception):

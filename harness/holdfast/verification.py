@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from holdfast.campaign import Campaign, Progress, new_prefix
 from holdfast.checkers import persistence, recovery
+from holdfast.checkers.columnar import convergence
 from holdfast.checkers.projections import visibility
 from holdfast.clause import Clause, decide
 from holdfast.costing import per_thousand
@@ -20,8 +22,10 @@ from holdfast.levers.pointing import pointed
 from holdfast.opening import DEFAULT_FOLDER, Options, ready, silent
 from holdfast.ports.ports import Ports
 from holdfast.provocations.cqrs_load import CQRS_LOAD
-from holdfast.provocations.cqrs_runs import cqrs_of, fold_of, streams_of
+from holdfast.provocations.cqrs_runs import cqrs_of, fold_of, read_history, streams_of
+from holdfast.provocations.cqrs_sides import READ_SIDE_DEAD
 from holdfast.provocations.model import Provocation
+from holdfast.provocations.saga_generated import GENERATED_SAGAS
 from holdfast.provocations.steady import STEADY
 from holdfast.provocations.stopping import Stopping
 from holdfast.provocations.windows import BURST
@@ -32,8 +36,9 @@ from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import PatternName
 from holdfast.stack.resolve import Stack
 from holdfast.suites import clauses_of
-from holdfast.targets.base import Target
-from holdfast.verdict.model import ClauseVerdict, StackReport
+from holdfast.sweep.replay import Found, plan_file, write_plan
+from holdfast.targets.base import Target, TargetKind
+from holdfast.verdict.model import ClauseVerdict, StackReport, Verdict
 
 
 class Verification:
@@ -71,9 +76,12 @@ class Verification:
         self._asked_for = len(chosen)
         self._verdicts: list[ClauseVerdict] = []
         self._measured: dict[PatternName, dict[str, float]] = {}
+        self._replays = options.folder / stack.descriptor.name / "replays"
         prefix = new_prefix()
         stopping = Stopping.of(stack)
         stopping.check()
+        for pattern, _ in chosen:
+            plan_file(self._replays, pattern).unlink(missing_ok=True)  # of an earlier run
         self._campaigns = {
             pattern: Campaign(
                 stack=stack,
@@ -97,8 +105,32 @@ class Verification:
             HoldfastError: the stack, the target or a port cannot be used, or a fault could not be healed.
         """
         verdict = replace(cleaned(decide(clause, self._campaigns[pattern]), self._clean), text=clause.text)
+        if verdict.verdict is Verdict.VIOLATED and GENERATED_SAGAS in clause.also:
+            verdict = self._with_replay(pattern, verdict)
         self._verdicts.append(verdict)
         return verdict
+
+    def _with_replay(self, pattern: PatternName, verdict: ClauseVerdict) -> ClauseVerdict:
+        """The verdict, with the replay file of the generated plan that broke the promise, where one did."""
+        campaign = self._campaigns[pattern]
+        if not campaign.has(GENERATED_SAGAS):
+            return verdict
+        evidence = campaign.evidence(GENERATED_SAGAS)
+        broken = evidence.broken_plan
+        if broken is None or not any(one.key in evidence.submissions for one in verdict.findings):
+            return verdict
+        found = Found(
+            descriptor=self.stack.path,
+            stack=self.stack.descriptor.name,
+            pattern=pattern,
+            target=cast("TargetKind", self.stack.target.kind),
+            seed=self._options.seed,
+            title=broken.finding.title,
+            sentence=broken.finding.sentence,
+            reproduced=broken.reproduced,
+        )
+        path = write_plan(found, broken, folder=self._replays, clean=self._clean)
+        return replace(verdict, evidence=(*verdict.evidence, f"again: holdfast replay {path}"))
 
     def report(self) -> StackReport:
         """All verdicts so far."""
@@ -147,6 +179,18 @@ def measured(campaign: Campaign) -> dict[str, float]:
             "time_to_consistency_p99_seconds": shown.p99,
             "time_to_consistency_max_seconds": shown.maximum,
         }
+    for provocation, figure, since in (
+        (CQRS_LOAD, "convergence", "last_write"),
+        (READ_SIDE_DEAD, "healing", "healing"),
+    ):
+        if campaign.has(provocation):
+            settled = convergence.check(read_history(campaign.situation, campaign.evidence(provocation))).figures
+            quantiles = {name: settled.get(f"{figure}_ms_{name}") for name in ("p50", "p99", "max")}
+            measures |= {
+                f"convergence_after_{since}_{name}_seconds": ms / 1000
+                for name, ms in quantiles.items()
+                if ms is not None
+            }
     if campaign.has(BURST):
         figures = campaign.evidence(BURST).figures
         measures |= {name: value for name, value in figures.items() if name.endswith("_seconds")}

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from holdfast.history.model import Outcome
 from holdfast_load.recorder import REFUSED, Command, Recorder, Reply
+from holdfast_load.slips import Slips
 
 NANOSECONDS = 1_000_000_000
 SLIP_BUDGET_SECONDS = 0.05
@@ -22,8 +23,8 @@ DRAIN_SECONDS = 60.0
 _PAUSE_SECONDS = 0.01
 _LOOK_SECONDS = 0.25
 """How often a dispatcher that waits for a distant arrival looks whether it was stopped."""
-_NEVER_SENT = Reply(Outcome.FAIL, REFUSED)
-_ABANDONED = Reply(Outcome.UNKNOWN, "not answered when the run ended", answered=False)
+NEVER_SENT = Reply(Outcome.FAIL, REFUSED)
+ABANDONED = Reply(Outcome.UNKNOWN, "not answered when the run ended", answered=False)
 
 
 class Workload(Protocol):
@@ -94,6 +95,11 @@ class Dispatcher:
         most_in_flight: arrivals beyond so many operations in flight are refused.
         slip_budget_seconds: how late one operation in a hundred may be sent at most.
         clock_ns: the recorder's monotonic clock.
+
+    Attributes:
+        arrivals: arrivals whose time came so far.
+        refused: arrivals that were not sent so far.
+        slips: how late operations were sent so far.
     """
 
     def __init__(
@@ -115,7 +121,8 @@ class Dispatcher:
         self._slip_budget_ns = round(slip_budget_seconds * NANOSECONDS)
         self._clock_ns = clock_ns
         self._flying: dict[int, _Flight] = {}
-        self._arrivals = self._sent = self._refused = self._late = self._worst_slip_ns = self._crashed = 0
+        self.arrivals = self.refused = self._late = self._crashed = 0
+        self.slips = Slips()
         self._first_error: BaseException | None = None
         self._stopped = ""
 
@@ -152,12 +159,12 @@ class Dispatcher:
                     break
             if self._stopped:
                 break
-            self._arrivals += 1
+            self.arrivals += 1
             command = self._workload.command(number)
             if len(flying) >= self._most_in_flight:
-                self._refused += 1
+                self.refused += 1
                 now_ns = clock_ns()
-                recorder.add(command, _NEVER_SENT, intended_ns, now_ns, now_ns)
+                recorder.add(command, NEVER_SENT, intended_ns, now_ns, now_ns)
                 continue
             flying[number] = _Flight(command, intended_ns)
             self._spawn(self._perform, number)
@@ -169,8 +176,7 @@ class Dispatcher:
             return
         sent_ns = flight.sent_ns = self._clock_ns()
         slip_ns = sent_ns - flight.intended_ns
-        self._sent += 1
-        self._worst_slip_ns = max(self._worst_slip_ns, slip_ns)
+        self.slips.add(slip_ns)
         if slip_ns > self._slip_budget_ns:
             self._late += 1
         try:
@@ -194,15 +200,15 @@ class Dispatcher:
             self._sleep(_PAUSE_SECONDS)
         unfinished = list(self._flying)
         for number in unfinished:
-            self._done(number, _ABANDONED)
+            self._done(number, ABANDONED)
         if self._recorder.problem is not None:
             self.stop(self._recorder.problem.what)
         return Dispatched(
-            arrivals=self._arrivals,
-            sent=self._sent,
-            refused=self._refused,
+            arrivals=self.arrivals,
+            sent=self.slips.count,
+            refused=self.refused,
             late=self._late,
-            worst_slip_ns=self._worst_slip_ns,
+            worst_slip_ns=self.slips.worst_ns,
             slip_budget_ns=self._slip_budget_ns,
             unfinished=len(unfinished),
             crashed=self._crashed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from math import ceil
 from pathlib import Path
@@ -28,15 +28,25 @@ class Timings:
         intended_ns: when it was to be sent.
         sent_ns: when it was sent.
         done_ns: when the client was done with it, answered or not.
-        refused: arrivals that were never sent; they are in no array.
+        refused_ns: when arrivals were to be sent that never were; they are in no other array.
         damaged: whether the file could not be read to its end.
     """
 
     intended_ns: NDArray[np.int64]
     sent_ns: NDArray[np.int64]
     done_ns: NDArray[np.int64]
-    refused: int = 0
+    refused_ns: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     damaged: bool = False
+
+    @property
+    def refused(self) -> int:
+        """How many arrivals were never sent."""
+        return len(self.refused_ns)
+
+    @property
+    def arrivals_ns(self) -> NDArray[np.int64]:
+        """When arrivals came, sent or not, in no order."""
+        return np.concatenate([self.intended_ns, self.refused_ns])
 
     @property
     def latency_ns(self) -> NDArray[np.int64]:
@@ -71,7 +81,8 @@ def read_timings(path: Path | str) -> Timings:
             remedy="name a file that one of its workers recorded",
         ) from error
     pieces: list[NDArray[np.int64]] = []
-    refused, damaged = 0, False
+    refused: list[int] = []
+    damaged = False
     with path.open("rb") as file:
         file.seek(header.size_bytes)
         while not damaged and (lines := list(islice(file, _LINES))):
@@ -85,12 +96,18 @@ def read_timings(path: Path | str) -> Timings:
                 if not isinstance(row, list):
                     continue  # a fault window, or the last line
                 if row[places[3]] == REFUSED:
-                    refused += 1
+                    refused.append(row[places[0]])
                 else:
                     rows.append([row[place] for place in places[:3]])
             pieces.append(np.array(rows, np.int64).reshape(-1, 3))
     times = np.concatenate(pieces) if pieces else np.empty((0, 3), np.int64)
-    return Timings(intended_ns=times[:, 0], sent_ns=times[:, 1], done_ns=times[:, 2], refused=refused, damaged=damaged)
+    return Timings(
+        intended_ns=times[:, 0],
+        sent_ns=times[:, 1],
+        done_ns=times[:, 2],
+        refused_ns=np.array(refused, np.int64),
+        damaged=damaged,
+    )
 
 
 def percentiles(nanoseconds: NDArray[np.int64], wanted: Iterable[float] = PERCENTILES) -> dict[float, float]:

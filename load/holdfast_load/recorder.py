@@ -29,12 +29,14 @@ class Command(NamedTuple):
         key: the object it is done to.
         value: what is written.
         session: the client, where one does one thing after another.
+        work: what the workload needs to do it; not recorded.
     """
 
     kind: str
     key: str | int | None = None
     value: Any = None
     session: str | int | None = None
+    work: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Recorder:
         path: the file; it must not exist.
         recorder: name of the worker, unique in the run.
         uncertainty_ns: by how much its wall clock may differ from true time, at most.
+        origin: the moment from which rows count, on the wall clock and on the monotonic clock; None for now.
         clock_ns: monotonic clock.
         wall_clock_ns: wall clock, read once, for the origin.
 
@@ -81,16 +84,17 @@ class Recorder:
         *,
         recorder: str,
         uncertainty_ns: int = 0,
+        origin: tuple[int, int] | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
         wall_clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self.origin_ns = clock_ns()
+        origin_unix_ns, self.origin_ns = (wall_clock_ns(), clock_ns()) if origin is None else origin
         self.problem: HistoryError | None = None
         self.lost = 0
         self._file = HistoryFile(
             path,
             recorder=recorder,
-            origin_unix_ns=wall_clock_ns(),
+            origin_unix_ns=origin_unix_ns,
             uncertainty_ns=uncertainty_ns,
             columns=LOAD_COLUMNS,
         )
@@ -109,7 +113,7 @@ class Recorder:
         if self.problem is not None:
             self.lost += 1
             return
-        kind, key, value, session = command
+        kind, key, value, session, _ = command
         origin_ns = self.origin_ns
         done_ns -= origin_ns
         try:

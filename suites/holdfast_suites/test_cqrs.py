@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from holdfast.campaign import Campaign
 from holdfast.checkers import idempotency, logs, persistence, projections, recovery, sides, streams
 from holdfast.checkers.acknowledgement import withheld
-from holdfast.checkers.columnar import sessions, staleness
+from holdfast.checkers.columnar import convergence, register, sessions, staleness
 from holdfast.checkers.columnar.sessions import Guarantee
 from holdfast.checkers.configuration import outlives_outage
 from holdfast.checkers.projections import Fold, Stream
@@ -17,15 +17,23 @@ from holdfast.history import History
 from holdfast.provocations.cqrs_hooks import CQRS_REBUILD, CQRS_SNAPSHOTS
 from holdfast.provocations.cqrs_load import CQRS_LOAD, CQRS_RACES, CQRS_SESSIONS
 from holdfast.provocations.cqrs_replays import CQRS_REPLAYS
-from holdfast.provocations.cqrs_runs import POISON_ROLE, cqrs_of, fold_of, streams_of
-from holdfast.provocations.cqrs_sides import CALM_ROLE, DEAD_ROLE, READ_SIDE_DEAD, WRITE_SIDE_DEAD
+from holdfast.provocations.cqrs_runs import POISON_ROLE, cqrs_of, fold_of, read_history, streams_of
+from holdfast.provocations.cqrs_sides import (
+    CALM_ROLE,
+    FAULT_ROLE,
+    READ_SIDE_DEAD,
+    READ_STORE_SLOW,
+    WRITE_SIDE_DEAD,
+    WRITE_STORE_SLOW,
+)
 from holdfast.provocations.crashes import CRASH_SWEEP
 from holdfast.provocations.deliveries import POISON
 from holdfast.provocations.malformed import MALFORMED
-from holdfast.provocations.model import Evidence
-from holdfast.provocations.windows import STORAGE_DENIED
+from holdfast.provocations.model import Evidence, Provocation
+from holdfast.provocations.windows import STORAGE_DENIED, STORAGE_THROTTLED
 from holdfast.stack.patterns import CqrsPattern
 from holdfast.verdict import Family, Finding
+from holdfast_suites import under_load
 from holdfast_suites.judging import acknowledged, conclude_on, original
 from holdfast_suites.requirements import hop_named
 
@@ -66,15 +74,17 @@ def _unread(found: Sequence[Stream], views: Sequence[str] = ()) -> tuple[str, ..
     return (*none, *projections.unseen(found, views=views), *logs.unfinished_commands(found))
 
 
-@clause("CQ-1", Family.EVENTUAL, needs=[CQRS_LOAD])
+@clause("CQ-1", Family.EVENTUAL, needs=[CQRS_LOAD], under_load=under_load.converged)
 def test_cq_1(campaign: Campaign) -> Holds:
     """Once writes stop, the read model converges to the fold of the event log; staleness is measured."""
     evidence, fold, view = campaign.evidence(CQRS_LOAD), _fold(campaign), _cqrs(campaign).reads
     found = _streams(campaign, evidence)
     bound_ms = campaign.bounds.staleness_seconds * MS
-    stale = staleness.check(logs.as_registers(found, fold=fold, view=view), bound_ms=bound_ms)
+    columns = read_history(campaign.situation, evidence)
+    stale, settled = staleness.check(columns, bound_ms=bound_ms), convergence.check(columns)
     seen = projections.visibility(found, fold=fold, view=view)
-    figures = [f"{name} = {value:g}" for name, value in stale.figures.items() if name != "operations"]
+    measured = {**stale.figures, **settled.figures}
+    figures = [f"{name} = {value:g}" for name, value in measured.items() if name != "operations"]
     return conclude_on(
         [
             *_diverged(campaign, found),
@@ -89,20 +99,24 @@ def test_cq_1(campaign: Campaign) -> Holds:
             f"from acknowledgement to the first read that shows it: p50 {seen.p50:.3f} s, p99 {seen.p99:.3f} s, max"
             f" {seen.maximum:.3f} s over {seen.count} commands",
         ],
-        holds=f"{len(found)} aggregates converged; {stale.figures.get('reads', 0):g} reads by"
+        holds=f"{len(found)} aggregates converged within {settled.figures.get('convergence_ms_max', 0):.0f} ms after"
+        f" their last command; {stale.figures.get('reads', 0):g} reads by"
         f" {stale.figures.get('readers', 0):g} readers were stale by p50 {stale.figures.get('ms_p50', 0):.0f} ms, p99"
         f" {stale.figures.get('ms_p99', 0):.0f} ms, max {stale.figures.get('ms_max', 0):.0f} ms, of at most"
         f" {bound_ms:g} ms",
     )
 
 
-@clause("CQ-2", Family.PERSISTENCE, needs=[CRASH_SWEEP], also=[CQRS_LOAD, STORAGE_DENIED])
+_CQ_2_ALSO = (CQRS_LOAD, STORAGE_DENIED, STORAGE_THROTTLED)
+
+
+@clause("CQ-2", Family.PERSISTENCE, needs=[CRASH_SWEEP], also=_CQ_2_ALSO, under_load=under_load.in_the_log_once)
 def test_cq_2(campaign: Campaign) -> Holds:
     """Every accepted command is in the log, once, in a gap-free, immutable per-aggregate sequence."""
     evidence, effect = campaign.evidence(CRASH_SWEEP), campaign.pattern.effect
-    others = [campaign.evidence(one) for one in (CQRS_LOAD, STORAGE_DENIED) if campaign.has(one)]
-    found = _streams(campaign, evidence, *others)
-    denied = " and while storing was denied" if campaign.has(STORAGE_DENIED) else ""
+    others = {one.name: campaign.evidence(one) for one in _CQ_2_ALSO if campaign.has(one)}
+    found = _streams(campaign, evidence, *others.values())
+    beside = f", and beside {', '.join(others)}," if others else ""
     return conclude_on(
         [
             *logs.gap_free(found),
@@ -112,7 +126,7 @@ def test_cq_2(campaign: Campaign) -> Holds:
         evidence,
         undecided=[*_unread(found), *idempotency.undecided(evidence.history, effect=effect)],
         evidence=[f"crashed {point}: {key}" for key, point in evidence.points],
-        holds=f"after a crash at each of {len(evidence.points)} fault points, under load{denied},"
+        holds=f"after a crash at each of {len(evidence.points)} fault points{beside}"
         f" the logs of {len(found)} aggregates hold each accepted command once, without a gap or a change",
     )
 
@@ -122,13 +136,15 @@ def test_cq_3(campaign: Campaign) -> Holds:
     """Concurrent commands on one aggregate are serialised: no accepted command is lost or overwritten."""
     evidence = campaign.evidence(CQRS_RACES)
     found = _streams(campaign, evidence)
+    ordered = register.check(logs.as_appended(found))
+    reads = sum(len(stream.logs) for stream in found)
     return conclude_on(
-        [*logs.recorded(found), *logs.gap_free(found), *logs.in_real_time_order(found)],
+        [*logs.recorded(found), *logs.gap_free(found), *logs.in_real_time_order(found), *ordered.findings],
         evidence,
         bite=False,
-        undecided=_unread(found),
+        undecided=[*_unread(found), *ordered.undecided],
         holds=f"{acknowledged(evidence.history)} of {len(evidence.submissions)} commands that met on {len(found)}"
-        " aggregates were accepted, and are events one to one, in an order that real time allows",
+        f" aggregates were accepted, and are events one to one; they and {reads} reads of the logs are linearizable",
     )
 
 
@@ -173,37 +189,87 @@ def test_cq_5(campaign: Campaign) -> Holds:
     )
 
 
-@clause("CQ-6", Family.RECOVERY, needs=[READ_SIDE_DEAD, WRITE_SIDE_DEAD])
+@clause("CQ-6", Family.RECOVERY, needs=[READ_SIDE_DEAD, WRITE_SIDE_DEAD], also=[READ_STORE_SLOW, WRITE_STORE_SLOW])
 def test_cq_6(campaign: Campaign) -> Holds:
     """The read side failing leaves writes unaffected, and the write side failing leaves reads served."""
-    no_reads, no_writes = campaign.evidence(READ_SIDE_DEAD), campaign.evidence(WRITE_SIDE_DEAD)
-    view, bounds = _cqrs(campaign).reads, campaign.bounds
-    ratio, floor = bounds.other_side_ratio, bounds.acknowledgement_floor_seconds
-    calm, dead = no_reads.history.role(CALM_ROLE), no_reads.history.role(DEAD_ROLE)
-    found = _streams(campaign, no_writes)
-    before, during = (sides.reads_of(found, view=view, role=role) for role in (CALM_ROLE, DEAD_ROLE))
-    written = _streams(campaign, no_reads)
-    usual, under = recovery.acknowledgement_latency(calm), recovery.acknowledgement_latency(dead)
+    writing = {"with the read side dead": READ_SIDE_DEAD, "with the read store slow": READ_STORE_SLOW}
+    reading = {"with the write side dead": WRITE_SIDE_DEAD, "with the write store slow": WRITE_STORE_SLOW}
+    halves = [
+        *(_written(campaign, campaign.evidence(one), fault) for fault, one in writing.items() if _ran(campaign, one)),
+        *(_served(campaign, campaign.evidence(one), fault) for fault, one in reading.items() if _ran(campaign, one)),
+    ]
     return conclude_on(
-        [
-            *withheld(calm=calm, faulted=dead, fault="while the read side was dead"),
-            *recovery.waiting_acknowledgements(calm, dead, ratio=ratio, floor_seconds=floor),
-            *sides.not_served(before, during, fault="while the write side was dead"),
-            *sides.slower(before, during, ratio=ratio, floor_seconds=floor),
-            *logs.recorded(written),
-            *_diverged(campaign, [*found, *written], "after both sides were back"),
-        ],
-        no_reads,
-        no_writes,
-        undecided=[
-            *_gaps(campaign, [*found, *written]),
-            *(() if during else ("nothing was read while the write side was dead",)),
-            *(() if all(read.complete for read in before) else ("reads failed before anything was wrong",)),
+        [finding for half in halves for finding in half.findings],
+        *(half.evidence for half in halves),
+        undecided=[gap for half in halves for gap in half.undecided],
+        holds="; ".join(half.holds for half in halves),
+    )
+
+
+def _ran(campaign: Campaign, provocation: Provocation) -> bool:
+    """Whether there is evidence of a provocation that is judged, or that must be."""
+    return provocation in (READ_SIDE_DEAD, WRITE_SIDE_DEAD) or campaign.has(provocation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Half:
+    """What one side showed while something was wrong with the other.
+
+    Attributes:
+        evidence: what was judged.
+        findings: the counterexamples.
+        undecided: what was not seen to its end.
+        holds: what was found to hold.
+    """
+
+    evidence: Evidence
+    findings: tuple[Finding, ...]
+    undecided: tuple[str, ...]
+    holds: str
+
+
+def _written(campaign: Campaign, evidence: Evidence, fault: str) -> _Half:
+    """Commands are acknowledged as before, whatever is wrong with the read side, and are shown once it is well."""
+    ratio, floor = campaign.bounds.other_side_ratio, campaign.bounds.acknowledgement_floor_seconds
+    calm, faulted = evidence.history.role(CALM_ROLE), evidence.history.role(FAULT_ROLE)
+    usual, under = recovery.acknowledgement_latency(calm), recovery.acknowledgement_latency(faulted)
+    found = _streams(campaign, evidence)
+    healed = convergence.check(read_history(campaign.situation, evidence)).figures
+    return _Half(
+        evidence=evidence,
+        findings=(
+            *withheld(calm=calm, faulted=faulted, fault=fault),
+            *recovery.waiting_acknowledgements(calm, faulted, ratio=ratio, floor_seconds=floor),
+            *logs.recorded(found),
+            *_diverged(campaign, found, f"after the commands that were sent {fault}"),
+        ),
+        undecided=(
+            *_gaps(campaign, found),
             *(() if usual.count == len(calm.operations) else ("commands failed before anything was wrong",)),
-        ],
-        holds=f"{under.count} commands were acknowledged in p99 {under.p99 * MS:.0f} ms with the read side dead"
-        f" ({usual.p99 * MS:.0f} ms without), {len(during)} reads were served in p99"
-        f" {sides.latency(during).p99 * MS:.0f} ms with the write side dead"
+        ),
+        holds=f"{under.count} commands were acknowledged in p99 {under.p99 * MS:.0f} ms {fault}"
+        f" ({usual.p99 * MS:.0f} ms without), and shown within {healed.get('healing_ms_max', 0):.0f} ms after healing",
+    )
+
+
+def _served(campaign: Campaign, evidence: Evidence, fault: str) -> _Half:
+    """Reads are answered as before, whatever is wrong with the write side."""
+    view, ratio = _cqrs(campaign).reads, campaign.bounds.other_side_ratio
+    found = _streams(campaign, evidence)
+    before, during = (sides.reads_of(found, view=view, role=role) for role in (CALM_ROLE, FAULT_ROLE))
+    return _Half(
+        evidence=evidence,
+        findings=(
+            *sides.not_served(before, during, fault=fault),
+            *sides.slower(before, during, ratio=ratio, floor_seconds=campaign.bounds.acknowledgement_floor_seconds),
+            *_diverged(campaign, found, f"after the commands that were sent {fault}"),
+        ),
+        undecided=(
+            *_gaps(campaign, found),
+            *(() if during else (f"nothing was read {fault}",)),
+            *(() if all(read.complete for read in before) else ("reads failed before anything was wrong",)),
+        ),
+        holds=f"{len(during)} reads were served in p99 {sides.latency(during).p99 * MS:.0f} ms {fault}"
         f" ({sides.latency(before).p99 * MS:.0f} ms without)",
     )
 

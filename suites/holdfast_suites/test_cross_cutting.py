@@ -10,6 +10,7 @@ from holdfast.provocations.deliveries import FAILED_DELIVERIES
 from holdfast.provocations.steady import AFTERMATH, STEADY
 from holdfast.provocations.windows import COMPUTE_DEAD
 from holdfast.verdict import Family
+from holdfast_suites import under_load
 from holdfast_suites.judging import vacuous
 from holdfast_suites.requirements import LIMIT_DEPLOYED, function_named
 
@@ -17,7 +18,13 @@ LATENCY_RATIO = 3.0
 """How many times the median acknowledgement latency of before still counts as the same."""
 
 
-@clause("XX-1", Family.RECOVERY, needs=[STEADY, COMPUTE_DEAD, AFTERMATH], also=[FAILED_DELIVERIES])
+@clause(
+    "XX-1",
+    Family.RECOVERY,
+    needs=[STEADY, COMPUTE_DEAD, AFTERMATH],
+    also=[FAILED_DELIVERIES],
+    under_load=under_load.steady_again,
+)
 def test_xx_1(campaign: Campaign) -> Holds:
     """After every fault is healed, the stack returns to its steady state within its bound."""
     before, dead, after = (campaign.evidence(one) for one in (STEADY, COMPUTE_DEAD, AFTERMATH))

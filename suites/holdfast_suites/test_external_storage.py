@@ -22,6 +22,7 @@ from holdfast.provocations.requirements import original_seen
 from holdfast.provocations.steady import READ_AFTER_ACK, STEADY
 from holdfast.provocations.windows import COMPUTE_DEAD, FULL_BATCH, STORAGE_DENIED
 from holdfast.verdict import Family
+from holdfast_suites import under_load
 from holdfast_suites.judging import (
     acknowledged,
     compared,
@@ -54,7 +55,12 @@ ASKED_FOR_TOO = (
 """The provocations after which ES-12 asks for the status, beside the undisturbed commands."""
 
 
-@clause("ES-1", Family.PERSISTENCE, needs=[COMPUTE_DEAD])
+@clause(
+    "ES-1",
+    Family.PERSISTENCE,
+    needs=[COMPUTE_DEAD],
+    under_load=under_load.none_lost(under_load.compute_dead, "every worker was throttled to zero"),
+)
 def test_es_1(campaign: Campaign) -> Holds:
     """An acknowledged request is durable: it reaches its effect even if no compute was alive at the time."""
     evidence = campaign.evidence(COMPUTE_DEAD)
@@ -86,7 +92,12 @@ def test_es_2(campaign: Campaign) -> Holds:
     )
 
 
-@clause("ES-3", Family.RECOVERY, needs=[FAILED_DELIVERIES])
+@clause(
+    "ES-3",
+    Family.RECOVERY,
+    needs=[FAILED_DELIVERIES],
+    under_load=under_load.none_lost(under_load.processing_broken, "processing failed"),
+)
 def test_es_3(campaign: Campaign) -> Holds:
     """A transient failure ends in the effect, without an operator."""
     evidence = campaign.evidence(FAILED_DELIVERIES)
@@ -118,7 +129,12 @@ def test_es_4(campaign: Campaign) -> Holds:
     )
 
 
-@clause("ES-5", Family.IDEMPOTENCY, needs=[DUPLICATE_SUBMISSION, DUPLICATE_DELIVERY])
+@clause(
+    "ES-5",
+    Family.IDEMPOTENCY,
+    needs=[DUPLICATE_SUBMISSION, DUPLICATE_DELIVERY],
+    under_load=under_load.exactly_once(under_load.repeated, "deliveries were repeated"),
+)
 def test_es_5(campaign: Campaign) -> Holds:
     """A request delivered or submitted again with the same idempotency key takes effect once."""
     return exactly_once(campaign, campaign.evidence(DUPLICATE_SUBMISSION), campaign.evidence(DUPLICATE_DELIVERY))
@@ -205,13 +221,20 @@ def test_es_10(campaign: Campaign) -> Holds:
     )
 
 
-@clause("ES-11", Family.PERSISTENCE, needs=[STEADY, STORAGE_DENIED])
+@clause("ES-11", Family.PERSISTENCE, needs=[STEADY, STORAGE_DENIED], under_load=under_load.told_when_storage_refuses)
 def test_es_11(campaign: Campaign) -> Holds:
     """When storage refuses or throttles, the client is told so; nothing is acknowledged that was not stored."""
     return told_when_storage_refuses(campaign)
 
 
-@clause("ES-12", Family.EVENTUAL, needs=[STEADY], also=ASKED_FOR_TOO, requires=[status_named])
+@clause(
+    "ES-12",
+    Family.EVENTUAL,
+    needs=[STEADY],
+    also=ASKED_FOR_TOO,
+    requires=[status_named],
+    under_load=under_load.status_agrees,
+)
 def test_es_12(campaign: Campaign) -> Holds:
     """A status that can be asked for reaches a terminal state that agrees with the effect."""
     name = campaign.pattern.status

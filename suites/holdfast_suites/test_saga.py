@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from holdfast.campaign import Campaign
 from holdfast.checkers import conservation, retries, saga_ends, saga_traces
@@ -53,6 +53,8 @@ from holdfast.provocations.saga_starts import (
 from holdfast.provocations.saga_stops import STOPPED
 from holdfast.stack.patterns import SagaPattern
 from holdfast.verdict import Family, Finding, Verdict
+from holdfast.verdict.describe import began_seconds
+from holdfast_suites import under_load
 from holdfast_suites.judging import acknowledged, aimed, notes
 
 ENDING = (
@@ -129,7 +131,14 @@ def _seen(history: History, saga: SagaPattern, *fates: Fate) -> tuple[str, ...]:
     return tuple(f"no saga was {fate}" for fate in fates if not found.get(fate))
 
 
-@clause("SG-1", Family.COMPENSATION, needs=[SAGA_LOAD], also=[GENERATED_SAGAS], requires=[several_steps])
+@clause(
+    "SG-1",
+    Family.COMPENSATION,
+    needs=[SAGA_LOAD],
+    also=[GENERATED_SAGAS],
+    requires=[several_steps],
+    under_load=under_load.all_or_nothing,
+)
 def test_sg_1(campaign: Campaign) -> Holds:
     """Every execution ends all-committed or all-compensated."""
     saga, load = _saga(campaign), campaign.evidence(SAGA_LOAD)
@@ -260,6 +269,7 @@ def test_sg_8(campaign: Campaign) -> Holds:
     also=[GENERATED_SAGAS],
     requires=[quantities_declared],
     leaves_open=[totals_declared],
+    under_load=under_load.conserved,
 )
 def test_sg_9(campaign: Campaign) -> Holds:
     """Quantities are conserved and never oversold under concurrent sagas on shared resources."""
@@ -292,18 +302,19 @@ def test_sg_10(campaign: Campaign) -> Holds:
     bound = campaign.bounds.saga_seconds
     everything = _there(campaign, EVERYTHING)
     history = sum((evidence.history for evidence in everything), History())
-    stuck = list(saga_ends.unfinished(history, port=EXECUTION, running=[ExecutionStatus.RUNNING], bound_seconds=bound))
+    stuck, slowed = _late(campaign, history, EXECUTION, [ExecutionStatus.RUNNING])
     if saga.status is not None:
         pending = campaign.stack.descriptor.statuses[saga.status].pending
         told_of = campaign.dead_letter_keys()
         silent = {operation.key for operation in history.operations} - told_of
-        stuck += saga_ends.unfinished(history, port=saga.status, running=pending, bound_seconds=bound, keys=silent)
+        unfinished, late = _late(campaign, history, saga.status, pending, silent)
+        stuck, slowed = [*stuck, *unfinished], [*slowed, *late]
     half = dead.decided
     locks = sagas.locks_left(history, saga) if saga.lock is not None else ()
     return _conclude_on(
         [*stuck, *saga_ends.surfaced(half, saga, letters=dead.dead_letters, keys=dead.submissions), *locks],
         dead,
-        undecided=[*_undecided(half, saga), *saga_ends.running_still(history)],
+        undecided=[*_undecided(half, saga), *saga_ends.running_still(history), *slowed],
         holds=f"{acknowledged(history)} sagas ended within {bound:g} s; {len(dead.dead_letters)} whose compensation "
         "failed for good are dead letters with their input",
     )
@@ -443,6 +454,27 @@ def test_sg_16(campaign: Campaign) -> Holds:
         holds=f"{len(repeated.decided_keys)} committed sagas were repeated and stand, {len(elder)} stand beside failing"
         " ones with the same input"
         + (f"; of those that share a resource {_tally(shared[0].history, saga)}" if shared else ""),
+    )
+
+
+def _late(
+    campaign: Campaign, history: History, port: str, running: Collection[str], keys: Collection[str] | None = None
+) -> tuple[list[Finding], list[str]]:
+    """Sagas that were unfinished past their bound; and, in words, those that a busy machine kept from ending in time.
+
+    Those have ended since; what never ends is unfinished however busy the machine was.
+    """
+    bound = campaign.bounds.saga_seconds
+    found = saga_ends.unfinished(history, port=port, running=running, bound_seconds=bound, keys=keys)
+    over = saga_ends.over_since(history, port=port, running=running)
+    slowed = [
+        one.key
+        for one in found
+        if one.key in over and campaign.slowed(began_seconds(one.witness[0]), began_seconds(one.witness[-1]))
+    ]
+    return (
+        [one for one in found if one.key not in slowed],
+        [f"the machine was too busy: {key} ended later than within {bound:g} s" for key in slowed],
     )
 
 

@@ -17,6 +17,7 @@ from holdfast.provocations.payloads import GENERATED_PAYLOADS
 from holdfast.provocations.steady import STEADY
 from holdfast.provocations.windows import BURST, COMPUTE_DEAD, STORAGE_DENIED
 from holdfast.verdict import Family
+from holdfast_suites import under_load
 from holdfast_suites.judging import (
     acknowledged,
     compared,
@@ -34,7 +35,12 @@ REPLAYS = (DUPLICATE_SUBMISSION, DUPLICATE_DELIVERY, CONCURRENT_DELIVERY, DEAD_L
 """What SF-5 counts as a replay: sent again, delivered again, delivered at once, redriven."""
 
 
-@clause("SF-1", Family.PERSISTENCE, needs=[COMPUTE_DEAD])
+@clause(
+    "SF-1",
+    Family.PERSISTENCE,
+    needs=[COMPUTE_DEAD],
+    under_load=under_load.none_lost(under_load.compute_dead, "every worker was throttled to zero"),
+)
 def test_sf_1(campaign: Campaign) -> Holds:
     """With all compute dead, every acknowledged request survives and takes effect after healing."""
     evidence = campaign.evidence(COMPUTE_DEAD)
@@ -43,13 +49,13 @@ def test_sf_1(campaign: Campaign) -> Holds:
     )
 
 
-@clause("SF-2", Family.PERSISTENCE, needs=[STEADY, STORAGE_DENIED])
+@clause("SF-2", Family.PERSISTENCE, needs=[STEADY, STORAGE_DENIED], under_load=under_load.told_when_storage_refuses)
 def test_sf_2(campaign: Campaign) -> Holds:
     """Nothing is acknowledged that was not stored."""
     return told_when_storage_refuses(campaign)
 
 
-@clause("SF-3", Family.RECOVERY, needs=[STEADY, COMPUTE_DEAD])
+@clause("SF-3", Family.RECOVERY, needs=[STEADY, COMPUTE_DEAD], under_load=under_load.acknowledged_without_waiting)
 def test_sf_3(campaign: Campaign) -> Holds:
     """The acknowledgement does not wait for processing."""
     calm, faulted = campaign.evidence(STEADY), campaign.evidence(COMPUTE_DEAD)
@@ -103,7 +109,10 @@ def test_sf_4(campaign: Campaign) -> Holds:
 
 
 @clause(
-    "SF-5", Family.IDEMPOTENCY, needs=[DUPLICATE_SUBMISSION, DUPLICATE_DELIVERY, CONCURRENT_DELIVERY, DEAD_LETTERED]
+    "SF-5",
+    Family.IDEMPOTENCY,
+    needs=[DUPLICATE_SUBMISSION, DUPLICATE_DELIVERY, CONCURRENT_DELIVERY, DEAD_LETTERED],
+    under_load=under_load.exactly_once(under_load.repeated, "deliveries were repeated"),
 )
 def test_sf_5(campaign: Campaign) -> Holds:
     """Replay (archive, redrive, re-publish) adds no second effect."""
@@ -146,7 +155,7 @@ def test_sf_7(campaign: Campaign) -> Holds:
     )
 
 
-@clause("SF-8", Family.RECOVERY, needs=[BURST], requires=[limit_declared])
+@clause("SF-8", Family.RECOVERY, needs=[BURST], requires=[limit_declared], under_load=under_load.levelled)
 def test_sf_8(campaign: Campaign) -> Holds:
     """A burst is levelled: downstream concurrency stays within its limit, the backlog drains, nothing is lost."""
     limit = campaign.bounds.worker_concurrency

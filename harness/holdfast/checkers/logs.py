@@ -162,6 +162,28 @@ def as_registers(found: Iterable[Stream], *, fold: Fold, view: str, sessions: bo
     return rows.columns()
 
 
+def as_appended(found: Iterable[Stream]) -> Columns:
+    """Commands as appends and reads of the log as reads of all that was appended, for the checker of registers.
+
+    A log is a register to which commands append their key: whether all commands and reads of one aggregate have an
+    order that explains what each read showed is what its linearizability asks.
+    """
+    rows = _Rows()
+    for stream in found:
+        for key in dict.fromkeys(one.key for one in stream.operations):
+            mine = [one for one in stream.operations if one.key == key]
+            accepted = stream.acknowledgements().get(key)
+            refused = all(one.outcome is Outcome.FAIL for one in mine)
+            outcome = "ok" if accepted is not None else "fail" if refused else "unknown"
+            done = None if accepted is None else accepted.completed_seconds
+            rows.add("append", stream.aggregate, f"{key};", mine[0].invoked_seconds, done, outcome)
+        for read in stream.logs:
+            shown = "".join(f"{event.command};" for event in read.events) or None
+            if read.complete:
+                rows.add("read", stream.aggregate, shown, read.started_seconds, read.completed_seconds, "ok")
+    return rows.columns()
+
+
 def in_sessions(columns: Columns) -> Mask:
     """The rows that belong to a session, and all writes: what others wrote is read as well."""
     mask: Mask = (columns.session != NOTHING) | columns.is_kind("write")

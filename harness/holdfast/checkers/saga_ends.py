@@ -50,6 +50,18 @@ def unfinished(
     return ranked(found)
 
 
+def over_since(history: History, *, port: str, running: Collection[str]) -> frozenset[str]:
+    """The keys that were under way no more when they were last looked at.
+
+    Args:
+        history: what concerns the clause.
+        port: what tells how a saga stands.
+        running: the states in which it is under way.
+    """
+    last = {record.key: record.final for record in records(history, port)}
+    return frozenset(key for key, read in last.items() if read is not None and read.state and read.state not in running)
+
+
 def running_still(history: History) -> tuple[str, ...]:
     """Keys whose execution was still running when it was last looked at."""
     return tuple(

@@ -142,7 +142,10 @@ class LabelCoder:
                 table = np.fromiter(map(self._code, distinct.tolist()), np.int64, len(distinct))
                 shifted[scalar] = table[inverse]
             else:
-                table = np.fromiter(map(self._code, labels), np.int64, len(labels))
+                assert self._interned is not None
+                # texts need no second look, and there may be one for every row
+                code = self._interned.__getitem__ if set(map(type, labels)) == {str} else self._code
+                table = np.fromiter(map(code, labels), np.int64, len(labels))
                 shifted[scalar] = table[codes[scalar]]
             self._pieces.append(shifted)
         self.composites.extend(composites)
@@ -153,7 +156,9 @@ class LabelCoder:
 
     def labels(self) -> list[object] | None:
         """What the codes stand for; None when they are the labels themselves."""
-        return None if self._interned is None else [_shown(label) for label in self._interned]
+        if self._interned is None or set(map(type, self._interned)) == {str}:
+            return None if self._interned is None else list(self._interned)
+        return [_shown(label) for label in self._interned]
 
     def _begin_interning(self) -> None:
         self._interned = _Interned()

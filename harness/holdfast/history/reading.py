@@ -330,13 +330,14 @@ def _joined(path: Path, header: Header, size: int, readings: list[Reading]) -> C
     """What several processes read of one file, up to the first damage in it."""
     coder = Coder()
     notes: list[str] = []
-    windows: list[FaultWindow] = []
+    windows: dict[tuple[object, ...], FaultWindow] = {}
     lines, operations, closed, whole = 1, 0, None, True
     for reading in readings:
         coder.merge(reading.part)
         operations += len(reading.part.kind)
         lines += reading.lines
-        windows += [window for window in map(_window, reading.windows) if window is not None]
+        # one that was told when it began is told again when it has ended
+        windows |= {_identity(window): window for window in map(_window, reading.windows) if window is not None}
         closed = reading.closed
         if reading.damage_byte is not None:
             whole = False
@@ -355,7 +356,7 @@ def _joined(path: Path, header: Header, size: int, readings: list[Reading]) -> C
     elif whole and closed != operations:
         whole = False
         notes.append(f"{path.name} holds {operations} operations, but its recorder counted {closed}")
-    return replace(coder.columns(), windows=tuple(windows), complete=whole, notes=tuple(notes))
+    return replace(coder.columns(), windows=tuple(windows.values()), complete=whole, notes=tuple(notes))
 
 
 def _window(document: Mapping[str, Any]) -> FaultWindow | None:
@@ -365,6 +366,10 @@ def _window(document: Mapping[str, Any]) -> FaultWindow | None:
         return FaultWindow(**(known | {"error_class": ErrorClass(known["error_class"])}))
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _identity(window: FaultWindow) -> tuple[object, ...]:
+    return window.lever, window.component, window.key, window.provocation, window.started_seconds
 
 
 def shifted(window: FaultWindow, nanoseconds: int) -> FaultWindow:

@@ -55,6 +55,11 @@ class Pull:
         """For each lever, the evidence that it bit when the window opened; empty for a fault that waits for its key."""
         return tuple(placed.proof for placed in self._placed)
 
+    @property
+    def begun(self) -> tuple[FaultWindow, ...]:
+        """The windows as far as they are known while they are open: each ends where it began."""
+        return tuple(self._window(placed, placed.proof, placed.started_seconds, "") for placed in self._placed)
+
     def inject(self, levers: Sequence[Lever]) -> None:
         """Write the undo records, put the faults in place and wait for their proof.
 
@@ -114,21 +119,23 @@ class Pull:
             )
 
     def _record(self, placed: _Placed, proof: str, end: Restored) -> None:
+        # It must have bitten from the start to the end: somebody else may have undone it meanwhile.
+        bit = proof if placed.lever.aimed or placed.proof else ""
+        self._recorder.add(self._window(placed, bit, self._recorder.now_seconds(), end.proof))
+
+    def _window(self, placed: _Placed, proof: str, ended_seconds: float, healed_proof: str) -> FaultWindow:
         lever = placed.lever
-        self._recorder.add(
-            FaultWindow(
-                lever=lever.name,
-                component=lever.component,
-                error_class=lever.error_class,
-                started_seconds=placed.started_seconds,
-                ended_seconds=self._recorder.now_seconds(),
-                # It must have bitten from the start to the end: somebody else may have undone it meanwhile.
-                proof=proof if lever.aimed or placed.proof else "",
-                hits=_counted(lever),
-                key=lever.key,
-                healed_proof=end.proof,
-                provocation=self.provocation,
-            )
+        return FaultWindow(
+            lever=lever.name,
+            component=lever.component,
+            error_class=lever.error_class,
+            started_seconds=placed.started_seconds,
+            ended_seconds=ended_seconds,
+            proof=proof,
+            hits=_counted(lever),
+            key=lever.key,
+            healed_proof=healed_proof,
+            provocation=self.provocation,
         )
 
 

@@ -215,6 +215,9 @@ def _check_expressions(stack: Stack) -> None:
     for name, effect in descriptor.effects.items():
         for at, source in enumerate(effect.sources):
             _check_source_expressions(f"effects.{name}.sources[{at}]", source, stack)
+        if effect.listing is not None:
+            _check_source_expressions(f"effects.{name}.listing.source", effect.listing.source, stack)
+            check_expression(effect.listing.key, f"effects.{name}.listing.key")
     for name, status in descriptor.statuses.items():
         _check_source_expressions(f"statuses.{name}.source", status.source, stack)
         check_expression(status.state, f"statuses.{name}.state")

@@ -15,7 +15,9 @@ from holdfast.ports.transports import eventbridge, execution, function, http, py
 from holdfast.ports.transports.web import LOST
 from holdfast.stack.commands import Acknowledgement, Command
 
-_TRANSPORTS: Mapping[str, Callable[[Any, PortContext], Sent]] = {
+Transports = Mapping[str, Callable[[Any, PortContext], Sent]]
+
+TRANSPORTS: Transports = {
     "http": http.send,
     "sqs": sqs.send,
     "sns": sns.send,
@@ -25,6 +27,7 @@ _TRANSPORTS: Mapping[str, Callable[[Any, PortContext], Sent]] = {
     "s3": s3.send,
     "python": python.send,
 }
+"""What makes each kind of call: boto3 and requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,16 @@ class Submitted:
     secrets: tuple[str, ...]
 
 
-def submit(command: Command, context: PortContext) -> Submitted:
+def submit(command: Command, context: PortContext, transports: Transports = TRANSPORTS) -> Submitted:
     """Make the calls of a command in a row; the first that is not acknowledged ends it and decides its outcome.
 
     Only the last call is read by the command's own acknowledgement rule: those before it prepare it (a presigned URL)
     and are acknowledged by 2xx. With ``context.lose_answer`` the answer to the last call is lost on the way.
+
+    Args:
+        command: the command.
+        context: what it carries.
+        transports: what makes each kind of call.
 
     Raises:
         PortError: a call cannot be sent at all: the descriptor or a Python port is wrong.
@@ -57,7 +65,7 @@ def submit(command: Command, context: PortContext) -> Submitted:
     """
     secrets: tuple[str, ...] = ()
     for call in command.calls[:-1]:
-        sent = _TRANSPORTS[call.kind](call, replace(context, lose_answer=False))
+        sent = transports[call.kind](call, replace(context, lose_answer=False))
         secrets += sent.secrets
         outcome = classify(Acknowledgement(), sent.answer)
         if outcome is not Outcome.OK:
@@ -70,6 +78,6 @@ def submit(command: Command, context: PortContext) -> Submitted:
             return Submitted(Outcome.UNKNOWN, answer, None, secrets)
         context = replace(context, values={**context.values, **saved})
     last = command.calls[-1]
-    sent = _TRANSPORTS[last.kind](last, context)
+    sent = transports[last.kind](last, context)
     answer = Answer(error=LOST) if context.lose_answer and not sent.answer.error else sent.answer
     return Submitted(classify(command.acknowledgement, answer), answer, sent.body, secrets + sent.secrets)

@@ -12,9 +12,11 @@ from holdfast.history.executions import EXECUTION, Execution
 from holdfast.history.logs import Event, LogRead, ViewRead
 from holdfast.history.model import Observation, Operation
 from holdfast.history.recorder import Recorder
+from holdfast.ports.bulk import Keys
 from holdfast.ports.check import check
 from holdfast.ports.command import submit
 from holdfast.ports.context import PortContext
+from holdfast.ports.counting import Counted, States, count, states
 from holdfast.ports.dead_letters import DeadLetter, read_dead_letters
 from holdfast.ports.effect import Seen, read_effect
 from holdfast.ports.executions import Executions
@@ -118,6 +120,59 @@ class Ports:
         context = self._context(submission, _READ_TIMEOUT_SECONDS)
         return self._observed(
             effect, submission, provocation, lambda: (read_effect(port, context, f"effect {effect}"), "")
+        )
+
+    def count(
+        self, effect: str, keys: Keys, submission: Callable[[int], Submission], *, deadline_seconds: float
+    ) -> Counted:
+        """Count one effect of many keys, at once where its sources allow it; nothing is recorded.
+
+        Args:
+            effect: name of the effect port.
+            keys: the keys.
+            submission: what was submitted for a key, by its place.
+            deadline_seconds: how long keys are asked for one by one.
+        """
+        port = self._named(self._stack.descriptor.effects, effect, "effect")
+        return count(
+            effect,
+            port,
+            keys,
+            lambda place: self._context(submission(place), _READ_TIMEOUT_SECONDS),
+            deadline_seconds=deadline_seconds,
+        )
+
+    def glance(self, effect: str, submission: Submission) -> int | None:
+        """Count one effect of one key, and record nothing; None where it cannot be read now.
+
+        Args:
+            effect: name of the effect port.
+            submission: whose effect.
+        """
+        port = self._named(self._stack.descriptor.effects, effect, "effect")
+        try:
+            return read_effect(port, self._context(submission, _READ_TIMEOUT_SECONDS), f"effect {effect}").count
+        except (PortError, ResourceError, TargetError):
+            return None
+
+    def states(
+        self, status: str, keys: Keys, submission: Callable[[int], Submission], *, deadline_seconds: float
+    ) -> States:
+        """Read what the system reports about many keys, one by one; nothing is recorded.
+
+        Args:
+            status: name of the status port.
+            keys: the keys.
+            submission: what was submitted for a key, by its place.
+            deadline_seconds: how long keys are asked for.
+        """
+        port = self._named(self._stack.descriptor.statuses, status, "status")
+        return states(
+            lambda place: read_status(
+                port, self._context(submission(place), _READ_TIMEOUT_SECONDS), f"status {status}"
+            )[1],
+            len(keys),
+            deadline_seconds=deadline_seconds,
         )
 
     def observe_status(self, status: str, submission: Submission, *, provocation: str = "") -> Observation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -33,6 +34,29 @@ def stream_records(stack: Stack, arn: str) -> list[dict[str, Any]]:
             for shard in _shards(client, arn)
             for record in _records(client, arn, shard)
         ]
+
+
+def records_given_up(stack: Stack, letter: str) -> list[dict[str, Any]]:
+    """The records that a message about a batch names which Lambda has given up; none when it is no such message.
+
+    Such a message tells the stream and the first and the last sequence number, and nothing of what is in the records:
+    https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html.
+
+    Args:
+        stack: the stack.
+        letter: the message.
+
+    Raises:
+        ResourceError: the stream does not exist or may not be read.
+        TargetError: the target does not answer.
+    """
+    try:
+        batch = json.loads(letter)["DDBStreamBatchInfo"]
+        first, last = int(batch["startSequenceNumber"]), int(batch["endSequenceNumber"])
+        arn = str(batch["streamArn"])
+    except (ValueError, TypeError, KeyError):
+        return []
+    return [one for one in stream_records(stack, arn) if first <= int(one["dynamodb"]["SequenceNumber"]) <= last]
 
 
 def _shards(client: Any, arn: str) -> Iterator[str]:

@@ -6,6 +6,10 @@ import json
 
 from holdfast.stack.base import Json
 
+# json.dumps would make an encoder for every text
+_COMPACT = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+_COMPACT_ASCII = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True)
+
 
 def text_of(value: Json) -> str:
     """Strings as they are; other JSON as compact JSON in its own key order."""
@@ -14,11 +18,11 @@ def text_of(value: Json) -> str:
 
 def json_text(value: Json) -> str:
     """Compact JSON; non-ASCII characters stay, unless a lone surrogate makes that impossible in UTF-8."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=False)
+    text = _COMPACT.encode(value)
     try:
         text.encode()
     except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=True, sort_keys=False)
+        return _COMPACT_ASCII.encode(value)
     return text
 
 

@@ -25,6 +25,7 @@ from holdfast.ports.dead_letters import DeadLetter
 from holdfast.ports.ports import Ports
 from holdfast.provocations.model import Evidence, FaultPoint
 from holdfast.provocations.requirements import Situation, interceptor_there, redeliveries_in_time
+from holdfast.provocations.saga_plans import BrokenPlan
 from holdfast.provocations.stopping import Stopping
 from holdfast.stack.base import Json
 from holdfast.stack.commands import Command
@@ -99,6 +100,7 @@ class Bench:
     _executions: list[Execution] = field(default_factory=list)
     _logs: list[LogRead] = field(default_factory=list)
     _views: list[ViewRead] = field(default_factory=list)
+    _broken_plan: BrokenPlan | None = None
     _others: Iterator[int] = field(default_factory=itertools.count)
     _dead_letters: dict[str, DeadLetterSeen] = field(default_factory=dict)
     _rule_numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -433,6 +435,11 @@ class Bench:
             self._views.append(read)
         return read
 
+    def keep_broken_plan(self, broken: BrokenPlan) -> None:
+        """Keep the smallest generated plan that broke a promise."""
+        with self._lock:
+            self._broken_plan = broken
+
     def submissions(self) -> tuple[Submission, ...]:
         """All that was generated here so far."""
         with self._lock:
@@ -477,6 +484,7 @@ class Bench:
             executions=tuple(self._executions),
             logs=tuple(self._logs),
             views=tuple(self._views),
+            broken_plan=self._broken_plan,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -62,18 +62,31 @@ def _write(bench: Bench, stream: Sequence[Submission]) -> None:
 @contextmanager
 def reading(bench: Bench, submissions: Sequence[Submission], readers: int) -> Iterator[None]:
     """Keep independent readers reading what clients read, aggregate after aggregate, until the end of the block."""
-    stop = threading.Event()
     view = cqrs_of(bench).reads
+
+    def look(name: str, submission: Submission) -> None:
+        look_at_view(bench, submission, view=view, reader=name, role="load")
+
+    with _repeating(look, submissions, [f"reader-{number}" for number in range(1, readers + 1)]):
+        yield
+
+
+@contextmanager
+def _repeating(
+    look: Callable[[str, Submission], object], submissions: Sequence[Submission], readers: Sequence[str]
+) -> Iterator[None]:
+    """Keep readers looking at one submission's aggregate after another, side by side, until the end of the block."""
+    stop = threading.Event()
 
     def read(name: str) -> None:
         while not stop.is_set():
             for submission in submissions:
                 interrupts.check()
-                look_at_view(bench, submission, view=view, reader=name, role="load")
+                look(name, submission)
                 stop.wait(PAUSE_SECONDS)
 
-    with ThreadPoolExecutor(max_workers=readers) as pool:
-        running = [pool.submit(read, f"reader-{number}") for number in range(1, readers + 1)]
+    with ThreadPoolExecutor(max_workers=len(readers)) as pool:
+        running = [pool.submit(read, name) for name in readers]
         try:
             yield
         finally:
@@ -139,7 +152,9 @@ def _run_races(bench: Bench, races: Sequence[Sequence[Submission]]) -> None:
     for race in races:
         # the first command makes the aggregate, so that those that meet do so on one that is there
         submit_in_order(bench, race[:1], "first")
-        if not _met(bench.at_once(race[1:])):
+        with _repeating(lambda _, submission: look_at_log(bench, submission), race[:1], ["log"]):
+            raced = bench.at_once(race[1:])
+        if not _met(raced):
             name = aggregate_of(bench.pattern, race[0])
             bench.undecided(f"no two commands on {name} were under way at one moment", [one.key for one in race])
 

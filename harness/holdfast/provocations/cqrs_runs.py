@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from holdfast.checkers.logs import as_registers
 from holdfast.checkers.projections import Stream, streams
+from holdfast.history.columns import Columns
 from holdfast.history.logs import LogRead, ViewRead
 from holdfast.history.model import Operation
 from holdfast.ports.folding import Folding, folding
@@ -56,6 +58,13 @@ def streams_of(pattern: Pattern, evidence: Evidence, without: Iterable[str] = ()
     hopeless = {aggregates[key] for key in (*evidence.open_keys, *without) if key in aggregates}
     every = streams(evidence.history, aggregates, evidence.logs, evidence.views)
     return tuple(stream for stream in every if stream.aggregate not in hopeless)
+
+
+def read_history(situation: Situation, evidence: Evidence) -> Columns:
+    """Commands as writes and what clients read as reads, with the fault windows: for the checkers of columns."""
+    found = streams_of(situation.pattern, evidence)
+    columns = as_registers(found, fold=fold_of(situation), view=cqrs_of(situation).reads)
+    return replace(columns, windows=evidence.windows)
 
 
 def on_one_aggregate(bench: Bench, count: int, overrides: Mapping[str, Json] | None = None) -> list[Submission]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from holdfast.levers.base import Lever
 from holdfast.levers.function import FunctionThrottle
+from holdfast.levers.invocation import InvocationFault
 from holdfast.levers.mapping import MappingDisable
 from holdfast.levers.role import RoleDeny
 from holdfast.provocations.model import Provocation, Window
@@ -24,7 +26,7 @@ from holdfast.provocations.requirements import (
 )
 from holdfast.stack.patterns import CqrsPattern, Pattern, SagaPattern
 from holdfast.stack.resolve import Stack
-from holdfast.targets.base import Capability
+from holdfast.targets.base import Capability, Rule
 
 STORING_ACTIONS = {
     "queue": ("sqs:SendMessage",),
@@ -91,6 +93,18 @@ def _read_store_known(situation: Situation) -> str:
     return "" if kind in USING_ACTIONS else f"nothing is known about denying the use of a {kind}"
 
 
+def _read_store_named(situation: Situation) -> str:
+    """The read store must be a component, or none of its calls can be told from others."""
+    if isinstance(situation.pattern, CqrsPattern) and situation.pattern.read_store is not None:
+        return ""
+    return "the descriptor names no component that holds the view (read_store)"
+
+
+def _write_store_named(situation: Situation) -> str:
+    """The store must be a component, or none of its calls can be told from others."""
+    return "" if situation.pattern.store is not None else "the descriptor names no store (store)"
+
+
 def _roles_named(situation: Situation) -> bool:
     pattern = situation.pattern
     return bool(pattern.storage_roles or (isinstance(pattern, CqrsPattern) and pattern.read_roles))
@@ -103,6 +117,9 @@ WINDOW_REQUIREMENTS: Mapping[Window, tuple[Requirement, ...]] = MappingProxyType
             _storing_known,
             Supported(Capability.IAM_ENFORCED, "no right can be taken from a role"),
         ),
+        Window.STORAGE_THROTTLED: (_write_store_named, CALL_FAULTS),
+        Window.WRITE_STORE_SLOW: (_write_store_named, CALL_FAULTS),
+        Window.READ_STORE_SLOW: (_read_store_named, CALL_FAULTS),
         Window.WRITE_SIDE_DEAD: (
             _write_side_named,
             _storing_known,
@@ -185,6 +202,25 @@ def levers_of(window: Window, situation: Situation, run: str) -> list[Lever]:
             return [*(FunctionThrottle.on(stack, function) for function in pattern.ingest), *denied]
         case Window.STORAGE_DENIED:
             return _denied(stack, pattern.store, pattern.storage_roles, STORING_ACTIONS, run)
+        case Window.READ_STORE_SLOW:
+            assert isinstance(pattern, CqrsPattern)
+            return _at_calls_about(stack, pattern.read_store, _HELD, run)
+        case Window.WRITE_STORE_SLOW | Window.STORAGE_THROTTLED:
+            rule = _HELD if window is Window.WRITE_STORE_SLOW else _THROTTLED
+            return _at_calls_about(stack, pattern.store, rule, run)
+
+
+_THROTTLED = Rule(id="", action="refuse", error="ThrottlingException", probability=0.5)
+_HELD = Rule(id="", action="delay", delay_seconds=1.5)
+"""Longer than an answer may take that does not need the store (`Bounds.acknowledgement_floor_seconds`)."""
+
+
+def _at_calls_about(stack: Stack, store: str | None, rule: Rule, run: str) -> list[Lever]:
+    """What befalls the calls of functions about a store, whatever they are for; the harness' own pass."""
+    assert store is not None
+    resource = stack.resource(store)
+    told = replace(rule, id=f"{run}-{rule.action}-{store}", point="call", resource=resource.name)
+    return [InvocationFault(target=stack.target, component=store, resource=resource.arn, rule=told)]
 
 
 def _stopped(stack: Stack, workers: Sequence[str]) -> list[Lever]:

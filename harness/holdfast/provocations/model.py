@@ -12,6 +12,7 @@ from holdfast.history.executions import Execution
 from holdfast.history.logs import LogRead, ViewRead
 from holdfast.history.model import DeadLetterSeen, FaultWindow, History
 from holdfast.provocations.requirements import Requirement, Situation, calls_alone
+from holdfast.provocations.saga_plans import BrokenPlan
 from holdfast.stack.generate import Submission
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ class Window(StrEnum):
     """
 
     STORAGE_DENIED = "the right to store is denied"
+    STORAGE_THROTTLED = "every other call about the store is throttled"
+    WRITE_STORE_SLOW = "every call about the write store is held"
+    READ_STORE_SLOW = "every call about the read store is held"
     WRITE_SIDE_DEAD = "the write side throttled to zero, the write store denied to both sides"
     READ_SIDE_DEAD = "the projectors throttled to zero and detached, the read store denied"
     COMPUTE_DEAD = "every worker throttled to zero and detached"
@@ -101,6 +105,7 @@ class Provocation:
             ``observe`` wants to know.
         observe: waits for what must come of it, after the window is healed; side by side with all others.
         prepare: what it does before its window is opened, when nothing is wrong yet.
+        healed: what it does as soon as its window is healed, before another one is opened.
         window: the fault on everything it needs, or None when its faults are aimed.
         moment: when it runs.
         requires: what must be so for it to be run at all, beside what its window and its aimed faults need.
@@ -116,6 +121,7 @@ class Provocation:
     provoke: Callable[[Bench], Any]
     observe: Callable[[Bench, Any], None] | None = None
     prepare: Callable[[Bench], None] | None = None
+    healed: Callable[[Bench], None] | None = None
     window: Window | None = None
     moment: Moment = Moment.MIDDLE
     requires: tuple[Requirement, ...] = ()
@@ -177,6 +183,7 @@ class Evidence:
         executions: those of its keys, with their histories, at the last look.
         logs: its reads of event logs.
         views: its reads of read models.
+        broken_plan: the smallest generated plan that broke a promise.
     """
 
     history: History
@@ -192,6 +199,7 @@ class Evidence:
     executions: tuple[Execution, ...] = ()
     logs: tuple[LogRead, ...] = ()
     views: tuple[ViewRead, ...] = ()
+    broken_plan: BrokenPlan | None = None
 
     @property
     def decided_keys(self) -> frozenset[str]:

@@ -6,7 +6,6 @@ own. One that leaves a saga neither done nor undone is made smaller as data. Wha
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from holdfast.checkers.saga import all_or_nothing
-from holdfast.history.model import History, Observation
-from holdfast.levers.signals import interrupts
-from holdfast.provocations.bench import Bench, side_by_side
+from holdfast.provocations.bench import Bench
 from holdfast.provocations.model import Moment, Provocation
 from holdfast.provocations.requirements import Situation
 from holdfast.provocations.saga_failures import AIMED_AT_STEPS, aims_at
@@ -26,17 +22,24 @@ from holdfast.provocations.saga_places import (
     business_failures,
     compensated_steps,
     contended,
-    fault,
-    place_of,
     places,
     saga_of,
     steps_until_pivot,
 )
-from holdfast.provocations.saga_plans import Plan, PlannedFault, PlannedKind, PlannedSaga, Tried, telling
+from holdfast.provocations.saga_plan_runs import PlanRun, PlanRunner
+from holdfast.provocations.saga_plans import (
+    BrokenPlan,
+    Plan,
+    PlannedFault,
+    PlannedKind,
+    PlannedSaga,
+    Run,
+    Tried,
+    about,
+    telling,
+)
 from holdfast.provocations.saga_requirements import several_steps, steps_listed
-from holdfast.provocations.saga_runs import await_ends
 from holdfast.stack.base import Json
-from holdfast.stack.generate import Submission
 
 DRAWN = 150
 """Plans that are drawn, as data."""
@@ -46,16 +49,9 @@ PLANS = 10
 
 MOST_SAGAS = 3
 MOST_FAULTS = 2
-MOST_AT_ONCE = 32
-"""Sagas of all plans that are under way at once; more would be a load test of a small machine."""
-
-WAVE_SECONDS = 1.0
 REPEATS = 2
 SHRINKING_SECONDS = 15.0
 """No further round of smaller plans begins then: a small plan soon beats the smallest one much later."""
-
-SETTLE_SECONDS = 5.0
-"""How long a saga that has ended half done may take to become whole before its plan is made smaller."""
 
 ROLE = "generated"
 SHRINKING_ROLE = "shrinking"
@@ -101,7 +97,7 @@ def choices_of(situation: Situation) -> Choices:
     breakable = until_pivot if saga.state_machine is not None else set()
     return Choices(
         inputs=tuple(fields for _, fields in special),
-        about=tuple(json.dumps(fields, sort_keys=True) if fields else "ordinary" for _, fields in special),
+        about=about([fields for _, fields in special]),
         failing=tuple(step for step, _ in special),
         before={name: frozenset(before[name]) | {name} for name in sorted(until_pivot)},
         steps=steps,
@@ -160,79 +156,6 @@ def draw_plans(choices: Choices, seed_number: int, most: int = PLANS) -> list[Pl
     return telling(drawn, most)
 
 
-@dataclass(frozen=True, slots=True)
-class _Runner:
-    """Runs plans on a bench, many at a time."""
-
-    bench: Bench
-    choices: Choices
-    role: str
-
-    def __call__(self, chosen: Sequence[Plan]) -> list[bool]:
-        """Run plans side by side, as many as there is room for; for each whether it left a saga half done."""
-        found: list[bool] = []
-        batch: list[Plan] = []
-        for plan in chosen:
-            if batch and sum(len(one.sagas) for one in (*batch, plan)) > MOST_AT_ONCE:
-                found += self._together(batch)
-                batch = []
-            batch.append(plan)
-        return found + (self._together(batch) if batch else [])
-
-    def _together(self, chosen: Sequence[Plan]) -> list[bool]:
-        bench = self.bench
-        drawn = [[bench.draw(1, self.choices.inputs[saga.input])[0] for saga in plan.sagas] for plan in chosen]
-        everyone = [one for submissions in drawn for one in submissions]
-        steps = {step.name: step for step in saga_of(bench.situation).steps}
-        faults = [
-            fault(bench.situation, place, planned.kind, submission.key, times=1 if "once" in planned.kind else 0)
-            for plan, submissions in zip(chosen, drawn, strict=True)
-            for saga, submission in zip(plan.sagas, submissions, strict=True)
-            for planned in saga.faults
-            if (place := place_of(bench.situation, steps[planned.step], undo=planned.undo))
-        ]
-        with bench.aimed(faults):
-            for wave in range(1 + max(saga.wave for plan in chosen for saga in plan.sagas)):
-                together = [
-                    submission
-                    for plan, submissions in zip(chosen, drawn, strict=True)
-                    for saga, submission in zip(plan.sagas, submissions, strict=True)
-                    if saga.wave == wave
-                ]
-                side_by_side(lambda one: bench.submit(one, self.role), together, len(together) or 1)
-                interrupts.pause(WAVE_SECONDS)
-            late = {one.key for one in await_ends(bench, everyone)}
-        if late:
-            bench.note(f"not ended within {bench.bounds.saga_seconds:g} s: {', '.join(sorted(late))}")
-        half = self._half_done([one for one in everyone if one.key not in late])
-        return [any(one.key in half for one in submissions) for submissions in drawn]
-
-    def _half_done(self, submissions: Sequence[Submission]) -> set[str]:
-        """The keys of ended sagas that are neither done nor undone, and stay so."""
-        half = {one.key for one in submissions}
-
-        def look() -> set[str]:
-            nonlocal half
-            half = _wrong(self.bench, [one for one in submissions if one.key in half])
-            return half
-
-        self.bench.until(f"what {len(half)} sagas have left", look, lambda keys: not keys, SETTLE_SECONDS)
-        return half
-
-
-def _wrong(bench: Bench, submissions: Sequence[Submission]) -> set[str]:
-    saga = saga_of(bench.situation)
-    ports = dict.fromkeys(port for step in saga.steps for port in (step.effect, step.undone) if port is not None)
-
-    def observe(one: Submission) -> list[Observation]:
-        return [bench.ports.observe(port, one, provocation=bench.name) for port in ports]
-
-    seen = [each for found in side_by_side(observe, submissions, 4) for each in found]
-    keys = {one.key for one in submissions}
-    sent = tuple(one for one in bench.operations() if one.key in keys)
-    return {finding.key for finding in all_or_nothing(History(sent, tuple(seen)), saga)}
-
-
 def _watch(bench: Bench) -> None:
     for name in bench.stack.descriptor.conserved:
         bench.ports.observe_quantity(name, provocation=bench.name)
@@ -242,7 +165,21 @@ def _generate(bench: Bench, clock: Callable[[], float] = time.monotonic) -> None
     """Run the plans; the smallest within one that leaves a saga half done becomes a note of the verdict."""
     choices = choices_of(bench.situation)
     chosen = draw_plans(choices, bench.random.getrandbits(32))
-    tried = Tried(run=_Runner(bench, choices, ROLE), repeats=1)
+    latest: dict[Plan, PlanRun] = {}
+
+    def as_role(role: str) -> Run:
+        runner = PlanRunner(bench, choices.inputs, role)
+
+        def run(plans: Sequence[Plan]) -> list[bool]:
+            ran = runner(plans)
+            if late := sorted(key for one in ran for key in one.late):
+                bench.note(f"not ended within {bench.bounds.saga_seconds:g} s: {', '.join(late)}")
+            latest.update((plan, one) for plan, one in zip(plans, ran, strict=True) if one.findings)
+            return [bool(one.findings) for one in ran]
+
+        return run
+
+    tried = Tried(run=as_role(ROLE), repeats=1)
     tried.once(chosen)
     _watch(bench)
     found = tried.broken(chosen)
@@ -250,14 +187,22 @@ def _generate(bench: Bench, clock: Callable[[], float] = time.monotonic) -> None
     if found is None:
         return
     ends = clock() + SHRINKING_SECONDS
-    tried.run, tried.repeats, tried.time_left = _Runner(bench, choices, SHRINKING_ROLE), REPEATS, lambda: clock() < ends
+    tried.run, tried.repeats, tried.time_left = as_role(SHRINKING_ROLE), REPEATS, lambda: clock() < ends
     smallest = tried.shrink(found)
-    tried.run = _Runner(bench, choices, SMALLEST_ROLE)
+    tried.run = as_role(SMALLEST_ROLE)
     tried.once([smallest])
     _watch(bench)
+    broken = BrokenPlan(
+        plan=smallest,
+        inputs=choices.inputs,
+        finding=latest[smallest].findings[0],
+        violated=tried.violated[smallest],
+        runs=tried.runs[smallest],
+    )
+    bench.keep_broken_plan(broken)
     bench.note(
         f"smallest plan that leaves a saga half done: {smallest.told(choices.about)} "
-        f"({tried.violated[smallest]} of {tried.runs[smallest]} runs; found within {found.told(choices.about)})"
+        f"({broken.reproduced} runs; found within {found.told(choices.about)})"
     )
 
 

@@ -6,9 +6,12 @@ good, while passes only count against the number of times that a plan is tried.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
+
+from holdfast.verdict.model import Finding
 
 PlannedKind = Literal["fail once", "answer lost", "fail", "fail after"]
 
@@ -79,6 +82,35 @@ class Plan:
             + "".join(f", {fault}" for fault in saga.faults)
             for saga in self.sagas
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenPlan:
+    """A plan that broke a promise, with all that it takes to run it again.
+
+    Attributes:
+        plan: the plan.
+        inputs: the fields of each special input; the ordinary one, which has none, first.
+        finding: a saga that it left half done.
+        violated: how many of its runs did.
+        runs: how often it was run.
+    """
+
+    plan: Plan
+    inputs: Sequence[Mapping[str, Any]]
+    finding: Finding
+    violated: int
+    runs: int
+
+    @property
+    def reproduced(self) -> str:
+        """How often it broke the promise, e.g. ``3 of 3``."""
+        return f"{self.violated} of {self.runs}"
+
+
+def about(inputs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Special inputs in words."""
+    return tuple(json.dumps(fields, sort_keys=True) if fields else "ordinary" for fields in inputs)
 
 
 def smaller(plan: Plan) -> tuple[Plan, ...]:

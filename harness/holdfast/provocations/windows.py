@@ -116,6 +116,13 @@ def _concurrency_unseen(situation: Situation) -> str:
     return f"nobody sees how many workers run at once: {missing}" if missing else ""
 
 
+STORAGE_THROTTLED = Provocation(
+    name="storage-throttled",
+    provoke=_submit_some,
+    observe=_await_acknowledged,
+    window=Window.STORAGE_THROTTLED,
+    commands=lambda _: COMMANDS,
+)
 COMPUTE_DEAD = Provocation(
     name="compute-dead",
     provoke=_submit_while_dead,

@@ -54,6 +54,7 @@ class FunctionConfiguration:
         event_age_seconds: the oldest an asynchronous event may become.
         mappings: its event source mappings.
         behind_api: whether it answers API requests.
+        memory_megabytes: what it is given, and priced by.
     """
 
     component: str
@@ -64,6 +65,7 @@ class FunctionConfiguration:
     event_age_seconds: int = 21_600
     mappings: tuple[Mapping, ...] = ()
     behind_api: bool = False
+    memory_megabytes: int = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +243,7 @@ def _function(stack: Stack, component: str) -> FunctionConfiguration:
         event_age_seconds=age_seconds,
         mappings=stack.mappings(component),
         behind_api="apigateway.amazonaws.com" in callers,
+        memory_megabytes=int(configuration.get("MemorySize", 128)),
     )
 
 

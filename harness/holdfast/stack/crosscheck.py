@@ -200,6 +200,8 @@ class _Check:
             known = self._known_to("effects", name)
             for index, source in enumerate(effect.sources):
                 yield from self._source(source, ("effects", name, "sources", index), known)
+            if effect.listing is not None:
+                yield from self._source(effect.listing.source, ("effects", name, "listing", "source"), known)
         others: dict[str, Mapping[str, Status | Log | View]] = {
             "statuses": descriptor.statuses,
             "logs": descriptor.logs,

@@ -136,6 +136,43 @@ class Stop(Part):
     commands: Annotated[int | None, Field(gt=0, description="The most commands that a run may send.")] = None
 
 
+class LoadBounds(Part):
+    """What a load run must keep beside its clauses; a figure that is left out is measured and not judged."""
+
+    p95_ms: Annotated[
+        float | None, Field(gt=0, description="95th percentile of latency from the intended time, outside faults.")
+    ] = None
+    p99_ms: Annotated[float | None, Field(gt=0, description="99th percentile, likewise.")] = None
+    p99_ms_in_faults: Annotated[
+        float | None, Field(gt=0, description="99th percentile of what was intended while a fault was in place.")
+    ] = None
+    error_share: Annotated[
+        float | None, Field(ge=0, le=1, description="Share of operations outside faults that were not acknowledged.")
+    ] = None
+    goodput_per_second: Annotated[
+        float | None, Field(gt=0, description="The fewest acknowledged operations per second, over the whole run.")
+    ] = None
+    recovery_seconds: Annotated[
+        float | None, Field(gt=0, description="From the end of each fault until latency and success are as before.")
+    ] = None
+    drain_seconds: Annotated[
+        float | None, Field(gt=0, description="From the end of the load until queues and functions are at rest.")
+    ] = None
+    look_seconds: Annotated[
+        float, Field(gt=0, description="How long keys are looked at one by one, where they cannot be counted at once.")
+    ] = 600.0
+    prices: Annotated[
+        str | None, Field(description="A price table beside the descriptor, in place of the one that comes along.")
+    ] = None
+    calls_per_command: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[a-z0-9-]+:[A-Za-z]+$")], Annotated[float, Field(ge=0)]],
+        Field(
+            description="For the price where no interceptor counts: AWS calls behind one command, e.g. from the report "
+            "of a local run."
+        ),
+    ] = Field(default_factory=dict)
+
+
 class SeedItem(Part):
     """A row or an object to put before a run."""
 
@@ -201,6 +238,7 @@ class Descriptor(Part):
     claims: Annotated[Patterns, Field(alias="patterns")]
     bounds: Bounds = Bounds()
     stop: Stop = Stop()
+    load: LoadBounds = LoadBounds()
     seed: ListOf[SeedItem] = Field(default_factory=list)
     conserved: dict[Name, Conserved] = Field(default_factory=dict)
     refused: Annotated[ListOf[SpecialInput], Field(description="Inputs that must be refused.")] = Field(
@@ -232,6 +270,8 @@ class Descriptor(Part):
         """Every source that a port of any kind reads."""
         for effect in self.effects.values():
             yield from effect.sources
+            if effect.listing is not None:
+                yield effect.listing.source
         yield from (status.source for status in self.statuses.values())
         yield from (log.source for log in self.logs.values())
         yield from (view.source for view in self.views.values())

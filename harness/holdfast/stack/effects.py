@@ -223,6 +223,13 @@ AnySource = Annotated[
 ]
 
 
+class Listing(Part):
+    """One read that shows the effects of all keys: each entry is one effect of the key that it names."""
+
+    source: Annotated[AnySource, Field(description="Read once; its templates know no key.")]
+    key: Annotated[Expression, Field(description="JMESPath on one entry: the key whose effect it is.")]
+
+
 class Effect(Part):
     """One countable effect; several sources are combined.
 
@@ -232,6 +239,10 @@ class Effect(Part):
 
     sources: Annotated[ListOf[AnySource], Field(min_length=1)]
     combine: Literal["sum", "all"] = "sum"
+    listing: Annotated[
+        Listing | None,
+        Field(description="For load: where the effects of all keys are listed; tables, buckets and queues need none."),
+    ] = None
 
 
 class Status(Part):

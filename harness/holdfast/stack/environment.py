@@ -1,6 +1,7 @@
 """``${NAME}``, ``${NAME:-default}`` and ``$${`` in the texts of a descriptor.
 
 What comes from the environment is secret: it is kept out of every message, and it is literal text, never a template.
+A default is text of the descriptor: it may hold placeholders.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from holdfast.stack.base import Json
 from holdfast.stack.keypath import KeyPath, Problem
 from holdfast.stack.templates import literal
 
-_TOKEN = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\})?")
+_TOKEN = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>(?:[^{}]|\{[^{}]*\})*))?\})?")
 _SHORTEST_TELLING = 4  # a shorter value is part of ordinary words
 
 

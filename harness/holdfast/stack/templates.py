@@ -19,6 +19,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote
 
 from holdfast.errors import DescriptorError
@@ -27,6 +28,7 @@ from holdfast.stack.base import Json
 _NAME = r"[A-Za-z][A-Za-z0-9_-]*(?:\.[A-Za-z][A-Za-z0-9_-]*)*"
 _FILTERS = r"(?:\|[A-Za-z][A-Za-z0-9_]*(?::[^{}|]*)?)*"
 _BODY = rf"(?P<name>{_NAME})(?P<filters>{_FILTERS})"
+_MOST_TEMPLATES = 4_096
 # `${name}` is Velocity's or the shell's, never ours; a doubled brace is an escape.
 _TOKEN = re.compile(rf"\{{\{{(?P<escaped>{_NAME}{_FILTERS})\}}\}}|(?<!\$)\{{{_BODY}\}}")
 
@@ -143,10 +145,10 @@ def render(template: Json, values: Mapping[str, Json]) -> Json:
         DescriptorError: a placeholder or filter is unknown.
     """
     if isinstance(template, str):
-        whole = _TOKEN.fullmatch(template)
-        if whole is not None and whole["escaped"] is None:
-            return _value(_placeholder(whole), values)
-        return _text(template, values)
+        parts = _parts(template)
+        if len(parts) == 1 and isinstance(parts[0], Placeholder):
+            return _value(parts[0], values)
+        return _joined(parts, values)
     if isinstance(template, Mapping):
         return {_text(key, values): render(value, values) for key, value in template.items()}
     if isinstance(template, list | tuple):
@@ -164,12 +166,23 @@ def render_text(template: str, values: Mapping[str, Json]) -> str:
 
 
 def _text(template: str, values: Mapping[str, Json]) -> str:
-    def fill(match: re.Match[str]) -> str:
-        if match["escaped"] is not None:
-            return "{" + match["escaped"] + "}"
-        return text_of(_value(_placeholder(match), values))
+    return _joined(_parts(template), values)
 
-    return _TOKEN.sub(fill, template)
+
+def _joined(parts: tuple[str | Placeholder, ...], values: Mapping[str, Json]) -> str:
+    return "".join([part if isinstance(part, str) else text_of(_value(part, values)) for part in parts])
+
+
+@lru_cache(maxsize=_MOST_TEMPLATES)
+def _parts(template: str) -> tuple[str | Placeholder, ...]:
+    """A text taken apart into what stays and what is filled in; load renders the same few millions of times."""
+    parts: list[str | Placeholder] = []
+    at = 0
+    for match in _TOKEN.finditer(template):
+        parts.append(template[at : match.start()])
+        parts.append(_placeholder(match) if match["escaped"] is None else "{" + match["escaped"] + "}")
+        at = match.end()
+    return tuple(part for part in (*parts, template[at:]) if part != "")
 
 
 def _placeholder(match: re.Match[str]) -> Placeholder:

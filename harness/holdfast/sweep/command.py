@@ -21,7 +21,8 @@ from holdfast.runs import KEPT
 from holdfast.sweep.coverage import VERSION, Coverage, to_json
 from holdfast.sweep.judging import Mark
 from holdfast.sweep.replay import SUFFIX, read, write
-from holdfast.sweep.sweeping import Budget, replayed, sweep
+from holdfast.sweep.replaying import replayed
+from holdfast.sweep.sweeping import Budget, sweep
 from holdfast.sweep.table import show
 from holdfast.verdict.document import without_secrets
 
@@ -86,7 +87,7 @@ def sweep_command(arguments: Sequence[str]) -> int:
 
 
 def _exit_code(coverages: Sequence[Coverage], *, strict: bool) -> int:
-    if any(coverage.violations for coverage in coverages):
+    if any(coverage.violations or coverage.unexplained for coverage in coverages):
         return ExitCode.VIOLATED
     if strict and not all(coverage.decided for coverage in coverages):
         return ExitCode.INCONCLUSIVE
@@ -125,34 +126,27 @@ def _written(coverages: Sequence[Coverage], folder: Path, clean: Clean) -> Path:
 
 
 def replay_command(arguments: Sequence[str]) -> int:
-    """Run a fault schedule that a sweep found again, and say whether it agrees."""
+    """Run what broke a promise again, a fault schedule or a plan of sagas, and say whether it agrees."""
     parser = argparse.ArgumentParser(
         prog="holdfast replay",
-        description="Run the fault schedule of a replay file again, on a fresh command, and say whether it breaks the "
-        "same promise.",
+        description="Run the fault schedule, or the plan of sagas, of a replay file again, on fresh commands, and say "
+        "whether it breaks the same promise.",
         epilog="exit codes: 0 nothing violated, 1 violated, 2 usage, descriptor, target or port, 3 the faults were not "
         "reached, or what came of them could not be told, 4 a fault could not be healed, 5 ended by a stop condition "
         "and healed, 130 or 143 interrupted and healed",
     )
     parser.add_argument("file", metavar=f"NAME{SUFFIX}", type=Path)
-    parser.add_argument("--times", type=_at_least_one, default=1, metavar="N", help="run it N times, side by side")
+    parser.add_argument("--times", type=_at_least_one, default=1, metavar="N", help="run it N times")
     parser.add_argument("--stack", type=Path, metavar="NAME.stack.toml", help="another descriptor than the file names")
     _target_options(parser)
     own = parser.parse_args(list(arguments))
-    found = read(own.file)
+    replay = read(own.file)
+    found = replay.found
     descriptor = own.stack or found.descriptor
     _need_file(descriptor, "replay", "its descriptor, or give another one with --stack")
     options = replace(_options(own), seed=found.seed, target=own.target or found.target)
-    judgements = replayed(
-        descriptor,
-        pattern=found.pattern,
-        schedule=found.schedule,
-        fields=dict(found.fields),
-        times=own.times,
-        options=options,
-        listener=_Lines(),
-    )
-    _print(f"schedule: {found.schedule}")
+    judgements = replayed(descriptor, replay=replay, times=own.times, options=options, listener=_Lines())
+    _print(replay.told)
     _print(f"expected: violated ({found.title}: {found.sentence}; {found.reproduced} when it was found)")
     agreeing = 0
     for judgement in judgements:

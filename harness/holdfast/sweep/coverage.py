@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast import __version__
+from holdfast.stack.patterns import PatternName
 from holdfast.sweep.judging import Judgement, Mark
 from holdfast.sweep.kinds import Kind
 from holdfast.sweep.plan import Left, Schedule
 from holdfast.sweep.points import Point
 from holdfast.verdict.describe import describe
+from holdfast.verdict.model import Finding
 
 VERSION = 1
 """Version of sweep.json; docs/sweep.md says what is in it."""
@@ -86,6 +88,7 @@ class Coverage:
         pruned: how many of them an earlier run had shown.
         dropped: how many were left out because of a budget.
         violations: the ways to break a promise that were found.
+        unexplained: how what is conserved was wrong after commands that were all whole, and nothing says which.
         strangers: callers that take part in the command and are no components, so nothing can be aimed at them.
         commands: how many commands were sent.
         seconds: wall time.
@@ -95,7 +98,7 @@ class Coverage:
 
     stack: str
     descriptor: str
-    pattern: str
+    pattern: PatternName
     target: str
     seed: int
     undisturbed: Judgement
@@ -105,6 +108,7 @@ class Coverage:
     pruned: int = 0
     dropped: int = 0
     violations: tuple[Violation, ...] = ()
+    unexplained: tuple[Finding, ...] = ()
     strangers: tuple[str, ...] = ()
     commands: int = 0
     seconds: float = 0.0
@@ -193,6 +197,7 @@ def to_json(coverage: Coverage) -> dict[str, Any]:
             }
             for one in coverage.violations
         ],
+        "unexplained": [{"title": one.title, "sentence": one.sentence} for one in coverage.unexplained],
         "strangers": list(coverage.strangers),
         "notes": list(coverage.notes),
     }

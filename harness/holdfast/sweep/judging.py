@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from holdfast.checkers import saga, saga_ends, saga_traces
+from holdfast.checkers import recovery, saga, saga_ends, saga_traces
+from holdfast.checkers.projections import Stream
+from holdfast.history.executions import EXECUTION, ExecutionStatus
 from holdfast.history.model import DeadLetterSeen, History, Observation, Operation, Outcome
 from holdfast.stack.effects import Status
 from holdfast.stack.patterns import Pattern, SagaPattern
@@ -43,6 +45,8 @@ class Case:
         starved: whether an invocation ran out of time because the machine was too busy.
         deliveries: how many failures in a row use up the deliveries of a request.
         anonymous: dead-letter ports that received letters whose key cannot be told.
+        unbalanced: how what is conserved was wrong after commands with this schedule alone, all of them whole.
+        aggregate: the log and the views of the command's aggregate, which no other command has, where there are any.
     """
 
     key: str
@@ -56,6 +60,8 @@ class Case:
     starved: bool = False
     deliveries: int = 1
     anonymous: tuple[str, ...] = ()
+    unbalanced: tuple[Finding, ...] = ()
+    aggregate: Stream | None = None
 
     @property
     def acknowledged(self) -> bool:
@@ -123,7 +129,7 @@ def judge(case: Case, invariants: Invariants) -> Judgement:  # noqa: PLR0911 - o
         case: the command.
         invariants: its pattern's promises.
     """
-    findings = tuple(sorted(invariants.broken(case), key=lambda finding: len(finding.witness)))
+    findings = tuple(sorted((*invariants.broken(case), *case.unbalanced), key=lambda finding: len(finding.witness)))
     if findings and case.starved:
         return Judgement(
             mark=Mark.INCONCLUSIVE,
@@ -149,14 +155,24 @@ def judge(case: Case, invariants: Invariants) -> Judgement:  # noqa: PLR0911 - o
 
 
 _REPEATED, _REFUSED = "repeated effect", "refused and done"
-_FINAL = frozenset({_REPEATED, _REFUSED, "step repeated", f"saga {saga.Fate.REPEATED}"})
+_FINAL = frozenset(
+    {
+        _REPEATED,
+        _REFUSED,
+        "step repeated",
+        f"saga {saga.Fate.REPEATED}",
+        "unfinished",
+        "event twice",
+        "refused and there",
+    }
+)
 """What no waiting can put right."""
 
 
 def _how(case: Case) -> str:
     sent = "acknowledged" if case.acknowledged else "refused" if case.refused else "not answered"
     ends = [f"{port}: {look.count}" for port, look in case.observations.items() if not look.state]
-    ends += [f"{port}: {look.state}" for port, look in case.observations.items() if look.state]
+    ends += [f"{port}: {look.state}" for port, look in case.observations.items() if look.state and port != EXECUTION]
     return f"{sent}; {', '.join([*ends, *(['dead-lettered'] if case.dead_letters else [])])}"
 
 
@@ -179,7 +195,7 @@ class OneEffect:
         return tuple(port for port in ports if port is not None)
 
     def broken(self, case: Case) -> Iterator[Finding]:
-        """Repeated, done although refused, acknowledged and lost, half done, reported wrongly."""
+        """Repeated, done although refused, lost, given up without its input, half done, reported wrongly."""
         name = self.pattern.effect
         effect = case.seen(name)
         if effect is not None:
@@ -189,6 +205,8 @@ class OneEffect:
                 yield _finding(case, _REFUSED, f"{case.key} was refused, and {name} is there", name)
             if case.acknowledged and not effect.count and not self._surfaced(case):
                 yield self._lost(case)
+            if not effect.count and case.dead_letters:
+                yield from recovery.dead_lettered(case.history(), letters=case.dead_letters, keys=[case.key])
         yield from self._half(case)
         yield from self._reported(case)
 
@@ -243,11 +261,13 @@ class AllOrNothing:
         pattern: the pattern, with its steps.
         status: its status port, if it has one.
         answers: whether the client is answered when the saga has ended.
+        bound_seconds: from the start of a saga to its end.
     """
 
     pattern: SagaPattern
     status: Status | None = None
     answers: bool = False
+    bound_seconds: float = float("inf")
 
     @property
     def effects(self) -> tuple[str, ...]:
@@ -258,6 +278,7 @@ class AllOrNothing:
     def broken(self, case: Case) -> Iterator[Finding]:
         """What the checkers of sagas find; a saga that was surfaced, as it may be, need not be whole or reported."""
         history = case.history()
+        yield from self._unfinished(case)
         may_be_half = self._may_be_stuck(case) and bool(case.dead_letters or case.anonymous)
         for finding in (*saga.all_or_nothing(history, self.pattern), *saga.once(history, self.pattern)):
             if not may_be_half or finding.title != f"saga {saga.Fate.HALF}":
@@ -266,14 +287,15 @@ class AllOrNothing:
         if left.fate is saga.Fate.COMPENSATED and self._only_after_pivot(case):
             yield from saga.went_forward(history, self.pattern, {case.key})
         if may_be_half:
+            if case.dead_letters:
+                yield from saga_ends.surfaced(history, self.pattern, letters=case.dead_letters, keys={case.key})
             return
         yield from saga_traces.in_order(history, self.pattern)
         yield from saga_ends.answers_agree(history, self.pattern, tells_outcome=self.answers)
         if self.pattern.lock is not None:
             yield from saga.locks_left(history, self.pattern)
         if self.status is not None and self.pattern.status is not None:
-            if not self._never_begun(case):
-                yield from saga_ends.agree(history, self.pattern, port=self.pattern.status, claims=self._claims())
+            yield from saga_ends.agree(history, self.pattern, port=self.pattern.status, claims=self._claims())
             yield from self._lost(case)
 
     def open(self, case: Case) -> str:
@@ -284,6 +306,17 @@ class AllOrNothing:
         if left.fate is saga.Fate.HALF and not case.dead_letters:
             return f"it may be among the letters of {', '.join(case.anonymous)}, which do not tell their key"
         return ""
+
+    def _unfinished(self, case: Case) -> Iterator[Finding]:
+        """A saga that is under way past its bound, and not among the dead letters."""
+        history, bound_seconds = case.history(), self.bound_seconds
+        running = {EXECUTION: frozenset({ExecutionStatus.RUNNING.value})}
+        promised = case.acknowledged and not case.quiet and not case.dead_letters
+        if self.status is not None and self.pattern.status is not None and promised:
+            running[self.pattern.status] = frozenset(self.status.pending)
+        for port, states in running.items():
+            if case.seen(port) is not None:
+                yield from saga_ends.unfinished(history, port=port, running=states, bound_seconds=bound_seconds)
 
     def _claims(self) -> dict[str, saga_ends.Claim]:
         assert self.status is not None
@@ -329,12 +362,6 @@ class AllOrNothing:
         (left,) = saga.left(case.history(), self.pattern)
         return left.whole and not any(step.done for step in left.steps)
 
-    def _never_begun(self, case: Case) -> bool:
-        """Whether nobody was told that a saga was begun, nothing of it was done, and it is reported as under way."""
-        status = case.seen(self.pattern.status)
-        under_way = self.status is not None and status is not None and status.state in self.status.pending
-        return under_way and not case.acknowledged and self._nothing_done(case)
-
     def _lost(self, case: Case) -> Iterator[Finding]:
         """A saga that was acknowledged, of which nothing was done and nothing is reported."""
         status = case.seen(self.pattern.status)
@@ -347,12 +374,17 @@ def _finding(case: Case, title: str, sentence: str, *ports: str | None) -> Findi
     return Finding(title=title, sentence=sentence, key=case.key, witness=case.witness(*ports))
 
 
-def invariants_of(pattern: Pattern, status: Status | None, *, answers: bool = False) -> Invariants:
+def invariants_of(
+    pattern: Pattern, status: Status | None, *, answers: bool = False, bound_seconds: float = float("inf")
+) -> Invariants:
     """The promises of a pattern, as the sweep judges them.
 
     Args:
         pattern: the pattern.
         status: its status port, if it has one.
         answers: whether a saga's client is answered when the saga has ended.
+        bound_seconds: from the start of a saga to its end.
     """
-    return AllOrNothing(pattern, status, answers) if isinstance(pattern, SagaPattern) else OneEffect(pattern, status)
+    if isinstance(pattern, SagaPattern):
+        return AllOrNothing(pattern, status, answers, bound_seconds)
+    return OneEffect(pattern, status)

@@ -1,18 +1,20 @@
-"""Replay files: a fault schedule, the command it broke and what came of it, enough to run it again anywhere."""
+"""Replay files: a fault schedule with its command, or a plan of sagas, and what came of it: enough to run it again."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, ValidationError
 
 from holdfast import __version__
 from holdfast.errors import HoldfastError
+from holdfast.provocations.saga_plans import BrokenPlan, Plan, PlannedFault, PlannedKind, PlannedSaga, about
+from holdfast.redaction import Clean
 from holdfast.stack.base import Part
 from holdfast.stack.patterns import PatternName
 from holdfast.sweep.coverage import Coverage, Violation
@@ -52,6 +54,18 @@ class _ExpectedPart(Part):
     sentence: str
 
 
+class _PlannedFaultPart(Part):
+    step: str
+    undo: bool
+    kind: PlannedKind
+
+
+class _PlannedSagaPart(Part):
+    fields: dict[str, Any]
+    wave: Annotated[int, Field(ge=0)]
+    faults: list[_PlannedFaultPart]
+
+
 class _ReplayPart(Part):
     version: Literal[1]
     holdfast: str
@@ -60,26 +74,33 @@ class _ReplayPart(Part):
     pattern: PatternName
     target: TargetKind
     seed: int
-    fields: dict[str, Any]
-    patient: bool
-    faults: list[_FaultPart]
     expected: _ExpectedPart
     reproduced: str
 
 
+class _SchedulePart(_ReplayPart):
+    kind: Literal["schedule"] = "schedule"
+    fields: dict[str, Any]
+    patient: bool
+    faults: list[_FaultPart]
+
+
+class _PlanPart(_ReplayPart):
+    kind: Literal["plan"]
+    sagas: Annotated[list[_PlannedSagaPart], Field(min_length=1)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
-    """A schedule to run again.
+class Found:
+    """Where and how a promise was broken.
 
     Attributes:
         descriptor: the stack's descriptor.
         stack: the stack's name.
-        pattern: the pattern whose promise it broke.
-        target: kind of the target it broke it on.
+        pattern: the pattern whose promise it was.
+        target: kind of the target.
         seed: of the generated values.
-        fields: the generated fields of the command; key and value are fresh each time.
-        schedule: the faults.
-        title: the kind of anomaly that is expected.
+        title: the kind of anomaly.
         sentence: how it showed.
         reproduced: how often it did when it was found, e.g. ``3 of 3``.
     """
@@ -89,14 +110,55 @@ class Replay:
     pattern: PatternName
     target: TargetKind
     seed: int
-    fields: Mapping[str, Any]
-    schedule: Schedule
     title: str
     sentence: str
     reproduced: str
 
 
-def write(coverage: Coverage, violation: Violation, number: int, *, folder: Path, clean: Callable[[str], str]) -> Path:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleReplay:
+    """A fault schedule of a sweep, to run again.
+
+    Attributes:
+        found: where and how it broke a promise.
+        fields: the generated fields of the command; key and value are fresh each time.
+        schedule: the faults.
+    """
+
+    found: Found
+    fields: Mapping[str, Any]
+    schedule: Schedule
+
+    @property
+    def told(self) -> str:
+        """What is run, in words."""
+        return f"schedule: {self.schedule}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanReplay:
+    """A generated plan of sagas, to run again.
+
+    Attributes:
+        found: where and how it broke a promise.
+        plan: the sagas and their faults.
+        inputs: the fields of each special input; the ordinary one, which has none, first.
+    """
+
+    found: Found
+    plan: Plan
+    inputs: tuple[Mapping[str, Any], ...]
+
+    @property
+    def told(self) -> str:
+        """What is run, in words."""
+        return f"plan: {self.plan.told(about(self.inputs))}"
+
+
+Replay = ScheduleReplay | PlanReplay
+
+
+def write(coverage: Coverage, violation: Violation, number: int, *, folder: Path, clean: Clean) -> Path:
     """Write the replay file of a violation; returns where.
 
     Args:
@@ -106,27 +168,68 @@ def write(coverage: Coverage, violation: Violation, number: int, *, folder: Path
         folder: where to; made.
         clean: removes secrets from a text.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{coverage.pattern}-{number}{SUFFIX}"
+    found = Found(
+        descriptor=Path(coverage.descriptor),
+        stack=coverage.stack,
+        pattern=coverage.pattern,
+        target=cast("TargetKind", coverage.target),
+        seed=coverage.seed,
+        title=violation.judgement.findings[0].title,
+        sentence=violation.judgement.why,
+        reproduced=f"{violation.violated} of {violation.runs}",
+    )
+    what = {
+        "kind": "schedule",
+        "fields": dict(violation.fields),
+        "patient": violation.schedule.patient,
+        "faults": [_fault(fault) for fault in violation.schedule.faults],
+    }
+    return _written(folder / f"{coverage.pattern}-{number}{SUFFIX}", found, what, clean)
+
+
+def plan_file(folder: Path, pattern: PatternName) -> Path:
+    """Where the replay file of a pattern's generated plan is."""
+    return folder / f"plan-{pattern}{SUFFIX}"
+
+
+def write_plan(found: Found, broken: BrokenPlan, *, folder: Path, clean: Clean) -> Path:
+    """Write the replay file of a generated plan; returns where.
+
+    Args:
+        found: where and how it broke a promise.
+        broken: the plan.
+        folder: where to; made.
+        clean: removes secrets from a text.
+    """
+    what = {
+        "kind": "plan",
+        "sagas": [
+            {
+                "fields": dict(broken.inputs[saga.input]),
+                "wave": saga.wave,
+                "faults": [{"step": one.step, "undo": one.undo, "kind": one.kind} for one in saga.faults],
+            }
+            for saga in broken.plan.sagas
+        ],
+    }
+    return _written(plan_file(folder, found.pattern), found, what, clean)
+
+
+def _written(path: Path, found: Found, what: Mapping[str, Any], clean: Clean) -> Path:
     document = {
         "version": VERSION,
         "holdfast": __version__,
         # relative, so that a folder with both can be moved
-        "descriptor": os.path.relpath(Path(coverage.descriptor).resolve(), folder.resolve()),
-        "stack": coverage.stack,
-        "pattern": coverage.pattern,
-        "target": coverage.target,
-        "seed": coverage.seed,
-        "fields": dict(violation.fields),
-        "patient": violation.schedule.patient,
-        "faults": [_fault(fault) for fault in violation.schedule.faults],
-        "expected": {
-            "verdict": "violated",
-            "title": violation.judgement.findings[0].title,
-            "sentence": violation.judgement.why,
-        },
-        "reproduced": f"{violation.violated} of {violation.runs}",
+        "descriptor": os.path.relpath(found.descriptor.resolve(), path.parent.resolve()),
+        "stack": found.stack,
+        "pattern": found.pattern,
+        "target": found.target,
+        "seed": found.seed,
+        **what,
+        "expected": {"verdict": "violated", "title": found.title, "sentence": found.sentence},
+        "reproduced": found.reproduced,
     }
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(without_secrets(document, clean), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 
@@ -158,17 +261,29 @@ def read(path: Path) -> Replay:
         raise HoldfastError(
             f"The replay file {path} cannot be read.",
             cause=str(error),
-            remedy="name a file that `holdfast sweep` wrote, NAME.replay.json",
+            remedy="name a file that `holdfast sweep` or `holdfast verify` wrote, NAME.replay.json",
         ) from error
     try:
-        part = _ReplayPart.model_validate_json(text)
+        part = _PlanPart.model_validate_json(text) if _is_plan(text) else _SchedulePart.model_validate_json(text)
     except ValidationError as error:
         told = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors()[:3])
         raise HoldfastError(
             f"{path} is no replay file of this version of Holdfast.",
             cause=told,
-            remedy="write it anew with `holdfast sweep`",
+            remedy="write it anew with `holdfast sweep`, or `holdfast verify` where it is a plan",
         ) from None
+    found = Found(
+        descriptor=(path.parent / part.descriptor).resolve(),
+        stack=part.stack,
+        pattern=part.pattern,
+        target=part.target,
+        seed=part.seed,
+        title=part.expected.title,
+        sentence=part.expected.sentence,
+        reproduced=part.reproduced,
+    )
+    if isinstance(part, _PlanPart):
+        return _plan_of(part, found)
     faults = tuple(
         Fault(
             Point(
@@ -185,15 +300,31 @@ def read(path: Path) -> Replay:
         )
         for one in part.faults
     )
-    return Replay(
-        descriptor=(path.parent / part.descriptor).resolve(),
-        stack=part.stack,
-        pattern=part.pattern,
-        target=part.target,
-        seed=part.seed,
-        fields=part.fields,
-        schedule=Schedule(faults=faults, patient=part.patient),
-        title=part.expected.title,
-        sentence=part.expected.sentence,
-        reproduced=part.reproduced,
+    return ScheduleReplay(found=found, fields=part.fields, schedule=Schedule(faults=faults, patient=part.patient))
+
+
+def _is_plan(text: str) -> bool:
+    """Whether a document says that it is a plan; one that says nothing is a schedule."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(document, dict) and document.get("kind") == "plan"
+
+
+def _plan_of(part: _PlanPart, found: Found) -> PlanReplay:
+    inputs: list[dict[str, Any]] = [{}]
+    for saga in part.sagas:
+        if saga.fields not in inputs:
+            inputs.append(saga.fields)
+    plan = Plan(
+        tuple(
+            PlannedSaga(
+                input=inputs.index(saga.fields),
+                wave=saga.wave,
+                faults=tuple(PlannedFault(one.step, undo=one.undo, kind=one.kind) for one in saga.faults),
+            )
+            for saga in part.sagas
+        )
     )
+    return PlanReplay(found=found, plan=plan, inputs=tuple(inputs))

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from holdfast.campaign import COMMANDS_AT_ONCE, Progress
+from holdfast.campaign import Progress
+from holdfast.checkers.projections import Stream
 from holdfast.errors import Inconclusive
+from holdfast.history.executions import EXECUTION
 from holdfast.history.model import DeadLetterSeen, Observation, Operation, Outcome
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal
 from holdfast.levers.pull import pulled
 from holdfast.levers.signals import interrupts
 from holdfast.ports.dead_letters import DeadLetter
+from holdfast.ports.folding import folding
 from holdfast.ports.ports import Ports
+from holdfast.ports.streams import records_given_up
 from holdfast.provocations.bench import Aim, Bench, side_by_side
+from holdfast.provocations.cqrs_runs import look_at_log, look_at_view
 from holdfast.provocations.quiescence import await_silence
 from holdfast.provocations.requirements import Situation
 from holdfast.provocations.saga_requirements import answer_tells
@@ -27,25 +34,33 @@ from holdfast.stack.base import Json
 from holdfast.stack.configuration import Configuration
 from holdfast.stack.definitions import tasks_of
 from holdfast.stack.deliveries import delivery_limit
+from holdfast.stack.descriptor import Conserved
 from holdfast.stack.generate import Submission
-from holdfast.stack.patterns import Pattern, PatternName, SagaPattern
+from holdfast.stack.patterns import CqrsPattern, Pattern, PatternName, SagaPattern
 from holdfast.stack.resolve import Stack
+from holdfast.sweep.conserving import half_done, unbalanced
 from holdfast.sweep.judging import Case, Invariants, Judgement, invariants_of, judge
 from holdfast.sweep.kinds import LASTING, Kind, Surroundings, rule_of
 from holdfast.sweep.levers import Means
 from holdfast.sweep.plan import Schedule
 from holdfast.sweep.points import Caller, Callers, Point, visited
+from holdfast.sweep.projecting import LoggedAndShown
 from holdfast.targets.base import Rule
+from holdfast.verdict.model import Finding
 from holdfast.waiting import eventually
 
 TRIES = 5
 """A patient client sends its command so often at most."""
 
-WIDTH = 8
-"""So many clients at once."""
+TRIES_FOR_GOOD = 3
+"""As often where the fault does not pass: the third try has met what the second left behind, and so would a fourth."""
 
-OPEN_AT_ONCE = 16
-"""So many invocations, executions and held calls may be under way when the next command is sent."""
+WIDTH = 16
+"""So many clients at once; one waits as long as its own call is held, or until it may send again."""
+
+WORKING_AT_ONCE = 8
+"""So many functions may be at work when the next command is sent: what waits for a delay or a retry takes no
+processor, and of the others some wait for an answer that was lost."""
 
 LONGEST_ADMISSION_SECONDS = 2.0
 """A command that has waited for so long is sent all the same."""
@@ -55,6 +70,9 @@ HELD_SECONDS = 3.0
 
 READERS = 4
 """So many looks at once."""
+
+HOUR_SECONDS = 3600
+"""What is tried again for longer than this, with no limit of tries, is given up in no sweep."""
 
 PAUSE_SECONDS = 0.2
 """Before the second try; each further pause is longer by as much."""
@@ -70,6 +88,7 @@ class Ran:
         judgement: what that shows.
         trace: what it caused.
         submission: what was sent.
+        unbalanced: how what is conserved was wrong after all commands that it ran with, and was not before.
     """
 
     schedule: Schedule
@@ -77,6 +96,7 @@ class Ran:
     judgement: Judgement
     trace: Trace
     submission: Submission
+    unbalanced: tuple[Finding, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,6 +129,7 @@ class Runner:
     known: Surroundings = field(init=False)
     invariants: Invariants = field(init=False)
     _gate: threading.Lock = field(default_factory=threading.Lock)
+    _rested: bool = True
     _waves: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
@@ -117,7 +138,11 @@ class Runner:
         self.known = surroundings(self.configuration, self.pattern, self.callers)
         status = self.stack.descriptor.statuses.get(self.pattern.status or "")
         answers = isinstance(self.pattern, SagaPattern) and answer_tells(self.situation)
-        self.invariants = invariants_of(self.pattern, status, answers=answers)
+        bound_seconds = self.stack.descriptor.bounds.saga_seconds
+        if isinstance(self.pattern, CqrsPattern):
+            self.invariants = LoggedAndShown(self.pattern, folding(self.pattern, self.stack.path))
+        else:
+            self.invariants = invariants_of(self.pattern, status, answers=answers, bound_seconds=bound_seconds)
 
     @property
     def pattern(self) -> Pattern:
@@ -136,7 +161,7 @@ class Runner:
             Inconclusive: there is no interceptor, or the command does not come to its effect.
         """
         self.say("one command without a fault")
-        bench = self._bench()
+        bench = self.bench()
 
         def settle(_: Submission) -> None:
             # Silence and not the effect is waited for: whoever looks at an effect may invoke a function itself.
@@ -159,16 +184,19 @@ class Runner:
         """
         if not schedules:
             return []
-        bench = self._bench()
+        bench = self.bench()
         submissions = [bench.draw(1, dict(fields or {}))[0] for _ in schedules]
         placed, missed = self._placed(schedules, submissions)
         keys = [one.key for one in submissions]
+        # what an earlier wave left under way may still move what is conserved
+        before = self._quantities(bench) if self._rested else {}
         with bench.watched(ANY_FUNCTION, *keys, points=("invocation",)):
             with bench.aimed([(one.component, one.rule) for one in placed]) as aim:
                 self.say(f"{len(schedules)} commands side by side, {len(placed)} faults")
                 sent = sorted(zip(schedules, submissions, strict=True), key=lambda pair: not _slow(pair[0]))
-                side_by_side(lambda pair: self._send(bench, *pair), sent, WIDTH)
+                side_by_side(lambda pair: self.send(bench, *pair), sent, WIDTH)
                 quiet = self._settled(aim)
+                under_way = {} if quiet else self._under_way(bench, submissions)
                 hits = _hits(aim, placed)
             if any(schedule.for_good for schedule in schedules) and not quiet:
                 quiet = self._silence()  # what failed for good has healed, and may come to its end after all
@@ -176,7 +204,30 @@ class Runner:
         for (at, number), count in hits.items():
             if not count:
                 missed.setdefault(at, []).append(f"{schedules[at].faults[number].point.name} was not passed")
-        return self._looked_at(bench, schedules, submissions, traces, missed, quiet=quiet)
+        self._rested = quiet
+        ran = self._looked_at(bench, schedules, submissions, traces, missed, quiet=quiet, under_way=under_way)
+        return self._weighed(ran, unbalanced(self._declared, before, self._quantities(bench))) if quiet else ran
+
+    @property
+    def _declared(self) -> Mapping[str, Conserved]:
+        """What is conserved, where sagas move it."""
+        return self.stack.descriptor.conserved if isinstance(self.pattern, SagaPattern) else {}
+
+    def _quantities(self, bench: Bench) -> dict[str, Observation]:
+        """What is conserved, as it is now."""
+        return {name: self.ports.observe_quantity(name, provocation=bench.name) for name in self._declared}
+
+    def _weighed(self, ran: list[Ran], found: tuple[Finding, ...]) -> list[Ran]:
+        """The runs with what they did together to what is conserved; it is theirs alone where all had one schedule."""
+        if not found or not isinstance(self.pattern, SagaPattern):
+            return ran
+        if len({one.schedule for one in ran}) > 1 or any(half_done(one.case, self.pattern) for one in ran):
+            return [replace(one, unbalanced=found) for one in ran]
+        cases = [replace(one.case, unbalanced=found) for one in ran]
+        return [
+            replace(one, case=case, judgement=judge(case, self.invariants), unbalanced=found)
+            for one, case in zip(ran, cases, strict=True)
+        ]
 
     def _placed(
         self, schedules: Sequence[Schedule], submissions: Sequence[Submission]
@@ -219,13 +270,13 @@ class Runner:
             InjectionError: the fault was not felt; it is undone.
             HealError: the fault could not be taken away.
         """
-        bench = self._bench()
+        bench = self.bench()
         schedule = Schedule(faults=(found.fault,))
         (submission,) = bench.draw(1)
         self.say(f"{found.fault.point.name}: {found.about}")
         levers = found.make(self.stack, self.prefix)
         with pulled(levers, stack=self.stack, journal=self.journal, recorder=self.recorder, provocation=bench.name):
-            self._send(bench, schedule, submission)
+            self.send(bench, schedule, submission)
             interrupts.pause(HELD_SECONDS)
         quiet = self._silence()
         (ran,) = self._looked_at(bench, [schedule], [submission], [Trace()], {}, quiet=quiet)
@@ -237,10 +288,11 @@ class Runner:
 
     # -- one command ---------------------------------------------------------------------------------------------
 
-    def _send(self, bench: Bench, schedule: Schedule, submission: Submission) -> None:
+    def send(self, bench: Bench, schedule: Schedule, submission: Submission) -> None:
         """Submit as the schedule's client does."""
         role = "patient" if schedule.patient else "gives up"
-        for attempt in range(TRIES if schedule.patient else 1):
+        tries = TRIES_FOR_GOOD if schedule.for_good else TRIES
+        for attempt in range(tries if schedule.patient else 1):
             if attempt:
                 interrupts.pause(PAUSE_SECONDS * attempt)
             self._admit(bench)
@@ -250,19 +302,16 @@ class Runner:
                 return
 
     def _admit(self, bench: Bench) -> None:
-        """Wait until little enough is under way: beyond that commands time out for want of a processor, and retry.
-
-        What waits for a delay or a retry is under way too, so nobody waits for long.
-        """
+        """Wait until few enough functions are at work: beyond that they time out for want of a processor, and retry."""
         if self.stack.target.interceptor is None:
             return
         with self._gate:
             eventually(
-                bench.interceptor.running,
-                lambda running: running < OPEN_AT_ONCE,
+                bench.interceptor.working,
+                lambda working: working < WORKING_AT_ONCE,
                 deadline_seconds=LONGEST_ADMISSION_SECONDS,
-                interval_seconds=0.05,
-                longest_interval_seconds=0.2,
+                interval_seconds=0.02,
+                longest_interval_seconds=0.1,
                 pause=interrupts.pause,
             )
 
@@ -290,10 +339,12 @@ class Runner:
         missed: Mapping[int, Sequence[str]],
         *,
         quiet: bool,
+        under_way: Mapping[str, Mapping[str, Observation]] | None = None,
     ) -> list[Ran]:
         """Look at every key at every port, and judge it."""
         self.say(f"a last look at {len(submissions)} keys")
         looks = side_by_side(lambda one: self._look(bench, one), submissions, READERS)
+        aggregates = side_by_side(lambda one: self._aggregate(bench, one), submissions, READERS)
         letters = self._dead_letters()
         operations: dict[str, list[Operation]] = {}
         for operation in bench.operations():
@@ -306,7 +357,7 @@ class Runner:
                 key=submission.key,
                 schedule=schedule,
                 operations=tuple(operations.get(submission.key, ())),
-                observations=looks[at],
+                observations={**looks[at], **(under_way or {}).get(submission.key, {})},
                 dead_letters=tuple(
                     DeadLetterSeen(key=one.key, original=one.original, body=one.body, port=port)
                     for port, one in letters
@@ -318,12 +369,29 @@ class Runner:
                 starved=self._starved(schedule, traces[at]),
                 deliveries=deliveries,
                 anonymous=anonymous,
+                aggregate=aggregates[at],
             )
             judgement = judge(case, self.invariants)
             found.append(
                 Ran(schedule=schedule, case=case, judgement=judgement, trace=traces[at], submission=submission)
             )
         return found
+
+    def _under_way(self, bench: Bench, submissions: Sequence[Submission]) -> dict[str, dict[str, Observation]]:
+        """The executions of each key while the faults are still in place, where the stack does not come to rest.
+
+        What runs past its bound is violated, also where it comes to its end once the fault is gone.
+        """
+        saga = self.pattern if isinstance(self.pattern, SagaPattern) else None
+        machine = self.configuration.machine(saga.state_machine) if saga is not None else None
+        if machine is None or machine.express:
+            return {}
+        component = machine.component
+
+        def look(one: Submission) -> tuple[str, dict[str, Observation]]:
+            return one.key, {EXECUTION: self.ports.observe_executions(component, one, provocation=bench.name)}
+
+        return dict(side_by_side(look, submissions, READERS))
 
     def _look(self, bench: Bench, submission: Submission) -> dict[str, Observation]:
         """The last look at each port: the status before the effects that it speaks of."""
@@ -336,16 +404,33 @@ class Runner:
             seen[port] = self.ports.observe(port, submission, provocation=bench.name)
         return seen
 
+    def _aggregate(self, bench: Bench, submission: Submission) -> Stream | None:
+        """The command's aggregate, its log read before the views that must show it; None where there is none."""
+        pattern = self.pattern
+        if not isinstance(pattern, CqrsPattern):
+            return None
+        log = look_at_log(bench, submission)
+        views = [look_at_view(bench, submission, view=one) for one in dict.fromkeys((pattern.view, pattern.reads))]
+        mine = tuple(one for one in bench.operations() if one.key == submission.key)
+        return Stream(aggregate=log.aggregate, operations=mine, logs=(log,), views=tuple(views))
+
     def _dead_letters(self) -> list[tuple[str, DeadLetter]]:
         """All dead letters of all the stack's ports that this sweep caused, or may have."""
         found = []
         for port in self.stack.descriptor.dead_letters:
             for one in self.ports.dead_letters(port):
+                if not one.key:
+                    found += [(port, replace(one, key=key)) for key in self._given_up(one)]
                 mine = one.key.startswith(self.prefix)
                 nobody = not one.key.startswith("hf") and port != self.pattern.dead_letters
                 if mine or nobody:
                     found.append((port, one if mine else DeadLetter(id=one.id, key="", original=None, body=one.body)))
         return found
+
+    def _given_up(self, letter: DeadLetter) -> list[str]:
+        """The keys of this sweep in the records of a stream that a dead letter names by their numbers alone."""
+        texts = [json.dumps(one) for one in records_given_up(self.stack, letter.body)]
+        return sorted({key for text in texts for key in re.findall(rf"{self.prefix}-sweep\d+-\d+", text)})
 
     def _unproven(self, schedule: Schedule, trace: Trace) -> tuple[str, ...]:
         """A delay that ended before its caller gave up has shown nothing."""
@@ -364,7 +449,8 @@ class Runner:
         held = {self.callers.physical(fault.point.caller) for fault in schedule.faults if fault.kind is Kind.DELAYED}
         return any(one.starved for one in trace.invocations if one.function not in held)
 
-    def _bench(self) -> Bench:
+    def bench(self) -> Bench:
+        """A working place with keys of its own."""
         wave = next(self._waves)
         return Bench(
             name=f"sweep{wave}",
@@ -377,7 +463,7 @@ class Runner:
             random=random.Random(f"{self.seed}-{wave}"),  # noqa: S311 - reproducible, not secret
             waiting=lambda _message, _seconds: None,
             configuration=self.configuration,
-            room=threading.Semaphore(COMMANDS_AT_ONCE),
+            room=threading.Semaphore(WIDTH),
             stopping=self.stopping,
         )
 
@@ -437,4 +523,9 @@ def surroundings(configuration: Configuration, pattern: Pattern, callers: Caller
         state_seconds=states,
         express=frozenset(express),
         once=frozenset(once),
+        enduring=frozenset(
+            one.component
+            for one in configuration.relays
+            if one.retries is None and (one.event_age_seconds or HOUR_SECONDS) >= HOUR_SECONDS
+        ),
     )

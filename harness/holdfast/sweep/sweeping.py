@@ -9,15 +9,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from holdfast.campaign import Progress, new_prefix
-from holdfast.errors import DescriptorError, HoldfastError, Inconclusive, InjectionError
+from holdfast.errors import HoldfastError, Inconclusive, InjectionError
 from holdfast.opening import Options, ready, silent
+from holdfast.provocations.saga_requirements import ends_before_its_answer
 from holdfast.provocations.stopping import Stopping
 from holdfast.redaction import Clean, cleaning
 from holdfast.runs import RunFolder, RunKind
 from holdfast.stack.configuration import read_configuration
 from holdfast.stack.loading import load_descriptor
-from holdfast.stack.patterns import PatternName
+from holdfast.stack.patterns import PatternName, SagaPattern
 from holdfast.stack.resolve import Stack
+from holdfast.sweep.conserving import half_done
 from holdfast.sweep.coverage import Coverage, PairRun, Violation, cells
 from holdfast.sweep.judging import Judgement, Mark
 from holdfast.sweep.kinds import Kind, inapplicable
@@ -27,6 +29,7 @@ from holdfast.sweep.points import visited
 from holdfast.sweep.running import Ran, Runner
 from holdfast.sweep.shrinking import Verdicts, grouped, to_run
 from holdfast.targets.base import Target
+from holdfast.verdict.model import Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,7 @@ class Budget:
         repeats: how often a violating schedule, and every smaller one within it, is run in all.
         violations: the most violating schedules that are run again.
         expression: words that choose points and kinds; empty for all.
+        stop_at_first: whether no pair is run once a single fault has broken a promise.
     """
 
     seconds: float = 280.0
@@ -46,6 +50,7 @@ class Budget:
     repeats: int = 3
     violations: int = 40
     expression: str = ""
+    stop_at_first: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,6 +69,7 @@ class Sweep:
     _verdicts: Verdicts = field(default_factory=Verdicts)
     _ran: list[Ran] = field(default_factory=list)
     _notes: list[str] = field(default_factory=list)
+    _unexplained: list[Finding] = field(default_factory=list)
     _started: float = 0.0
 
     def cover(self) -> Coverage:
@@ -91,8 +97,10 @@ class Sweep:
         alone, alone_seconds = self._timed(schedules)
         singles_seconds = self.clock() - self._started
         second = self._pairs(undisturbed, alone, alone_seconds)
-        together, _ = self._timed(second.schedules)
-        violations = self._violations([*alone, *together], alone_seconds)
+        together, together_seconds = self._timed(second.schedules)
+        waves = ((alone, alone_seconds), (together, together_seconds))
+        culprits = [one for wave, seconds in waves for one in self._unbalancing(wave, seconds)]
+        violations = self._violations([*alone, *together, *culprits], alone_seconds)
         return Coverage(
             stack=stack.descriptor.name,
             descriptor=str(stack.path),
@@ -108,6 +116,7 @@ class Sweep:
             pruned=second.pruned,
             dropped=second.dropped,
             violations=violations,
+            unexplained=tuple(self._unexplained),
             strangers=seen.strangers,
             commands=len(self._ran),
             seconds=round(self.clock() - self._started, 1),
@@ -162,8 +171,11 @@ class Sweep:
 
     def _synchronous(self) -> frozenset[str]:
         """The components that work before a command is acknowledged."""
-        apis = {name for name, one in self.runner.stack.resources.items() if one.type == "api"}
-        return frozenset(self.runner.pattern.ingest) | apis
+        pattern = self.runner.pattern
+        found = {*pattern.ingest, *(name for name, one in self.runner.stack.resources.items() if one.type == "api")}
+        if isinstance(pattern, SagaPattern) and pattern.state_machine and ends_before_its_answer(self.runner.situation):
+            found.add(pattern.state_machine)
+        return frozenset(found)
 
     def _surfacing(self) -> set[tuple[str, str]]:
         """The calls that put a request where dead letters are."""
@@ -182,7 +194,10 @@ class Sweep:
             self._verdicts.remember(one.schedule, one.judgement)
 
     def _pairs(self, undisturbed: Ran, alone: Sequence[Ran], alone_seconds: float) -> Pairs:
-        """The pairs worth running, unless there is no time for them."""
+        """The pairs worth running, unless there is no time for them, or no need."""
+        if self.budget.stop_at_first and any(one.judgement.mark is Mark.VIOLATED for one in alone):
+            self._notes.append("no pair was run: a single fault broke a promise")
+            return Pairs()
         hit = [(one.schedule, one.trace) for one in alone if one.judgement.mark is not Mark.UNREACHED]
         found = pairs(
             hit,
@@ -200,6 +215,37 @@ class Sweep:
             )
             return replace(found, schedules=(), dropped=found.dropped + len(found.schedules))
         return found
+
+    def _unbalancing(self, wave: Sequence[Ran], seconds: float) -> list[Ran]:
+        """The runs that show which commands of a wave moved what is conserved: in halves, until one schedule is left.
+
+        A saga that is half done, as it may be, holds what is counted nowhere, and a violation is known already: without
+        them the sum has to be right.
+
+        Args:
+            wave: the runs.
+            seconds: how long they took together.
+        """
+        saga = self.runner.pattern
+        if not isinstance(saga, SagaPattern) or not any(one.unbalanced for one in wave):
+            return []
+        whole = [one for one in wave if one.judgement.mark is not Mark.VIOLATED and not half_done(one.case, saga)]
+        groups = [list(dict.fromkeys(one.schedule for one in whole))]
+        culprits: list[Ran] = []
+        while groups:
+            if not self._time_for(seconds):
+                self._notes.append("what is conserved was moved, and the budget was used up before it was told by what")
+                break
+            group = groups.pop()
+            self.runner.say(f"what is conserved was moved: {len(group)} commands again")
+            again, seconds = self._timed(group)
+            culprits += [one for one in again if one.case.unbalanced]
+            if len(group) > 1 and any(one.unbalanced for one in again):
+                middle = len(group) // 2
+                groups += [group[:middle], group[middle:]]
+        if not culprits and len(whole) == len(wave):
+            self._unexplained += next(one.unbalanced for one in wave if one.unbalanced)
+        return culprits
 
     def _violations(self, ran: Sequence[Ran], wave_seconds: float) -> tuple[Violation, ...]:
         """The smallest schedule within each violating one, with how often it violates."""
@@ -343,32 +389,4 @@ def sweep(
         )
 
 
-def replayed(
-    path: Path,
-    *,
-    pattern: PatternName,
-    schedule: Schedule,
-    fields: dict[str, object],
-    times: int,
-    options: Options,
-    target: Target | None = None,
-    listener: Callable[[Progress], None] = silent,
-) -> list[Judgement]:
-    """Run one schedule again, so often, side by side; what each run showed.
-
-    Raises:
-        DescriptorError: the stack does not claim the pattern.
-        HoldfastError: as `opened`, or a fault could not be healed.
-    """
-    with opened(path, options=options, target=target, listener=listener) as ready:
-        if pattern not in ready.runners:
-            raise DescriptorError(
-                f"The stack {ready.stack.descriptor.name} claims no {pattern}, and the replay is about that.",
-                remedy="name the descriptor that the replay was written for with --stack",
-            )
-        known = ready.stack.descriptor.commands[ready.runners[pattern].pattern.command].fields
-        given = {name: value for name, value in fields.items() if name in known}
-        return [one.judgement for one in ready.runners[pattern].run([schedule] * times, given)]
-
-
-__all__ = ["Budget", "Inconclusive", "Opened", "Sweep", "Swept", "opened", "replayed", "sweep"]
+__all__ = ["Budget", "Opened", "Sweep", "Swept", "opened", "sweep"]

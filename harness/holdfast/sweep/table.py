@@ -80,6 +80,7 @@ def details(coverage: Coverage) -> list[str]:
             lines.append(f"  also found by {len(one.found_by)} larger schedules")
         if one.file:
             lines.append(f"  again: holdfast replay {one.file}")
+    lines += [f"violation: {one.title}: {one.sentence} No single schedule shows it." for one in coverage.unexplained]
     lines += [
         f"{cell.mark.value}: {cell.point.name}, {ABOUT[cell.kind]}: {cell.why}"
         for cell in coverage.cells

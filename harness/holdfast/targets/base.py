@@ -194,6 +194,21 @@ class TracedInvocation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TracedTotals:
+    """All that passed since the interceptor began, counted; unlike the trace, nothing of it is forgotten.
+
+    Attributes:
+        calls: AWS calls of functions and services, by ``service:Operation``.
+        invocations: invocations that ran, by physical name of the function.
+        running_seconds: how long those that have ended ran in all, by function.
+    """
+
+    calls: Mapping[str, int]
+    invocations: Mapping[str, int]
+    running_seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PeekedMessage:
     """One message of a queue, read without receiving it.
 
@@ -233,8 +248,14 @@ class Interceptor(Protocol):
     def invocations(self, function: str = "", key: str = "") -> tuple[TracedInvocation, ...]:
         """The invocations of a function whose event contains the key, in order."""
 
+    def totals(self) -> TracedTotals:
+        """How many calls and invocations passed since it began."""
+
     def running(self) -> int:
         """How many invocations have not ended, calls that a rule delays, and batches that wait to be tried again."""
+
+    def working(self) -> int:
+        """How many invocations of functions need a processor: not ended, and waiting for no call that a rule delays."""
 
 
 class Target(Protocol):

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import urllib3
 
 from holdfast.errors import InterceptorEnded, TargetError
-from holdfast.targets.base import Rule, TracedCall, TracedInvocation
+from holdfast.targets.base import Rule, TracedCall, TracedInvocation, TracedTotals
 
 
 class InterceptorClient:
@@ -48,9 +48,17 @@ class InterceptorClient:
         fields = {"function": function, "key": key}
         return tuple(TracedInvocation(**told) for told in self._ask("GET", "invocations", fields=fields))
 
+    def totals(self) -> TracedTotals:
+        """How many calls and invocations passed since it began."""
+        return TracedTotals(**self._ask("GET", "totals"))
+
     def running(self) -> int:
         """How many invocations have not ended."""
         return int(self._ask("GET", "running")["running"])
+
+    def working(self) -> int:
+        """How many invocations of functions have not ended and are not held."""
+        return int(self._ask("GET", "running")["working"])
 
     def _ask(
         self, method: str, path: str, *, json: Mapping[str, Any] | None = None, fields: Mapping[str, str] | None = None

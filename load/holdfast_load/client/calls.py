@@ -29,7 +29,14 @@ class LoadClient(Protocol):
         """
 
     def http(
-        self, method: str, url: str, *, headers: Mapping[str, str] = ..., body: bytes = ..., sign_for: str = ...
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] = ...,
+        body: bytes = ...,
+        sign_for: str = ...,
+        read_seconds: float | None = ...,
     ) -> Answer:
         """Make one HTTP request; no redirect is followed.
 
@@ -39,6 +46,7 @@ class LoadClient(Protocol):
             headers: sent as they are.
             body: sent as it is.
             sign_for: signing name of a service, e.g. ``execute-api``; empty sends it unsigned.
+            read_seconds: how long the answer may take; None for as long as the client says.
 
         Raises:
             PortError: the URL, a header or the credentials are wrong.

@@ -14,7 +14,7 @@ from holdfast_load.client.operations import Service, place
 from holdfast_load.client.signing import Keys, Route, SignedRoute, plain_request
 
 _SIGNED_HEADERS = ("content-type",)
-_OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect"})
+_OWN_HEADERS = frozenset({"content-length", "transfer-encoding", "connection", "expect"})
 _MOST_ROUTES = 1_000
 
 
@@ -57,10 +57,19 @@ class CheapClient:
         return perform(lambda: self._call(*known, operation, parameters))
 
     def http(
-        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b"", sign_for: str = ""
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        sign_for: str = "",
+        read_seconds: float | None = None,
     ) -> Answer:
         """Make one HTTP request (`LoadClient.http`)."""
-        return perform(lambda: self._http(method.upper(), url, headers or {}, body, sign_for))
+        return perform(
+            lambda: self._http(method.upper(), url, headers or {}, body, sign_for=sign_for, read_seconds=read_seconds)
+        )
 
     def close(self) -> None:
         """Close idle connections."""
@@ -78,7 +87,16 @@ class CheapClient:
             self.keys.correct(answer.code, headers.get("date"))
         return answer
 
-    def _http(self, method: str, url: str, headers: Mapping[str, str], body: bytes, sign_for: str) -> Answer:
+    def _http(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        sign_for: str,
+        read_seconds: float | None,
+    ) -> Answer:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise PortError(
@@ -86,6 +104,7 @@ class CheapClient:
             )
         scheme, hostname, port, host = place(url)
         given = {name.lower(): value for name, value in headers.items()}
+        host = given.pop("host", host)
         if own := _OWN_HEADERS & given.keys():
             raise PortError(f"the header {min(own)} is set by the client itself", remedy="leave it out")
         signed = {name for name in given if name in _SIGNED_HEADERS or name.startswith("x-amz-")} if sign_for else set()
@@ -100,7 +119,7 @@ class CheapClient:
             tuple((name, value) for name, value in others.items() if name not in signed),
         )
         request = self._signed(route).request(body) if sign_for else plain_request(route, body)
-        sent = _exchanged(self._pool(scheme, hostname, port), request, method)
+        sent = _exchanged(self._pool(scheme, hostname, port), request, method, read_seconds)
         if isinstance(sent, Answer):
             return sent
         status, fields, payload = sent
@@ -121,10 +140,12 @@ class CheapClient:
         return pool
 
 
-def _exchanged(pool: Pool, request: bytes, method: str) -> tuple[int, dict[str, str], bytes] | Answer:
+def _exchanged(
+    pool: Pool, request: bytes, method: str, read_seconds: float | None = None
+) -> tuple[int, dict[str, str], bytes] | Answer:
     """What came back; an answer with the reason when nothing whole did."""
     try:
-        return pool.send(request, method)
+        return pool.send(request, method, read_seconds)
     except NotSentError as error:
         return Answer(error=f"connection failed: {error}", sent=False)
     except TimeoutError as error:

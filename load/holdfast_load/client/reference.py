@@ -35,12 +35,19 @@ class Boto3Client:
         return perform(lambda: _answer(method(**parameters)))
 
     def http(
-        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b"", sign_for: str = ""
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        sign_for: str = "",
+        read_seconds: float | None = None,
     ) -> Answer:
         """Make one HTTP request (`LoadClient.http`)."""
         sign = (sign_for, self._target) if sign_for else None
         request = prepare(method, url, headers=headers or {}, body=body or None, sign_for=sign)
-        return self._web.send(request, self._read_seconds)
+        return self._web.send(request, self._read_seconds if read_seconds is None else read_seconds)
 
     def close(self) -> None:
         """Close idle connections."""

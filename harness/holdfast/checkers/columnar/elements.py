@@ -37,6 +37,10 @@ def elements_of(columns: Columns, rows: Integers) -> Elements:
         rows: the rows whose lists are wanted.
     """
     single = np.where(columns.value > FIRST_COMPOSITE, columns.value, NOTHING)
+    values = columns.value[rows]
+    if len(values) and int(values.min()) > FIRST_COMPOSITE:  # no list among them, so nothing to look into
+        some = values != NOTHING
+        return Elements(value=single, row=rows[some], element=values[some], labels={})
     names = columns.values.labels
     codes: dict[object, int] = {} if names is None else {_identity(label): at for at, label in enumerate(names)}
     more: dict[int, object] = {}

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from botocore import exceptions as boto
+from botocore import xform_name
+from botocore.parsers import ResponseParserError
 
 from holdfast.errors import PortError
-from holdfast.ports.answer import Answer
+from holdfast.ports.answer import Answer, Sent
 from holdfast.ports.context import PortContext
 from holdfast.ports.text import json_text
 from holdfast.stack.base import Json
@@ -23,6 +26,33 @@ _CLIENT_MISTAKES = (
     boto.CredentialRetrievalError,
     boto.NoRegionError,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class AwsRequest:
+    """One AWS call, rendered and not yet made.
+
+    Attributes:
+        service: as boto3 names it.
+        operation: as AWS names it, e.g. ``SendMessage``.
+        parameters: as boto3 takes them.
+        body: the payload in them, as text.
+    """
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Any]
+    body: str
+
+
+def made(request: AwsRequest, context: PortContext) -> Sent:
+    """Make a call with boto3.
+
+    Raises:
+        PortError: botocore refused to send it.
+    """
+    method = getattr(context.client(request.service), xform_name(request.operation))
+    return Sent(request.body, perform(lambda: success(method(**request.parameters))))
 
 
 def perform(call: Callable[[], Answer]) -> Answer:
@@ -41,7 +71,7 @@ def perform(call: Callable[[], Answer]) -> Answer:
             cause=" ".join(str(error).split()),
             remedy="correct the command in the descriptor, or the credentials of the target",
         ) from None
-    except (boto.BotoCoreError, OSError) as error:
+    except (boto.BotoCoreError, ResponseParserError, OSError) as error:
         return Answer(error=f"{type(error).__name__}: {error}", sent=not never_sent(error))
 
 

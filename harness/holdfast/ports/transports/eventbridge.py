@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from holdfast.ports.answer import Answer, Sent
 from holdfast.ports.context import PortContext
 from holdfast.ports.text import text_of
-from holdfast.ports.transports.aws import perform, success
+from holdfast.ports.transports.aws import AwsRequest, made
 from holdfast.stack.commands import EventBridgeCall
 from holdfast.stack.templates import render, render_text
 
 
-def send(call: EventBridgeCall, context: PortContext) -> Sent:
-    """Put one event with ``PutEvents``; a failed entry is a failure although the call answers 200."""
+def request(call: EventBridgeCall, context: PortContext) -> AwsRequest:
+    """One event by ``PutEvents``."""
     detail = text_of(render(call.detail, context.values))
     entry: dict[str, Any] = {
         "Source": render_text(call.source, context.values),
@@ -22,14 +23,22 @@ def send(call: EventBridgeCall, context: PortContext) -> Sent:
     }
     if call.bus is not None:
         entry["EventBusName"] = context.resource(call.bus).name
-    return Sent(detail, perform(lambda: _put(context, entry)))
+    return AwsRequest("events", "PutEvents", {"Entries": [entry]}, detail)
 
 
-def _put(context: PortContext, entry: dict[str, Any]) -> Answer:
-    response = context.client("events").put_events(Entries=[entry])
-    if not response.get("FailedEntryCount"):
-        return success(response)
-    failed = (response.get("Entries") or [{}])[0]
+def send(call: EventBridgeCall, context: PortContext) -> Sent:
+    """Put one event with ``PutEvents``."""
+    sent = made(request(call, context), context)
+    return replace(sent, answer=entry_answer(sent.answer))
+
+
+def entry_answer(answer: Answer) -> Answer:
+    """The answer to the one entry of a call: a failed entry is a failure although the call answers 200."""
+    found = None if answer.code or answer.error else answer.json
+    if not isinstance(found, dict) or not found.get("FailedEntryCount"):
+        return answer
+    entries = found.get("Entries")
+    failed: Any = entries[0] if isinstance(entries, list) and entries else {}
     code = str(failed.get("ErrorCode") or "FailedEntry")
     # PutEvents documents InternalFailure and InternalException as the service's own errors, like a 5xx.
     status = 500 if code.startswith("Internal") else 400

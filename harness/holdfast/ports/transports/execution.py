@@ -5,19 +5,23 @@ from __future__ import annotations
 from holdfast.ports.answer import Sent
 from holdfast.ports.context import PortContext
 from holdfast.ports.text import json_text
-from holdfast.ports.transports.aws import optional_texts, perform, success
+from holdfast.ports.transports.aws import AwsRequest, made, optional_texts
 from holdfast.stack.commands import ExecutionCall
 from holdfast.stack.templates import render
 
 
-def send(call: ExecutionCall, context: PortContext) -> Sent:
-    """Start an execution with ``StartExecution``; a synchronous one with ``StartSyncExecution``, to its end."""
+def request(call: ExecutionCall, context: PortContext) -> AwsRequest:
+    """One start by ``StartExecution``, or ``StartSyncExecution``."""
     payload = json_text(render(call.input, context.values))
-    request = {
+    parameters = {
         "stateMachineArn": context.resource(call.state_machine).arn,
         "input": payload,
         **optional_texts(context, name=call.name),
     }
-    client = context.client("stepfunctions")
-    start = client.start_sync_execution if call.synchronous else client.start_execution
-    return Sent(payload, perform(lambda: success(start(**request))))
+    operation = "StartSyncExecution" if call.synchronous else "StartExecution"
+    return AwsRequest("stepfunctions", operation, parameters, payload)
+
+
+def send(call: ExecutionCall, context: PortContext) -> Sent:
+    """Start an execution with ``StartExecution``; a synchronous one with ``StartSyncExecution``, to its end."""
+    return made(request(call, context), context)

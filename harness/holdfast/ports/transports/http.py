@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import requests
@@ -15,26 +17,54 @@ from holdfast.stack.commands import HttpCall
 from holdfast.stack.templates import render, render_text
 
 
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One HTTP request, rendered and not yet sent.
+
+    Attributes:
+        method: HTTP method.
+        url: the whole URL without ``query``.
+        headers: sent as UTF-8.
+        query: added to the URL, percent-encoded.
+        payload: the exact payload; None for none.
+        sign_for: signing name of a service; None for unsigned.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    payload: bytes | None
+    sign_for: str | None
+
+
+def request(call: HttpCall, context: PortContext) -> HttpRequest:
+    """What a call sends."""
+    url, headers = address(call, context)
+    payload, content_type = _payload(call, context)
+    headers |= {name: render_text(value, context.values) for name, value in call.headers.items()}
+    if content_type and not any(name.lower() == "content-type" for name in headers):
+        headers["Content-Type"] = content_type
+    query = {name: render_text(value, context.values) for name, value in call.query.items()}
+    return HttpRequest(call.method, url, headers, query, payload, call.sigv4)
+
+
 def send(call: HttpCall, context: PortContext) -> Sent:
     """Make the request and read the answer, or leave without reading it where the context says so.
 
     Raises:
         PortError: the URL or a header cannot be sent.
     """
-    url, headers = address(call, context)
-    payload, content_type = _payload(call, context)
-    headers |= {name: render_text(value, context.values) for name, value in call.headers.items()}
-    if content_type and not any(name.lower() == "content-type" for name in headers):
-        headers["Content-Type"] = content_type
-    request = prepare(
-        call.method,
-        url,
-        headers=headers,
-        query={name: render_text(value, context.values) for name, value in call.query.items()},
-        body=payload,
-        sign_for=(call.sigv4, context.target) if call.sigv4 else None,
+    asked = request(call, context)
+    prepared = prepare(
+        asked.method,
+        asked.url,
+        headers=asked.headers,
+        query=asked.query,
+        body=asked.payload,
+        sign_for=(asked.sign_for, context.target) if asked.sign_for else None,
     )
-    return dispatch(request, payload, context)
+    return dispatch(prepared, asked.payload, context)
 
 
 def dispatch(request: requests.PreparedRequest, payload: bytes | None, context: PortContext) -> Sent:

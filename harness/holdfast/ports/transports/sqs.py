@@ -6,18 +6,23 @@ from typing import Any
 
 from holdfast.ports.answer import Sent
 from holdfast.ports.context import PortContext
-from holdfast.ports.transports.aws import message_text, optional_texts, perform, string_attributes, success
+from holdfast.ports.transports.aws import AwsRequest, made, message_text, optional_texts, string_attributes
 from holdfast.stack.commands import SqsCall
 
 
-def send(call: SqsCall, context: PortContext) -> Sent:
-    """Send one message with ``SendMessage``."""
+def request(call: SqsCall, context: PortContext) -> AwsRequest:
+    """One message by ``SendMessage``."""
     body = message_text(call.json_body, call.body, context)
-    request: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "QueueUrl": context.resource(call.queue).url,
         "MessageBody": body,
         **optional_texts(context, MessageGroupId=call.group_id, MessageDeduplicationId=call.deduplication_id),
     }
     if call.attributes:
-        request["MessageAttributes"] = string_attributes(call.attributes, context)
-    return Sent(body, perform(lambda: success(context.client("sqs").send_message(**request))))
+        parameters["MessageAttributes"] = string_attributes(call.attributes, context)
+    return AwsRequest("sqs", "SendMessage", parameters, body)
+
+
+def send(call: SqsCall, context: PortContext) -> Sent:
+    """Send one message with ``SendMessage``."""
+    return made(request(call, context), context)

@@ -266,7 +266,7 @@ class Faults:
             CallFailedError: it is refused or cut off, and must not be performed.
         """
         for rule in self._take(lambda rule: rule.action == "delay" and rule.when == "before"):
-            with TRACER.holding():
+            with TRACER.holding(None):  # a service that waits takes no processor
                 time.sleep(rule.delay_seconds)
         self._lose("cut", "the connection was cut")
         self._refuse(_REFUSALS)

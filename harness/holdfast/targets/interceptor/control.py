@@ -6,7 +6,8 @@ DELETE /_holdfast/rules/ID                  take one out
 GET    /_holdfast/hits/ID                   how often it has hit, and how often it matched
 GET    /_holdfast/calls?key=                AWS calls of invocations whose event contains the key, and of others
 GET    /_holdfast/invocations?function=&key=
-GET    /_holdfast/running                    how many invocations have not ended
+GET    /_holdfast/totals                     how many calls and invocations passed
+GET    /_holdfast/running                    how many invocations have not ended, and how many of functions work
 """
 
 from __future__ import annotations
@@ -72,13 +73,18 @@ class Control:
             case "GET", "calls":
                 calls = await asyncio.to_thread(self._tracer.calls, query.get("key", ""))
                 return 200, [asdict(call) for call in calls]
+            case "GET", "totals":
+                return 200, asdict(await asyncio.to_thread(self._tracer.totals))
             case "GET", "running":
-                return 200, {"running": await asyncio.to_thread(self._tracer.open_count)}
+                return 200, await asyncio.to_thread(self._under_way)
             case "GET", "invocations":
                 function, key = query.get("function", ""), query.get("key", "")
                 chosen = await asyncio.to_thread(self._tracer.select, function, key)
                 return 200, [asdict(one.traced()) for one in chosen]
         return 404, {"error": f"{method} {path} is unknown"}
+
+    def _under_way(self) -> dict[str, int]:
+        return {"running": self._tracer.open_count(), "working": self._tracer.working_count()}
 
 
 def rule_of(document: bytes) -> tuple[Rule | None, str]:

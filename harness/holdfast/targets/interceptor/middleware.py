@@ -157,7 +157,7 @@ class Interceptor:
         """Do a call with its faults; the status that the caller saw, 0 for none."""
         while (rule := claims.first("delay", when="before")) is not None:
             claims.done(rule)
-            with self._tracer.holding():
+            with self._tracer.holding(exchange.caller.invocation):
                 await asyncio.sleep(rule.delay_seconds)
         rule = claims.first("kill", when="before")
         victim = await self._callers.process(exchange.scope, exchange.caller) if rule is not None else None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from holdfast.targets.base import Rule, TracedCall, TracedInvocation
+from holdfast.targets.base import Rule, TracedCall, TracedInvocation, TracedTotals
 
 MAX_INVOCATIONS = 50_000
 MAX_EVENT_CHARACTERS = 128_000_000
@@ -43,6 +43,7 @@ class Invocation:
         process: the process that runs the handler, once there is one.
         by_service: a service handles the event by itself: a rule, a topic, a mapping, no function.
         event_known: whether ``event`` is the event; else it is what its calls carried so far.
+        held: how many of its calls a rule delays at the moment.
     """
 
     function: str
@@ -58,6 +59,7 @@ class Invocation:
     process: Process | None = None
     by_service: bool = False
     event_known: bool = True
+    held: int = 0
     calls: list[TracedCall] = field(default_factory=list)
 
     def traced(self) -> TracedInvocation:
@@ -90,6 +92,9 @@ class Tracer:
     _characters: int = 0
     _characters_of_others: int = 0
     _order: int = 0
+    _calls: Counter[str] = field(default_factory=Counter)
+    _forgotten_invocations: Counter[str] = field(default_factory=Counter)
+    _forgotten_seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     _held: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -111,6 +116,17 @@ class Tracer:
             oldest = self._ring.popleft()
             self._by_root.pop(oldest.trace_root, None)
             self._characters -= len(oldest.event)
+            _count(oldest, self._forgotten_invocations, self._forgotten_seconds)
+
+    def totals(self) -> TracedTotals:
+        """All that passed, what was forgotten included."""
+        with self._lock:
+            ring = tuple(self._ring)
+            calls = dict(self._calls)
+            invocations, seconds = self._forgotten_invocations.copy(), self._forgotten_seconds.copy()
+        for invocation in ring:
+            _count(invocation, invocations, seconds)
+        return TracedTotals(calls=calls, invocations=dict(invocations), running_seconds=dict(seconds))
 
     def known_as(self, invocation: Invocation, root: str) -> None:
         """The invocation's calls carry this trace root instead."""
@@ -134,16 +150,25 @@ class Tracer:
         with self._lock:
             return waiting + self._held + sum(not one.ended_seconds for one in self._ring)
 
-    @contextmanager
-    def holding(self) -> Iterator[None]:
-        """Count a call as open while a rule delays it: it may be performed long after its caller has given up."""
+    def working_count(self) -> int:
+        """How many invocations of functions have not ended and wait for no call that a rule delays."""
         with self._lock:
-            self._held += 1
+            return sum(not one.ended_seconds and not one.by_service and not one.held for one in self._ring)
+
+    @contextmanager
+    def holding(self, caller: Invocation | None) -> Iterator[None]:
+        """Count a call as open while a rule delays it: it may be performed long after its caller has given up."""
+        self._hold(caller, 1)
         try:
             yield
         finally:
-            with self._lock:
-                self._held -= 1
+            self._hold(caller, -1)
+
+    def _hold(self, caller: Invocation | None, calls: int) -> None:
+        with self._lock:
+            self._held += calls
+            if caller is not None:
+                caller.held += calls
 
     def call(
         self,
@@ -170,6 +195,7 @@ class Tracer:
         text = text[:MAX_CALL_CHARACTERS]
         with self._lock:
             self._order += 1
+            self._calls[f"{service}:{operation}"] += 1
             call = TracedCall(
                 function=invocation.function if invocation is not None else "",
                 request_id=invocation.request_id if invocation is not None else "",
@@ -206,3 +232,12 @@ class Tracer:
         with self._lock:
             ring = tuple(self._ring)
         return tuple(one for one in ring if function in ("", one.function) and key in one.event)
+
+
+def _count(invocation: Invocation, invocations: Counter[str], seconds: defaultdict[str, float]) -> None:
+    """Count an invocation that ran; one that was refused did not, and a service's own handling is none."""
+    if invocation.throttled or invocation.by_service:
+        return
+    invocations[invocation.function] += 1
+    if invocation.ended_seconds:
+        seconds[invocation.function] += invocation.ended_seconds - invocation.started_seconds

@@ -1,0 +1,248 @@
+"""Attends a run: breaks parts while load is on, stops it in time, and judges what was recorded."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from holdfast.errors import ExitCode, HealError
+from holdfast.history.model import FaultWindow
+from holdfast.history.writing import HistoryFile
+from holdfast.levers.base import Lever
+from holdfast.levers.signals import interruptible
+from holdfast.opening import Ready
+from holdfast.provocations.stopping import Stopping
+from holdfast.redaction import cleaning
+from holdfast.reporting import show_reports
+from holdfast.runs import RunFolder
+from holdfast.stack.configuration import Configuration, read_configuration
+from holdfast.stack.generate import Submission
+from holdfast.verdict.document import write
+from holdfast_load.judging.cost import TABLE, Bill, Budget, Meter, read_prices
+from holdfast_load.judging.judge import Judgement, judge
+from holdfast_load.judging.looking import Broken, Looking
+from holdfast_load.judging.probing import LOOK_SECONDS, Probing
+from holdfast_load.plan import FAULTS_FILE, LoadPlan, LoadProgress, RunClock, RunHooks, RunRecord
+from holdfast_load.stopping import Stops
+from holdfast_load.submissions import Drawing, command_of, key_of, number_of
+from holdfast_load.timeline import checking, plan
+from holdfast_load.timeline.plan import FaultPart
+from holdfast_load.timeline.running import Entry, Timeline
+
+
+def hooks_of(ready: Ready, load: LoadPlan, folder: RunFolder) -> RunHooks:
+    """The hooks of one run; made before its clock starts.
+
+    Args:
+        ready: the stack, its ports, the journal that undoes faults.
+        load: what the run is to do.
+        folder: where verdicts are written, and the history is.
+
+    Raises:
+        HoldfastError: the fault timeline or the price table cannot be used.
+    """
+    configuration = read_configuration(ready.stack)
+    entries: list[Entry] = []
+    if load.faults is not None:
+        faults = plan.read(load.faults)
+        checking.check(load.faults, faults, ready.stack, configuration, load.duration_seconds)
+        for number, fault in enumerate(faults.fault, start=1):
+            make = partial(_levers, fault, ready, configuration, load)
+            entries.append(Entry(number=number, fault=fault, levers=make))
+    named = ready.stack.descriptor.load.prices
+    prices = read_prices(TABLE if named is None else ready.stack.path.parent / named)
+    return Attending(
+        ready,
+        load,
+        folder,
+        configuration=configuration,
+        entries=entries,
+        meter=Meter(ready.stack, configuration, prices),
+    )
+
+
+def _levers(fault: FaultPart, ready: Ready, configuration: Configuration, load: LoadPlan) -> Sequence[Lever]:
+    return checking.levers(fault, ready.stack, configuration, run=load.prefix, seed=load.seed)
+
+
+class Attending:
+    """Breaks by a timeline, and judges.
+
+    Args:
+        ready: the stack, its ports, the journal.
+        load: what the run is to do.
+        folder: where verdicts are written, and the history is.
+        configuration: how the stack is deployed.
+        entries: the faults of the timeline.
+        meter: counts what the run costs.
+        write_line: shows a line to a person.
+
+    Attributes:
+        judgement: what became of the run, once it has ended.
+    """
+
+    def __init__(
+        self,
+        ready: Ready,
+        load: LoadPlan,
+        folder: RunFolder,
+        *,
+        configuration: Configuration,
+        entries: Sequence[Entry],
+        meter: Meter,
+        write_line: Callable[[str], None] = lambda line: print(line, file=sys.stdout, flush=True),  # noqa: T201
+    ) -> None:
+        self.judgement: Judgement | None = None
+        self._ready = ready
+        self._load = load
+        self._folder = folder
+        self._configuration = configuration
+        self._meter = meter
+        self._write_line = write_line
+        self._windows: list[FaultWindow] = []
+        self._file: HistoryFile | None = None
+        self._lock = threading.Lock()
+        self._windows_lock = threading.Lock()
+        stopping = Stopping.of(ready.stack)
+        self._check = stopping.check
+        self._stop: Callable[[str], None] = lambda _reason: None
+        self._not_healed: HealError | None = None
+        self._timeline = Timeline(
+            entries=entries,
+            stack=ready.stack,
+            journal=ready.journal,
+            run_seconds=load.duration_seconds,
+            told=self._told,
+        )
+        self._drawing = Drawing(load, ready.stack.descriptor)
+        self._probing = Probing(
+            look=self._there,
+            interval_seconds=LOOK_SECONDS[ready.stack.target.kind],
+            longest_seconds=ready.stack.descriptor.bounds.effect_seconds,
+        )
+        dollars = load.budget_dollars
+        self._budget = None if dollars is None else Budget(dollars)
+        self._stops = Stops(
+            conditions=ready.stack.descriptor.stop, check=stopping.check, budget=self._budget, bill=self._bill
+        )
+
+    def on_start(self, clock: RunClock, stop: Callable[[str], None]) -> None:
+        """Begin to follow the timeline."""
+        self._stop = stop
+        if self._timeline.entries:
+            self._file = HistoryFile(
+                self._folder.history / FAULTS_FILE, recorder="faults", origin_unix_ns=clock.origin_unix_ns
+            )
+        self._timeline.start(clock)
+        self._probing.start(clock)
+
+    def on_tick(self, progress: LoadProgress) -> str:
+        """Look whether the run has to end, and say which faults are in force and what was spent."""
+        self._timeline.rate(progress.rate_per_second)
+        if progress.arrivals:
+            self._probing.add(key_of(self._load, progress.arrivals - 1), progress.seconds)
+        reason = self._stops.reason(progress)
+        if reason:
+            self._stop(reason)
+        elif self._timeline.failed:
+            self._stop("a fault could not be healed")
+        active = self._timeline.active
+        spent = "" if self._budget is None else f"${self._budget.spent_dollars:.4f} of ${self._budget.dollars:g}"
+        return ", ".join(part for part in (f"fault: {' + '.join(active)}" if active else "", spent) if part)
+
+    def on_over(self) -> None:
+        """Heal everything; a fault that cannot be healed is told at the end, with the exit code."""
+        try:
+            self._timeline.end()
+        except HealError as error:
+            self._not_healed = error
+        finally:
+            if self._file is not None:
+                self._file.close()
+
+    def on_end(self, record: RunRecord) -> int:
+        """Judge what was recorded, and show it.
+
+        Raises:
+            HealError: a fault is still in place; nothing is judged.
+            HoldfastError: the stack or the target does not answer.
+        """
+        if self._not_healed is not None:
+            self._probing.end()
+            raise self._not_healed
+        with interruptible():  # a signal that ended the load is over; another one ends the judgement
+            judgement = self.judgement = self._judged(record)
+        self._show(judgement, record)
+        return self._code(judgement, record)
+
+    def _judged(self, record: RunRecord) -> Judgement:
+        stack = self._ready.stack
+        _, secret_key, token = stack.target.credentials()
+        looking = Looking(
+            ready=self._ready,
+            configuration=self._configuration,
+            submission=self._submission,
+            say=self._write_line,
+            check=self._check_alarm,
+        )
+        return judge(
+            record,
+            looking=looking,
+            meter=self._meter,
+            broken=Broken(
+                windows=tuple(self._windows),
+                disturbances=tuple(self._timeline.disturbances),
+                problems=tuple(self._timeline.problems),
+            ),
+            seen=self._seen,
+            clean=cleaning(stack.descriptor, secret_key, token),
+        )
+
+    def _code(self, judgement: Judgement, record: RunRecord) -> ExitCode:
+        code = judgement.exit_code()
+        if code is ExitCode.HELD and record.ended:
+            return ExitCode.STOPPED
+        return code
+
+    def _show(self, judgement: Judgement, record: RunRecord) -> None:
+        show_reports([judgement.report], write_line=self._write_line)
+        for note in judgement.notes:
+            self._write_line(note)
+        self._folder.verdicts(judgement.report)
+        self._folder.end(record.seconds, figures=judgement.report.measures, notes=judgement.notes)
+        self._write_line(f"written: {write(judgement.report, self._folder.path.parents[2])}")
+
+    def _submission(self, key: str) -> Submission:
+        with self._lock:  # one source of values is seeded anew for each
+            return self._drawing.submission(number_of(self._load, key))
+
+    def _there(self, key: str) -> bool:
+        """Whether the effect of a key of the first pattern's command is there."""
+        patterns = self._ready.stack.descriptor.patterns.values()
+        name = command_of(self._load, number_of(self._load, key))
+        pattern = next((one for one in patterns if one.command == name), None)
+        return pattern is not None and bool(self._ready.ports.glance(pattern.effect, self._submission(key)))
+
+    def _seen(self) -> Mapping[str, float]:
+        self._probing.end()
+        return self._probing.seen_seconds
+
+    def _told(self, window: FaultWindow) -> None:
+        with self._windows_lock:
+            self._windows = [
+                one
+                for one in self._windows
+                if (one.lever, one.component, one.started_seconds)
+                != (window.lever, window.component, window.started_seconds)
+            ]
+            self._windows.append(window)
+            if self._file is not None:
+                self._file.window(window)
+
+    def _bill(self, progress: LoadProgress) -> Bill:
+        return self._meter.bill(progress.sent_of)
+
+    def _check_alarm(self) -> None:
+        """After the load nothing has to be stopped any more: it is over, and healed."""

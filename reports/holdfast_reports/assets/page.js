@@ -253,7 +253,7 @@
       const dashes = COLORS.map((name, number) => [name, number ? [10 - number, 4] : []]);
       lines(`sampled-${at}`, joined, sampled.map((one) => one.name), dashes, { spanGaps: true, paths: uPlot.paths.stepped({ align: 1 }) });
     });
-    if (range && range[0] != null) zoom(...range);
+    zoom(...(range && range[0] != null ? range : [0, data.end]));
   };
   redraw();
   root.dataset.drawn = "yes";

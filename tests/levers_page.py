@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class Acts:
 _CONFIGURED = Acts("function", ("UpdateFunctionConfiguration",))
 _ATTRIBUTES = Acts("queue", ("SetQueueAttributes",))
 _STAGE = Acts("api", ("UpdateStage",))
+_DRIVEN = Acts("process, container, ecs_task, pod", ("StopTask", "ExecuteCommand"))
 
 ACTS = {
     "archive-replay": Acts("archive", ("StartReplay", "CancelReplay")),
@@ -80,8 +81,13 @@ ACTS = {
     ),
     "mapping-disable": Acts("function", ("UpdateEventSourceMapping",)),
     "permission-cut": Acts("function", ("RemovePermission", "AddPermission")),
-    "process-kill": Acts("process", said="SIGKILL"),
-    "process-stop": Acts("process", said="SIGSTOP, SIGCONT"),
+    "channel-fault": Acts(
+        "channel", classes=(ErrorClass.TIMEOUT, ErrorClass.LOST_ANSWER), said="a rule in the relay of the run"
+    ),
+    "component-end": replace(_DRIVEN, said="SIGTERM, StopTask, deleting a pod"),
+    "component-kill": replace(_DRIVEN, said="SIGKILL"),
+    "component-pressure": replace(_DRIVEN, said="processes that spin and hold memory"),
+    "component-stop": replace(_DRIVEN, said="SIGSTOP and SIGCONT, pausing a container"),
     "queue-delay": _ATTRIBUTES,
     "queue-deny": Acts("queue", ("SetQueueAttributes",), canary=("DeleteMessage",)),
     "queue-redrive": _ATTRIBUTES,
@@ -113,7 +119,11 @@ def classes_of(name: str) -> tuple[ErrorClass, ...]:
 def expires(name: str) -> bool:
     """Whether a fault can be given a time at which it ends by itself."""
     lever: Any = LEVERS[name]
-    return "expires_seconds" in {each.name for each in fields(lever)} or name == "invocation-fault"
+    return "expires_seconds" in {each.name for each in fields(lever)} or name in (
+        "channel-fault",
+        "component-pressure",
+        "invocation-fault",
+    )
 
 
 def _known(supports: list[Support]) -> str:

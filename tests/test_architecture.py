@@ -26,8 +26,9 @@ LAYERS = [
     {"verdict"},
     {"runs"},
     {"definition"},
-    {"targets"},
+    {"targets", "relay"},
     {"stack"},
+    {"drivers"},
     {"ports", "checkers", "levers"},
     {"provocations"},
     {"campaign", "under_load", "clause", "suites"},
@@ -50,7 +51,8 @@ LAYERS = [
         "sweep",
     },
     {"session", "clause_items"},
-    {"pytest_plugin", "distribution", "cli"},
+    {"pytest_plugin", "distribution", "verify_command"},
+    {"gate", "inference", "cli"},
 ]
 STRANGERS = {
     "ports": {"checkers", "levers"},

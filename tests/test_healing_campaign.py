@@ -42,6 +42,6 @@ def test_a_change_that_stays_is_found(made: Campaign) -> None:
     assert {name for name, changed in seen.items() if not changed} <= {
         "archive-replay",
         "invocation-fault",
-        "process-kill",
+        "component-kill",
     }
     assert differences({"a": {"b": 1}}, {"a": {"c": 1}}) == ["/a/b was 1 and is None", "/a/c was None and is 1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -144,6 +145,7 @@ def test_what_was_decided_is_shown(tmp_path: Path) -> None:
     assert "webhook-orders on embedded: 1 violated" in run.text()
     assert "SF-9 violated: Stored requests outlive" in run.text()
     assert "interrupted by SIGINT; every fault that was in place is healed; 1 of 3 clauses were decided" in run.text()
+    assert re.search(r"to go on: holdfast verify \S+notifications.stack.toml::ES-5 \S+::ES-14", run.text())
     assert (tmp_path / ".holdfast/webhook-orders/verdict.json").exists()
     assert not (tmp_path / ".holdfast/notifications/verdict.json").exists()
 

@@ -13,6 +13,8 @@ import pytest
 
 from holdfast.errors import GuardRailError
 from holdfast.levers import (
+    ComponentKill,
+    ComponentStop,
     ExecutionAbort,
     FunctionExperiment,
     FunctionMemory,
@@ -23,8 +25,6 @@ from holdfast.levers import (
     Journal,
     PermissionCut,
     Pin,
-    ProcessKill,
-    ProcessStop,
     RestApiThrottle,
     Snapshot,
     task_deny,
@@ -183,9 +183,9 @@ CASES = {
         other_policy,
     ),
     "function-experiment": Case(experiment, experiments_at_work, other_experiment, prepare=with_extension),
-    "process-stop": Case(lambda bed: ProcessStop.on(bed.stack, "sidecar"), Bed.running, other_process),
-    "process-kill": Case(
-        lambda bed: ProcessKill.on(bed.stack, "sidecar"), Bed.running, other_process, restart=Bed.start_process
+    "component-stop": Case(lambda bed: ComponentStop.on(bed.stack, "sidecar"), Bed.running, other_process),
+    "component-kill": Case(
+        lambda bed: ComponentKill.on(bed.stack, "sidecar"), Bed.running, other_process, restart=Bed.start_process
     ),
 }
 

@@ -15,12 +15,12 @@ from typing import Any
 import psutil
 import pytest
 
+from holdfast.drivers.marks import start_mark
+from holdfast.drivers.process_match import ProcessDescription
 from holdfast.errors import GuardRailError, HealError, InjectionError, ResourceError
 from holdfast.history.model import ErrorClass
 from holdfast.history.recorder import Recorder
-from holdfast.levers import Journal, Pin, ProcessKill, ProcessStop, heal_all, open_entries, pulled
-from holdfast.levers.process_match import ProcessDescription
-from holdfast.levers.processes import start_mark
+from holdfast.levers import ComponentKill, ComponentStop, Journal, Pin, heal_all, open_entries, pulled
 from holdfast.stack.resolve import Resource, Stack
 from holdfast.targets.attached import AttachedTarget
 from holdfast.waiting import eventually
@@ -98,7 +98,7 @@ def test_a_stopped_process_hangs_and_goes_on(sidecars: Sidecars, tmp_path: Path)
     assert sidecars.answers(port)
     with (
         Journal(tmp_path, Pin.of(on)) as journal,
-        pulled([ProcessStop.on(on, "sidecar")], stack=on, journal=journal, recorder=recorder) as pull,
+        pulled([ComponentStop.on(on, "sidecar")], stack=on, journal=journal, recorder=recorder) as pull,
     ):
         assert pull.proofs == (f"process {process.pid} of sidecar is stopped",)
         assert not sidecars.answers(port)
@@ -115,27 +115,27 @@ def test_a_killed_process_is_healed_when_another_runs_in_its_place(sidecars: Sid
     recorder = Recorder()
     with (
         Journal(tmp_path, Pin.of(on)) as journal,
-        pulled([ProcessKill.on(on, "sidecar")], stack=on, journal=journal, recorder=recorder) as pull,
+        pulled([ComponentKill.on(on, "sidecar")], stack=on, journal=journal, recorder=recorder) as pull,
     ):
         assert pull.proofs == (f"process {first.pid} of sidecar was killed",)
         assert first.wait() == -signal.SIGKILL
         second = sidecars.start()
     (window,) = recorder.history().windows
     assert (window.error_class, window.bit) == (ErrorClass.CRASH, True)
-    assert f"process {second.pid} of the same description runs" in window.healed_proof
+    assert f"process {second.pid} runs in its place" in window.healed_proof
 
 
 def test_a_killed_process_that_nobody_starts_again_is_told_by_hand(
     sidecars: Sidecars, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kill has no undo: without a supervisor the run ends as not healed, saying what to start; starting it heals."""
-    monkeypatch.setattr(ProcessKill, "propagation_seconds", 0.3)
+    monkeypatch.setattr(ComponentKill, "propagation_seconds", 0.3)
     sidecars.start()
     on = stack(sidecars, tmp_path, command_line=sidecars.marker)
     with (
         Journal(tmp_path, Pin.of(on)) as journal,
         pytest.raises(HealError, match="nobody has started it again") as caught,
-        pulled([ProcessKill.on(on, "sidecar")], stack=on, journal=journal, recorder=Recorder()),
+        pulled([ComponentKill.on(on, "sidecar")], stack=on, journal=journal, recorder=Recorder()),
     ):
         pass
     assert "start sidecar again, a process named" in caught.value.remedy
@@ -157,9 +157,9 @@ def test_a_process_stays_stopped_when_the_target_of_a_killed_run_ends_and_heal_l
         "import os, signal, sys; from pathlib import Path\n"
         "sys.path.insert(0, sys.argv[1])\n"
         "from test_levers_process import Sidecars, stack\n"
-        "from holdfast.levers import Journal, Pin, ProcessStop\n"
+        "from holdfast.levers import Journal, Pin, ComponentStop\n"
         "on = stack(Sidecars(), Path(sys.argv[2]), name=sys.argv[3], command_line=sys.argv[4])\n"
-        "lever = ProcessStop.on(on, 'sidecar')\n"
+        "lever = ComponentStop.on(on, 'sidecar')\n"
         "journal = Journal(Path(sys.argv[2]), Pin.of(on))\n"
         "journal.planned([lever.snapshot()])\n"
         "lever.inject(lever.snapshot())\n"
@@ -180,13 +180,13 @@ def test_two_processes_that_fit_are_not_signalled(sidecars: Sidecars, tmp_path: 
     """What fits several is proven for none; one more word that only one of them has is enough."""
     sidecars.start("one")
     second = sidecars.start("two")
-    for lever in (ProcessStop, ProcessKill):
+    for lever in (ComponentStop, ComponentKill):
         with pytest.raises(GuardRailError, match=r"2 processes .* nothing was signalled"):
             lever.on(stack(sidecars, tmp_path, command_line=sidecars.marker), "sidecar")
     told = stack(sidecars, tmp_path, command_line=f"{sidecars.marker} two")
-    assert ProcessStop.on(told, "sidecar").resource.split(":")[1] == str(second.pid)
+    assert ComponentStop.on(told, "sidecar").resource.split(":")[1] == str(second.pid)
     by_port = stack(sidecars, tmp_path, port=sidecars.ports[1])
-    assert ProcessStop.on(by_port, "sidecar").resource.split(":")[1] == str(second.pid)
+    assert ComponentStop.on(by_port, "sidecar").resource.split(":")[1] == str(second.pid)
 
 
 def test_all_that_is_said_of_a_process_must_be_true(sidecars: Sidecars, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_all_that_is_said_of_a_process_must_be_true(sidecars: Sidecars, tmp_path
         {"pid_file": "missing.pid"},
     ):
         with pytest.raises(ResourceError, match="nothing was signalled"):
-            ProcessStop.on(stack(sidecars, tmp_path, **described), "sidecar")
+            ComponentStop.on(stack(sidecars, tmp_path, **described), "sidecar")
 
 
 def test_a_pid_file_names_its_process_until_the_id_is_given_to_another(sidecars: Sidecars, tmp_path: Path) -> None:
@@ -210,15 +210,15 @@ def test_a_pid_file_names_its_process_until_the_id_is_given_to_another(sidecars:
     file = tmp_path / "sidecar.pid"
     file.write_text(f"{process.pid}\n")
     on = stack(sidecars, tmp_path, pid_file="sidecar.pid")
-    assert ProcessStop.on(on, "sidecar").resource == f"process:{process.pid}:{start_mark(process.pid)}"
+    assert ComponentStop.on(on, "sidecar").resource == f"process:{process.pid}:{start_mark(process.pid)}"
     began = psutil.Process(process.pid).create_time() - 60
     os.utime(file, (began, began))
     with pytest.raises(ResourceError, match="nothing was signalled"):
-        ProcessStop.on(on, "sidecar")
+        ComponentStop.on(on, "sidecar")
     for content in ("", "not a number", "-1", str(2**70)):
         file.write_text(content)
         with pytest.raises(ResourceError, match="nothing was signalled"):
-            ProcessStop.on(on, "sidecar")
+            ComponentStop.on(on, "sidecar")
 
 
 def test_the_harness_itself_is_never_the_component(tmp_path: Path) -> None:
@@ -231,9 +231,9 @@ def test_the_harness_itself_is_never_the_component(tmp_path: Path) -> None:
             ProcessDescription(name=process.name(), pid_file=str(file)).find()
 
 
-@pytest.mark.parametrize("lever", [ProcessStop, ProcessKill])
+@pytest.mark.parametrize("lever", [ComponentStop, ComponentKill])
 def test_a_process_started_again_meanwhile_is_not_signalled(
-    sidecars: Sidecars, tmp_path: Path, lever: type[ProcessStop] | type[ProcessKill]
+    sidecars: Sidecars, tmp_path: Path, lever: type[ComponentStop] | type[ComponentKill]
 ) -> None:
     """Between the lever and its signal the proof is made again: the new process is not the one that was proven."""
     first = sidecars.start()
@@ -249,9 +249,9 @@ def test_a_process_started_again_meanwhile_is_not_signalled(
     assert sidecars.answers(sidecars.ports[1])
 
 
-@pytest.mark.parametrize("lever", [ProcessStop, ProcessKill])
+@pytest.mark.parametrize("lever", [ComponentStop, ComponentKill])
 def test_a_process_that_is_no_longer_the_component_is_not_signalled(
-    sidecars: Sidecars, tmp_path: Path, lever: type[ProcessStop] | type[ProcessKill]
+    sidecars: Sidecars, tmp_path: Path, lever: type[ComponentStop] | type[ComponentKill]
 ) -> None:
     """A handover between the lever and its signal leaves the old process alone, although it still runs."""
     old, new = sidecars.start(), sidecars.start()
@@ -270,7 +270,7 @@ def test_the_guard_rail_lets_only_the_component_through(sidecars: Sidecars, tmp_
     sidecars.start("one")
     other = sidecars.start("two")
     on = stack(sidecars, tmp_path, command_line=f"{sidecars.marker} one")
-    lever = ProcessStop.on(on, "sidecar")
+    lever = ComponentStop.on(on, "sidecar")
     lever.resource = f"process:{other.pid}:{start_mark(other.pid)}"
     with Journal(tmp_path, Pin.of(on)) as journal:
         window = pulled([lever], stack=on, journal=journal, recorder=Recorder())
@@ -283,7 +283,7 @@ def test_the_guard_rail_lets_only_the_component_through(sidecars: Sidecars, tmp_
 def test_a_process_that_is_stopped_already_is_not_touched(sidecars: Sidecars, tmp_path: Path) -> None:
     """What is stopped already was stopped by somebody else, so there is nothing to restore to: refuse."""
     process = sidecars.start()
-    lever = ProcessStop.on(stack(sidecars, tmp_path, command_line=sidecars.marker), "sidecar")
+    lever = ComponentStop.on(stack(sidecars, tmp_path, command_line=sidecars.marker), "sidecar")
     process.send_signal(signal.SIGSTOP)
     stopped: Callable[[], bool] = lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED  # noqa: E731
     assert eventually(stopped, bool, deadline_seconds=5).met
@@ -294,10 +294,10 @@ def test_a_process_that_is_stopped_already_is_not_touched(sidecars: Sidecars, tm
 def test_a_process_of_another_machine_is_not_healed_here(sidecars: Sidecars, tmp_path: Path) -> None:
     """A journal that came from elsewhere names processes of its own machine; the same ids here are others."""
     sidecars.start()
-    for lever in (ProcessStop, ProcessKill):
+    for lever in (ComponentStop, ComponentKill):
         made = lever.on(stack(sidecars, tmp_path, command_line=sidecars.marker), "sidecar")
-        made.machine = "elsewhere"
         snapshot = made.snapshot()
+        snapshot.found["machine"] = "elsewhere"
         with pytest.raises(HealError, match="runs on elsewhere"):
             lever.restoring(made.target, snapshot).healed_proof(snapshot)
 
@@ -305,13 +305,13 @@ def test_a_process_of_another_machine_is_not_healed_here(sidecars: Sidecars, tmp
 def test_a_process_of_another_user_is_told(sidecars: Sidecars, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A signal that is not permitted is an injection that failed, not a traceback."""
     sidecars.start()
-    lever = ProcessStop.on(stack(sidecars, tmp_path, command_line=sidecars.marker), "sidecar")
+    lever = ComponentStop.on(stack(sidecars, tmp_path, command_line=sidecars.marker), "sidecar")
     snapshot = lever.snapshot()
 
-    def denied(self: psutil.Process) -> None:
+    def denied(self: psutil.Process, number: int) -> None:
         raise psutil.AccessDenied(self.pid)
 
-    monkeypatch.setattr(psutil.Process, "suspend", denied)
+    monkeypatch.setattr(psutil.Process, "send_signal", denied)
     with pytest.raises(InjectionError, match="may not be signalled"):
         lever.inject(snapshot)
 
@@ -319,6 +319,6 @@ def test_a_process_of_another_user_is_told(sidecars: Sidecars, tmp_path: Path, m
 def test_the_journal_holds_no_command_line(sidecars: Sidecars, tmp_path: Path) -> None:
     """A command line may hold a secret, so only what the descriptor says is kept."""
     sidecars.start("--password=hunter2")
-    lever = ProcessKill.on(stack(sidecars, tmp_path, command_line=sidecars.marker), "sidecar")
+    lever = ComponentKill.on(stack(sidecars, tmp_path, command_line=sidecars.marker), "sidecar")
     snapshot = lever.snapshot()
     assert "hunter2" not in repr(snapshot) + lever.by_hand(snapshot)

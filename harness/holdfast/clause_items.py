@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+import os
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -198,9 +200,20 @@ def verifying(session: pytest.Session) -> Iterator[None]:
         state.interrupted = str(signal)
         healed = state.exit_code(strict=False) is not ExitCode.NOT_HEALED
         end = "every fault that was in place is healed" if healed else "a fault could not be healed, see above"
-        decided = sum(len(report.clauses) for report in background.reports().values())
-        wanted = sum(isinstance(item, ClauseItem) for item in session.items)
-        pytest.exit(f"interrupted by {state.interrupted}; {end}; {decided} of {wanted} clauses were decided")
+        decided = {path: {clause.id for clause in report.clauses} for path, report in background.reports().items()}
+        wanted = _wanted(session)
+        count, of = sum(map(len, decided.values())), sum(map(len, wanted.values()))
+        rest = {path: [id_ for id_ in ids if id_ not in decided.get(str(path), ())] for path, ids in wanted.items()}
+        resumed = [f"\n  to go on: holdfast verify {_resumed(path, ids)}" for path, ids in rest.items() if ids]
+        pytest.exit(
+            f"interrupted by {state.interrupted}; {end}; {count} of {of} clauses were decided{''.join(resumed)}"
+        )
+
+
+def _resumed(path: Path, ids: Sequence[str]) -> str:
+    """Arguments that verify the clauses of one stack that were not decided."""
+    shown = os.path.relpath(path)
+    return " ".join(shlex.quote(f"{shown}::{id_}") for id_ in ids)
 
 
 def _writer(config: pytest.Config) -> Callable[[str], None]:

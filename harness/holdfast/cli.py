@@ -11,52 +11,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from holdfast import __version__
 from holdfast.errors import ExitCode, HealError, HoldfastError
 
-if TYPE_CHECKING:
-    from holdfast.session import Session
-
 Command = Callable[[Sequence[str]], int]
 """A command takes its arguments and returns an exit code."""
-
-PYTEST_OPTIONS = (
-    # Locust's own pytest plugin patches the process with gevent, which breaks ssl under boto3.
-    *("-p", "no:locust"),
-    "--no-header",
-    # This command has imported holdfast already, so pytest cannot rewrite its assertions; it has none to rewrite.
-    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
-    # One stack that cannot be read does not keep the others from being verified.
-    "--continue-on-collection-errors",
-    # The scorecard gives the reason of every clause; a project's -ra would give them twice.
-    "-rN",
-)
-
-VERIFY_HELP = """\
-usage: holdfast verify NAME.stack.toml... [options] [pytest options]
-
-Deploys each stack, breaks it while it works, heals every fault, and judges the data that is left.
-NAME.stack.toml::SF-1 verifies one clause.
-
-  --strict                exit 3 when a clause is inconclusive
-  --dry-run               print what would be sent and broken, and do neither
-  --target KIND           embedded, localstack or aws, instead of the descriptor's default
-  --deploy, --no-deploy   deploy the template first and remove it afterwards (default on the embedded target only)
-  --cloudformation NAME   the deployed CloudFormation stack to use
-  --intercept             LocalStack whose functions run on this machine: point them at an interceptor while verifying,
-                          so that faults can be aimed at one command (--no-intercept: not, whatever the descriptor says)
-  --allow-aws             opt in to break parts of a stack on real AWS
-  --side-by-side N        stacks verified at once (default: 4)
-  --holdfast-seed N       seed of the generated values
-  --holdfast-folder DIR   journals, verdicts and runs (default: .holdfast)
-  --holdfast-runs N       runs of a stack that are kept (default: 20)
-  -k EXPRESSION           only some clauses, e.g. -k "SF-1 or SF-2"; this and all others are pytest's: pytest --help
-
-exit codes: 0 nothing violated, 1 violated, 2 usage, descriptor, target or port, 3 inconclusive with --strict,
-4 a fault could not be healed, 5 ended by a stop condition and healed, 130 or 143 interrupted and healed
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -116,86 +76,16 @@ def _installed() -> dict[str, EntryPoint]:
 
 def verify_command(arguments: Sequence[str]) -> int:
     """Deploy, break and judge a stack: ``holdfast verify NAME.stack.toml``."""
-    import pytest
+    from holdfast.verify_command import verify_command as command
 
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--strict", action="store_true")
-    parser.add_argument("--dry-run", action="store_true")
-    parser.add_argument("--stack", action="append", default=[])
-    parser.add_argument("-h", "--help", action="store_true")
-    own, rest = parser.parse_known_args(list(arguments))
-    if own.help:
-        sys.stdout.write(VERIFY_HELP)
-        return ExitCode.HELD
-    rest += own.stack
-    _need_stacks(rest, "verify")
-    if own.dry_run:
-        rest.append("--holdfast-dry-run")
-    seen = _Watcher()
-    code = pytest.main([*PYTEST_OPTIONS, *rest], plugins=[seen])
-    return _exit_code(int(code), seen, strict=own.strict)
+    return command(arguments)
 
 
-def _need_stacks(arguments: Sequence[str], command: str) -> None:
-    """Refuse arguments that name no descriptor, or one that does not exist."""
-    from holdfast.pytest_plugin import SUFFIX
+def gate_command(arguments: Sequence[str]) -> int:
+    """Verify for a pipeline: inconclusive is red, what is accepted expires: ``holdfast gate NAME.stack.toml``."""
+    from holdfast.gate.command import gate_command as command
 
-    stacks = [argument for argument in arguments if argument.split("::")[0].endswith(SUFFIX)]
-    if not stacks:
-        raise HoldfastError(
-            "No stack descriptor was named.",
-            remedy=f"holdfast {command} NAME{SUFFIX} [options]; holdfast {command} --help lists the options",
-        )
-    missing = [stack for stack in stacks if not Path(stack.split("::")[0]).is_file()]
-    if missing:
-        raise HoldfastError(
-            f"There is no file {', '.join(missing)}.",
-            cause=f"it was looked for from {Path.cwd()}",
-            remedy=f"name an existing stack descriptor, NAME{SUFFIX}",
-        )
-
-
-def _exit_code(pytest_code: int, seen: _Watcher, *, strict: bool) -> int:
-    """Our exit code for how pytest ended and what its session found."""
-    import pytest
-
-    session = seen.session
-    if session is None:  # pytest did not come to a session, and has said why
-        return ExitCode.USAGE
-    code = session.exit_code(strict=strict)
-    signalled = session.interrupted or seen.interrupted
-    if signalled:
-        return code if code is ExitCode.NOT_HEALED else 128 + signal.Signals[signalled]
-    if pytest_code == pytest.ExitCode.NO_TESTS_COLLECTED and code is ExitCode.HELD:
-        sys.stderr.write(
-            "holdfast verify: No clause was selected.\n"
-            "  remedy: holdfast verify NAME.stack.toml --collect-only -q lists the clauses\n"
-        )
-    if code is ExitCode.HELD and pytest_code == pytest.ExitCode.TESTS_FAILED:
-        return ExitCode.VIOLATED  # an ordinary test that was named beside the stack
-    if code in (ExitCode.HELD, ExitCode.INCONCLUSIVE) and pytest_code > pytest.ExitCode.TESTS_FAILED:
-        return ExitCode.USAGE
-    return code
-
-
-class _Watcher:
-    """Keeps the plugin's session, so that it outlives pytest."""
-
-    def __init__(self) -> None:
-        self.session: Session | None = None
-        self.interrupted = ""
-
-    def pytest_sessionfinish(self, session: Any) -> None:
-        """Pytest's hook."""
-        from holdfast.session import session_of
-
-        self.session = session_of(session.config)
-
-    def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
-        """Pytest's hook; also told of what pytest itself ends early, which is no signal."""
-        # where a worker of pytest-xdist was faster, its controller is told of it by this text
-        if excinfo.type is KeyboardInterrupt or "received keyboard-interrupt" in str(excinfo.value):
-            self.interrupted = "SIGINT"
+    return command(arguments)
 
 
 def doctor_command(arguments: Sequence[str]) -> int:
@@ -203,6 +93,7 @@ def doctor_command(arguments: Sequence[str]) -> int:
     from holdfast.doctor import described, diagnose, least_policy
     from holdfast.opening import Options
     from holdfast.pytest_plugin import SUFFIX
+    from holdfast.verify_command import need_stacks
 
     parser = argparse.ArgumentParser(
         prog="holdfast doctor",
@@ -228,7 +119,7 @@ def doctor_command(arguments: Sequence[str]) -> int:
     parser.add_argument("--no-intercept", dest="intercept", action="store_false", help="as verify --no-intercept")
     parser.add_argument("--allow-aws", action="store_true", help="opt in to use real AWS")
     own = parser.parse_args(list(arguments))
-    _need_stacks([own.stack], "doctor")
+    need_stacks([own.stack], "doctor")
     path, _, clause = own.stack.partition("::")
     options = Options(
         target=own.target,
@@ -249,6 +140,13 @@ def doctor_command(arguments: Sequence[str]) -> int:
 
 def _quietly(_: str) -> None:
     """What goes on is over before a person wonders."""
+
+
+def init_command(arguments: Sequence[str]) -> int:
+    """Write a first descriptor for a stack: ``holdfast init --template FILE``, or ``--cloudformation NAME``."""
+    from holdfast.inference.command import init_command as command
+
+    return command(arguments)
 
 
 def heal_command(arguments: Sequence[str]) -> int:
@@ -354,7 +252,9 @@ def check_command(arguments: Sequence[str]) -> int:
 
 
 OWN_COMMANDS: Mapping[str, Command] = {
+    "init": init_command,
     "verify": verify_command,
+    "gate": gate_command,
     "doctor": doctor_command,
     "sweep": sweep_command,
     "replay": replay_command,

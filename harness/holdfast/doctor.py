@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 from holdfast.campaign import new_prefix
 from holdfast.clause import Clause
 from holdfast.history.recorder import Recorder
-from holdfast.opening import Options, resolved
+from holdfast.levers.journal import Journal, Pin
+from holdfast.opening import Options, resolved, started
 from holdfast.permissions import Grant, of_deployment, of_pointing, of_ports, of_provocation, of_reading, policy
 from holdfast.ports.ports import Ports
 from holdfast.provocations.faults import requirements_of
@@ -123,17 +124,20 @@ def diagnose(
 ) -> Diagnosis:
     """Say what can be decided, after checking that every port can be used; reads only.
 
+    The processes of its descriptor are started for that, and ended.
+
     Raises:
         HoldfastError: the descriptor is wrong, the target does not answer, a resource is missing, or a port answers
             what it must not.
     """
     with examined(path, options=options, ids=ids, target=target, say=say) as (stack, clauses):
-        say("checking the ports")
-        ports = Ports(stack, Recorder())
-        try:
+        with (
+            Journal(options.journal_folder(), Pin.of(stack)) as journal,
+            started(stack, journal, options=options, say=say) as running,
+            closing(Ports(running, Recorder())) as ports,
+        ):
+            say("checking the ports")
             ports.check(receiving=False)
-        finally:
-            ports.close()
         say("asking for the permissions")
         allowed = permitted(stack.target, needed(clauses))
         found = tuple(decidable(clause, situation, allowed.denied) for clause, situation in clauses)

@@ -11,7 +11,9 @@ HoldfastError                 what happened, the likely cause, the remedy
 ├── GuardRailError            something outside the descriptor would be changed   exit 2
 ├── HistoryError              a history cannot be written, read or judged         exit 2
 ├── InjectionError            a fault could not be put in place (it is undone)    exit 2
+├── BaselineError             the file of accepted violations is wrong            exit 2
 ├── StoppedError              a stop condition ended the run; all is healed       exit 5
+│   └── BudgetError           its budget of time or money is used up              exit 7
 └── HealError                 a fault could not be taken away: act by hand        exit 4
 
 Inconclusive                  a clause cannot be decided, with the reason; a verdict, not a mistake
@@ -33,6 +35,7 @@ class ExitCode(IntEnum):
     STOPPED = 5
     MISSED = 6
     """No clause is violated, but a bound of ``[load]`` was not kept."""
+    BUDGET = 7
 
 
 class HoldfastError(Exception):
@@ -105,6 +108,16 @@ class StoppedError(HoldfastError):
     """A stop condition of the descriptor ended the run; every fault is healed."""
 
     exit_code = ExitCode.STOPPED
+
+
+class BudgetError(StoppedError):
+    """The run's budget of time or money is used up; every fault is healed."""
+
+    exit_code = ExitCode.BUDGET
+
+
+class BaselineError(HoldfastError):
+    """The file of accepted violations cannot be used; names the file and the entry."""
 
 
 class HealError(HoldfastError):

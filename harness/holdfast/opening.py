@@ -16,6 +16,7 @@ from holdfast.history.columns import NANOSECONDS
 from holdfast.history.events import EventFile
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal, Pin
+from holdfast.levers.launched import launched
 from holdfast.levers.signals import Interrupted
 from holdfast.levers.watchdog import watched
 from holdfast.ports.ports import Ports
@@ -24,6 +25,7 @@ from holdfast.runs import KEPT, Run, RunFolder, RunKind, at_end, begin
 from holdfast.sampling import queues_sampled
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.guarded import guarded
+from holdfast.stack.lifecycle import launches
 from holdfast.stack.resolve import Stack, resolve
 from holdfast.stack.seeding import seed as put_seed
 from holdfast.targets.base import Target, TargetKind
@@ -47,6 +49,7 @@ class Options:
         seed: of the generated values.
         folder: where journals, verdicts and runs are kept.
         kept_runs: how many runs of a stack are kept.
+        deadline_seconds: when the run's budget of time is used up, on the monotonic clock; None for no budget.
         environ: for ``${ENV}`` in the descriptor and the usual variables of the target.
     """
 
@@ -58,6 +61,7 @@ class Options:
     seed: int = 0
     folder: Path = DEFAULT_FOLDER
     kept_runs: int = KEPT
+    deadline_seconds: float | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def deploys(self, kind: str) -> bool:
@@ -135,6 +139,27 @@ def resolved(
         yield stack
 
 
+@contextmanager
+def started(stack: Stack, journal: Journal, *, options: Options, say: Callable[[str], None]) -> Iterator[Stack]:
+    """A stack whose processes and channels run, with a watchdog that ends them when the run is killed.
+
+    Args:
+        stack: the resolved stack.
+        journal: the run's journal.
+        options: how.
+        say: told what goes on.
+
+    Raises:
+        TargetError: a process does not start.
+    """
+    if not launches(stack.descriptor):
+        yield stack
+        return
+    say("starting the processes of the stack")
+    with watched(journal, enabled=True), launched(stack, journal, logs=options.folder / "logs") as running:
+        yield running
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
     """A stack that may be broken: its ports answer, and what is done to it can be undone.
@@ -166,6 +191,8 @@ def ready(
 ) -> Iterator[Ready]:
     """A stack whose ports have been checked, with its seed put, a journal, and a watchdog where one is needed.
 
+    The processes and channels of its descriptor are started before, and ended after.
+
     Args:
         path: the descriptor's file.
         descriptor: the descriptor.
@@ -175,18 +202,19 @@ def ready(
         say: told what goes on.
 
     Raises:
-        HoldfastError: as `resolved`, or a port answers what it must not.
+        HoldfastError: as `resolved`, a process does not start, or a port answers what it must not.
     """
     with ExitStack() as exits:
         stack = exits.enter_context(resolved(path, descriptor, options=options, target=target, say=say))
+        journal = exits.enter_context(Journal(options.journal_folder(), Pin.of(stack)))
+        exits.enter_context(watched(journal, enabled=False if launches(descriptor) else None))
+        put_seed(stack)
+        stack = exits.enter_context(started(stack, journal, options=options, say=say))
         recorder = Recorder()
         ports = Ports(stack, recorder)
         exits.callback(ports.close)
         say("checking the ports")
-        put_seed(stack)
         ports.check()
-        journal = exits.enter_context(Journal(options.journal_folder(), Pin.of(stack)))
-        exits.enter_context(watched(journal))
         run = exits.enter_context(_written(stack, recorder, options, kind, say)) if kind is not None else None
         yield Ready(stack=stack, ports=ports, recorder=recorder, journal=journal, run=run)
 

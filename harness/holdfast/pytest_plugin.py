@@ -50,6 +50,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--holdfast-folder", default=".holdfast", metavar="DIR", help="journals and verdicts")
     group.addoption("--holdfast-runs", type=int, default=20, metavar="N", help="runs of a stack that are kept")
     group.addoption(
+        "--minutes", type=_positive, metavar="N", help="stop and heal when the run has taken this long (exit 7)"
+    )
+    group.addoption(
         "--holdfast-dry-run", action="store_true", help="print what would be sent and broken, and do neither"
     )
     group.addoption(
@@ -59,6 +62,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="stacks verified at once (default: %(default)s)",
     )
+
+
+def _positive(text: str) -> float:
+    """A positive number of an option.
+
+    Raises:
+        ValueError: it is none; argparse says so.
+    """
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ValueError
+    return number
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -84,10 +99,11 @@ class _Failures:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Pytest's hook."""
-        if report.failed and f"{SUFFIX}::" in report.nodeid:
+        clause = f"{SUFFIX}::" in report.nodeid
+        if report.failed and (clause or "holdfast.session" in sys.modules):
             from holdfast.session import note_failure
 
-            note_failure(report, self._config)
+            note_failure(report, self._config, clause=clause)
 
 
 class _DryRun:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,9 +32,11 @@ class Session:
         failures: what kept a stack from being judged, by path of the descriptor.
         shown: the failures that pytest has shown as errors of an item or a file.
         unjudged: ids of clauses that ended without a verdict.
+        failed_tests: ids of ordinary tests, named beside the stacks, that failed.
         names: path of the descriptor by name of the stack.
         interrupted: name of the signal that ended the run.
         unwritten: descriptors whose verdicts could not be written.
+        started_seconds: when it began, on the monotonic clock.
     """
 
     background: Background | None = None
@@ -41,9 +44,11 @@ class Session:
     failures: dict[str, HoldfastError] = field(default_factory=dict)
     shown: set[str] = field(default_factory=set)
     unjudged: list[str] = field(default_factory=list)
+    failed_tests: list[str] = field(default_factory=list)
     names: dict[str, Path] = field(default_factory=dict)
     interrupted: str = ""
     unwritten: set[str] = field(default_factory=set)
+    started_seconds: float = field(default_factory=time.monotonic)
 
     def exit_code(self, *, strict: bool) -> ExitCode:
         """The exit code of the command line: the gravest cause wins."""
@@ -51,8 +56,9 @@ class Session:
         codes = {failure.exit_code for failure in self.failures.values()}
         if ExitCode.NOT_HEALED in codes:
             return ExitCode.NOT_HEALED
-        if ExitCode.STOPPED in codes:
-            return ExitCode.STOPPED
+        for ended in (ExitCode.STOPPED, ExitCode.BUDGET):
+            if ended in codes:
+                return ended
         if codes or self.unjudged:
             return ExitCode.USAGE
         if Verdict.VIOLATED in verdicts:
@@ -77,6 +83,7 @@ def text_of(error: HoldfastError) -> str:
 
 def options_of(config: pytest.Config) -> Options:
     """How the command line says stacks are verified."""
+    minutes: float | None = config.getoption("--minutes")
     return Options(
         target=config.getoption("--target"),
         deploy=config.getoption("deploy"),
@@ -86,6 +93,7 @@ def options_of(config: pytest.Config) -> Options:
         seed=config.getoption("--holdfast-seed"),
         folder=Path(config.getoption("--holdfast-folder")),
         kept_runs=config.getoption("--holdfast-runs"),
+        deadline_seconds=None if minutes is None else session_of(config).started_seconds + minutes * 60,
     )
 
 
@@ -105,9 +113,11 @@ def need_folder(config: pytest.Config) -> None:
         ) from None
 
 
-def note_failure(report: pytest.TestReport, config: pytest.Config) -> None:
-    """Keep the id of a clause that ended without a verdict."""
-    if not any(name == PROPERTY for name, _ in report.user_properties):
+def note_failure(report: pytest.TestReport, config: pytest.Config, *, clause: bool) -> None:
+    """Keep the id of a clause that ended without a verdict, or of an ordinary test that failed."""
+    if not clause:
+        session_of(config).failed_tests.append(report.nodeid)
+    elif not any(name == PROPERTY for name, _ in report.user_properties):
         session_of(config).unjudged.append(report.nodeid)
 
 

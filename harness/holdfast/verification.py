@@ -78,7 +78,7 @@ class Verification:
         self._measured: dict[PatternName, dict[str, float]] = {}
         self._replays = options.folder / stack.descriptor.name / "replays"
         prefix = new_prefix()
-        stopping = Stopping.of(stack)
+        stopping = Stopping.of(stack, deadline_seconds=options.deadline_seconds)
         stopping.check()
         for pattern, _ in chosen:
             plan_file(self._replays, pattern).unlink(missing_ok=True)  # of an earlier run

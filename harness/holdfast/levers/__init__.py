@@ -2,6 +2,9 @@
 
 from holdfast.levers.base import Lever, Snapshot
 from holdfast.levers.bucket_policy import BucketDeny
+from holdfast.levers.channel_fault import ChannelFault
+from holdfast.levers.component_pressure import ComponentPressure
+from holdfast.levers.component_signal import ComponentEnd, ComponentKill, ComponentStop
 from holdfast.levers.execution import ExecutionAbort, task_deny
 from holdfast.levers.experiment import FunctionExperiment, InvocationAction
 from holdfast.levers.function import FunctionThrottle
@@ -12,8 +15,8 @@ from holdfast.levers.http_api import HttpApiThrottle
 from holdfast.levers.invocation import InvocationFault
 from holdfast.levers.invoke_permission import PermissionCut
 from holdfast.levers.journal import Entry, Journal, Leftovers, Pin, open_entries
+from holdfast.levers.launched import launched
 from holdfast.levers.mapping import MappingDisable
-from holdfast.levers.process_signal import ProcessKill, ProcessStop
 from holdfast.levers.pull import Pull, pulled
 from holdfast.levers.queue_attributes import QueueDelay, QueueRedrive, QueueVisibility
 from holdfast.levers.queue_policy import QueueDeny
@@ -32,6 +35,11 @@ __all__ = [
     "LEVERS",
     "ArchiveReplay",
     "BucketDeny",
+    "ChannelFault",
+    "ComponentEnd",
+    "ComponentKill",
+    "ComponentPressure",
+    "ComponentStop",
     "Entry",
     "ExecutionAbort",
     "FunctionExperiment",
@@ -50,8 +58,6 @@ __all__ = [
     "MappingDisable",
     "PermissionCut",
     "Pin",
-    "ProcessKill",
-    "ProcessStop",
     "Pull",
     "QueueDelay",
     "QueueDeny",
@@ -67,6 +73,7 @@ __all__ = [
     "TableDeny",
     "heal_all",
     "interruptible",
+    "launched",
     "open_entries",
     "pulled",
     "task_deny",

@@ -28,7 +28,39 @@ class Snapshot:
     placed: dict[str, Any]
 
 
-class Lever(Protocol):
+class Undo(Protocol):
+    """What takes something away again that a run has put in place, from the journal alone."""
+
+    name: ClassVar[str]
+    propagation_seconds: ClassVar[float]
+    """The longest the documentation lets a change take to be felt."""
+
+    @property
+    def target(self) -> Target:
+        """Where it acts."""
+
+    @property
+    def resource(self) -> str:
+        """ARN or id of what it changes; the guard rail and the lock go by it."""
+
+    @classmethod
+    def restoring(cls, target: Target, snapshot: Snapshot) -> Self:
+        """It again, from its journal entry, to heal with."""
+
+    def heal(self, snapshot: Snapshot) -> None:
+        """Restore what ``snapshot`` found, by compare-and-set or by removing only what was added."""
+
+    def healed_proof(self, snapshot: Snapshot) -> str:
+        """One sentence of evidence that what was put in place is gone; empty when it is not.
+
+        Says so when somebody else changed the same thing meanwhile and it was left as it is.
+        """
+
+    def by_hand(self, snapshot: Snapshot) -> str:
+        """The exact command that heals it by hand."""
+
+
+class Lever(Undo, Protocol):
     """One fault on one component.
 
     ``inject`` and ``heal`` change the target; ``snapshot``, ``proof`` and ``healed_proof`` only look. The order is
@@ -36,11 +68,8 @@ class Lever(Protocol):
     rules for every lever). Healing twice is harmless.
     """
 
-    name: ClassVar[str]
     permissions: ClassVar[tuple[str, ...]]
     """IAM actions that the lever needs, for ``doctor --iam``."""
-    propagation_seconds: ClassVar[float]
-    """The longest the documentation lets the change take to be felt."""
     aimed: ClassVar[bool]
     """Whether it waits for one key: proven by its hits when the window closes, and many may share a resource."""
 
@@ -53,24 +82,12 @@ class Lever(Protocol):
         """Which code path of the stack it exercises."""
 
     @property
-    def target(self) -> Target:
-        """Where it acts."""
-
-    @property
     def component(self) -> str:
         """The component's name in the descriptor."""
 
     @property
-    def resource(self) -> str:
-        """ARN or id of what it changes; the guard rail and the lock go by it."""
-
-    @property
     def key(self) -> str:
         """The key it is aimed at; empty for a fault on everything."""
-
-    @classmethod
-    def restoring(cls, target: Target, snapshot: Snapshot) -> Self:
-        """The lever again, from its journal entry, to heal with."""
 
     def snapshot(self) -> Snapshot:
         """Read and return the state found; changes nothing.
@@ -88,15 +105,3 @@ class Lever(Protocol):
 
     def hits(self) -> int:
         """How often it bit; 0 where it cannot be counted."""
-
-    def heal(self, snapshot: Snapshot) -> None:
-        """Restore what ``snapshot`` found, by compare-and-set or by removing only what was added."""
-
-    def healed_proof(self, snapshot: Snapshot) -> str:
-        """One sentence of evidence that the fault is gone; empty when it is not.
-
-        Says so when somebody else changed the same thing meanwhile and it was left as it is.
-        """
-
-    def by_hand(self, snapshot: Snapshot) -> str:
-        """The exact command that heals it by hand."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from holdfast.drivers.choosing import driver_of
 from holdfast.errors import GuardRailError, ResourceError
 from holdfast.levers.base import Lever
+from holdfast.levers.channel_fault import channel_resource
+from holdfast.levers.invocation import component_resource
 from holdfast.levers.journal import Journal, Pin
-from holdfast.levers.process_match import ProcessDescription
+from holdfast.stack.components import DRIVEN
 
 if TYPE_CHECKING:
     from holdfast.stack.resolve import Resource, Stack
@@ -83,8 +86,11 @@ def _within(lever: Lever, stack: Stack) -> bool:
     """Whether a lever changes its component, or what derives from it.
 
     That is its execution role, its mappings, its subscriptions, the stage of an API, an execution of a state machine
-    (which one, the lever decides by the run's prefix), and the one process that fits its description now.
+    (which one, the lever decides by the run's prefix), the one instance that is proven to be the component now, and the
+    rules of a channel.
     """
+    if lever.component in stack.descriptor.channels:
+        return lever.resource == channel_resource(lever.component)
     try:
         resource = stack.resource(lever.component)
     except ResourceError as error:
@@ -92,6 +98,8 @@ def _within(lever: Lever, stack: Stack) -> bool:
             f"{lever.component!r} is no component of {stack.descriptor.name}; nothing was changed"
         ) from error
     if lever.resource in {resource.arn, resource.role} - {""}:
+        return True
+    if resource.type == "process" and lever.resource == component_resource(lever.component):
         return True
     return _derived(lever, stack, resource)
 
@@ -109,8 +117,8 @@ def _derived(lever: Lever, stack: Stack, resource: Resource) -> bool:
             executions = resource.arn.replace(":stateMachine:", ":execution:", 1)
             machine, _, name = lever.resource.rpartition(":")
             return bool(name) and machine == executions != resource.arn
-        case "process":
-            return lever.resource == ProcessDescription.of(stack, lever.component).find().resource
+        case kind if kind in DRIVEN:
+            return lever.resource == driver_of(stack, lever.component).find().resource
         case _:
             return False
 

@@ -10,13 +10,13 @@ from typing import Literal
 
 from botocore.exceptions import ClientError
 
+from holdfast.drivers.marks import same_process
 from holdfast.errors import HealError, HoldfastError
 from holdfast.levers import journal as journals
-from holdfast.levers.base import Lever, Snapshot
+from holdfast.levers.base import Snapshot, Undo
 from holdfast.levers.calls import answers, because
 from holdfast.levers.journal import Entry, Reopened
-from holdfast.levers.processes import same_process
-from holdfast.levers.registry import LEVERS, OUTLIVE_TARGET, restoring
+from holdfast.levers.registry import OUTLIVE_TARGET, UNDO, restoring
 from holdfast.levers.settling import landing_seconds
 from holdfast.stack.aws_errors import is_missing
 from holdfast.targets.attached import AttachedTarget
@@ -57,7 +57,7 @@ class HealResult:
 
 
 def restore(
-    placed: Sequence[tuple[Lever, Snapshot]], *, pause: Callable[[float], None] = time.sleep
+    placed: Sequence[tuple[Undo, Snapshot]], *, pause: Callable[[float], None] = time.sleep
 ) -> tuple[Restored, ...]:
     """Heal every fault, the last one first, even when one of them fails; then wait for the proof of each.
 
@@ -77,7 +77,7 @@ def restore(
     )
 
 
-def _proven(lever: Lever, snapshot: Snapshot, pause: Callable[[float], None]) -> Restored:
+def _proven(lever: Undo, snapshot: Snapshot, pause: Callable[[float], None]) -> Restored:
     def look() -> Restored:
         try:
             proof = lever.healed_proof(snapshot)
@@ -90,7 +90,7 @@ def _proven(lever: Lever, snapshot: Snapshot, pause: Callable[[float], None]) ->
     ).value
 
 
-def _told(lever: Lever, error: Exception) -> Restored:
+def _told(lever: Undo, error: Exception) -> Restored:
     if isinstance(error, ClientError) and is_missing(error):
         return Restored(proof=f"{lever.resource} no longer exists, and the fault with it")
     target = lever.target
@@ -122,7 +122,7 @@ def heal_all(
     directory: Path,
     target_for_entry: Callable[[Entry], Target] = attach,
     *,
-    levers: Mapping[str, type[Lever]] = LEVERS,
+    levers: Mapping[str, type[Undo]] = UNDO,
     only: Callable[[Entry], bool] = lambda entry: True,  # noqa: ARG005 - every entry
     pause: Callable[[float], None] = time.sleep,
 ) -> tuple[HealResult, ...]:
@@ -178,7 +178,7 @@ def _heal(
     entry: Entry,
     target_for_entry: Callable[[Entry], Target],
     targets: dict[journals.Pin, Target | HoldfastError],
-    levers: Mapping[str, type[Lever]],
+    levers: Mapping[str, type[Undo]],
 ) -> HealResult:
     outlives = entry.snapshot.lever in OUTLIVE_TARGET
     if entry.pin.kind == "embedded" and not outlives and not same_process(entry.pid, entry.started):

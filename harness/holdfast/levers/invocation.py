@@ -1,4 +1,4 @@
-"""A fault aimed at the invocations or AWS calls of one function, or at the calls about one resource, for one key."""
+"""A fault aimed at invocations or AWS calls of one function or process, or at the calls about one resource."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from holdfast.targets.interceptor.names import name_of
 
 if TYPE_CHECKING:
     from holdfast.stack.resolve import Stack
+    from holdfast.stack.running import Running
 
 NO_RULE = Rule(id="", action="fail")
 
@@ -55,6 +56,11 @@ def _caller(resource: str) -> str:
     return re.split("[:/]", resource)[-1]
 
 
+def component_resource(component: str) -> str:
+    """How the guard rail calls a process whose calls are aimed at, whichever process it is at the time."""
+    return f"component:{component}"
+
+
 class _Looks:
     """What an interceptor last said about its rules, shared by all faults on it.
 
@@ -81,7 +87,8 @@ _LOOKS = _Looks()
 class InvocationFault:
     """A rule in the interceptor between the functions and the emulator.
 
-    On a function it acts on its invocations or on the calls that it makes; on any other component, on the calls about
+    On a function it acts on its invocations or on the calls that it makes, on a process on the calls that it makes, and
+    the key is looked for in these; on any other component, on the calls about
     it, whoever makes them, or on those that the service itself makes for it: a state machine, an API, a rule, a topic,
     the event source mapping of a function. It waits for its key, so it is proven by its hits when the window closes,
     not when it opens; any number may be in force side by side on one component. It lives in the interceptor alone: it
@@ -90,8 +97,9 @@ class InvocationFault:
     Args:
         target: a target with an interceptor.
         component: the function, queue, table..., by its name in the descriptor.
-        resource: its ARN; the id of a mapping.
+        resource: its ARN; the id of a mapping; for a process ``component:`` and its name.
         rule: the fault; its function, or its resource, is the physical name.
+        running: what the run has started; a process that the fault kills is started again when it is healed.
     """
 
     name: ClassVar[str] = "invocation-fault"
@@ -103,6 +111,7 @@ class InvocationFault:
     component: str
     resource: str
     rule: Rule
+    running: Running | None = None
     _removed_at: float = field(default=0.0, init=False)
 
     @classmethod
@@ -113,6 +122,10 @@ class InvocationFault:
         name of the state machine, rule or topic, the id of the API or of the function's mapping.
         """
         found = stack.resource(component)
+        if found.type == "process":
+            rule = replace(rule, point="call", function=component, caller="process")
+            resource = component_resource(component)
+            return cls(target=stack.target, component=component, resource=resource, rule=rule, running=stack.running)
         if rule.function and rule.point == "call" and (found.type, rule.function) != ("function", found.name):
             resource = rule.function if found.type == "function" else found.arn
             return cls(target=stack.target, component=component, resource=resource, rule=rule)
@@ -201,6 +214,8 @@ class InvocationFault:
             with suppress(InterceptorEnded):
                 self.target.interceptor.remove(snapshot.placed["rule"])
         self._removed_at = time.monotonic()
+        if self.running is not None and self.rule.action == "kill":
+            self.running.start(self.component)
 
     def healed_proof(self, snapshot: Snapshot) -> str:
         """The rule is not in force."""

@@ -21,9 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from holdfast.drivers.marks import own_mark
 from holdfast.errors import InjectionError
 from holdfast.levers.base import Snapshot
-from holdfast.levers.processes import own_mark
 
 if TYPE_CHECKING:
     from holdfast.stack.resolve import Stack

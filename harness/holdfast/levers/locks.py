@@ -17,9 +17,9 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
+from holdfast.drivers.marks import own_mark
 from holdfast.errors import InjectionError
 from holdfast.levers.journal import Journal, open_entries
-from holdfast.levers.processes import own_mark
 from holdfast.waiting import eventually
 
 

@@ -13,13 +13,14 @@ from typing import Any
 
 from holdfast.levers.base import Lever
 from holdfast.levers.bucket_policy import BucketDeny
+from holdfast.levers.component_pressure import ComponentPressure
+from holdfast.levers.component_signal import ComponentEnd, ComponentKill, ComponentStop
 from holdfast.levers.function import FunctionThrottle
 from holdfast.levers.function_limits import FunctionMemory, FunctionTimeout
 from holdfast.levers.function_variable import FunctionVariable
 from holdfast.levers.http_api import HttpApiThrottle
 from holdfast.levers.invoke_permission import PermissionCut
 from holdfast.levers.mapping import MappingDisable
-from holdfast.levers.process_signal import ProcessKill, ProcessStop
 from holdfast.levers.queue_attributes import QueueDelay, QueueRedrive, QueueVisibility
 from holdfast.levers.queue_policy import QueueDeny
 from holdfast.levers.registry import LEVERS
@@ -29,6 +30,7 @@ from holdfast.levers.rule import RuleDisable
 from holdfast.levers.subscription import SubscriptionFilter
 from holdfast.levers.table_policy import TableDeny
 from holdfast.levers.table_throughput import TableCap, TableCapacity
+from holdfast.stack.components import DRIVEN
 from holdfast.stack.resolve import Stack
 from holdfast.stack.templates import suggestion
 from holdfast.targets.base import Capability
@@ -38,6 +40,7 @@ _NO_OPTIONS: Options = MappingProxyType({})
 
 OTHERWISE: Mapping[str, str] = MappingProxyType(
     {
+        "channel-fault": "it is a rule in the relay of a channel",
         "archive-replay": "it sends events once more and is over; it has no window to put on a clock",
         "execution-abort": "it is aimed at single executions",
         "function-experiment": "FIS keeps its own time: it cannot be put on and taken off by the second",
@@ -125,8 +128,10 @@ _MAKINGS = (
         options={"principal": str, "qualifier": str},
         needed=("principal",),
     ),
-    Making(lever=ProcessKill, types=("process",), make=_plain(ProcessKill)),
-    Making(lever=ProcessStop, types=("process",), make=_plain(ProcessStop)),
+    Making(lever=ComponentEnd, types=DRIVEN, make=_plain(ComponentEnd)),
+    Making(lever=ComponentKill, types=DRIVEN, make=_plain(ComponentKill)),
+    Making(lever=ComponentPressure, types=DRIVEN, make=_plain(ComponentPressure)),
+    Making(lever=ComponentStop, types=DRIVEN, make=_plain(ComponentStop)),
     Making(lever=QueueDelay, types=("queue",), make=_plain(QueueDelay), options={"seconds": int}, needed=("seconds",)),
     Making(lever=QueueDeny, types=("queue",), make=_plain(QueueDeny), options=_DENIAL),
     Making(lever=QueueRedrive, types=("queue",), make=_plain(QueueRedrive)),

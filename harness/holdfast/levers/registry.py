@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from holdfast.errors import HealError
-from holdfast.levers.base import Lever, Snapshot
+from holdfast.levers.base import Lever, Snapshot, Undo
 from holdfast.levers.bucket_policy import BucketDeny
+from holdfast.levers.channel_fault import ChannelFault
+from holdfast.levers.component_pressure import ComponentPressure
+from holdfast.levers.component_signal import ComponentEnd, ComponentKill, ComponentStop
 from holdfast.levers.execution import ExecutionAbort
 from holdfast.levers.experiment import FunctionExperiment
 from holdfast.levers.function import FunctionThrottle
@@ -16,8 +19,8 @@ from holdfast.levers.function_variable import FunctionVariable
 from holdfast.levers.http_api import HttpApiThrottle
 from holdfast.levers.invocation import InvocationFault
 from holdfast.levers.invoke_permission import PermissionCut
+from holdfast.levers.launched import Launched
 from holdfast.levers.mapping import MappingDisable
-from holdfast.levers.process_signal import ProcessKill, ProcessStop
 from holdfast.levers.queue_attributes import QueueDelay, QueueRedrive, QueueVisibility
 from holdfast.levers.queue_policy import QueueDeny
 from holdfast.levers.replay import ArchiveReplay
@@ -32,6 +35,11 @@ from holdfast.targets.base import Target
 _ALL: tuple[type[Lever], ...] = (
     ArchiveReplay,
     BucketDeny,
+    ChannelFault,
+    ComponentEnd,
+    ComponentKill,
+    ComponentPressure,
+    ComponentStop,
     ExecutionAbort,
     FunctionExperiment,
     FunctionMemory,
@@ -42,8 +50,6 @@ _ALL: tuple[type[Lever], ...] = (
     InvocationFault,
     MappingDisable,
     PermissionCut,
-    ProcessKill,
-    ProcessStop,
     QueueDelay,
     QueueDeny,
     QueueRedrive,
@@ -58,18 +64,23 @@ _ALL: tuple[type[Lever], ...] = (
 )
 LEVERS: Mapping[str, type[Lever]] = MappingProxyType({lever.name: lever for lever in _ALL})
 
-OUTLIVE_TARGET = frozenset({ProcessKill.name, ProcessStop.name})
-"""Levers whose fault is on this machine, not on the target: it is not gone when an embedded target has ended."""
+UNDO: Mapping[str, type[Undo]] = MappingProxyType({**LEVERS, Launched.name: Launched})
+"""All that a journal entry may be about: the levers, and what a run has started."""
+
+OUTLIVE_TARGET = frozenset(
+    each.name for each in (ChannelFault, ComponentEnd, ComponentKill, ComponentPressure, ComponentStop, Launched)
+)
+"""What is not on the target: it is not gone when an embedded target has ended."""
 
 
-def restoring(target: Target, snapshot: Snapshot, levers: Mapping[str, type[Lever]] = LEVERS) -> Lever:
-    """The lever that made a snapshot, able to heal it.
+def restoring(target: Target, snapshot: Snapshot, undo: Mapping[str, type[Undo]] = UNDO) -> Undo:
+    """What made a snapshot, able to heal it.
 
     Raises:
         HealError: no lever has that name, or it does not understand the snapshot.
     """
     try:
-        return levers[snapshot.lever].restoring(target, snapshot)
+        return undo[snapshot.lever].restoring(target, snapshot)
     except (KeyError, TypeError, ValueError):
         raise HealError(
             f"no lever {snapshot.lever!r} of this version understands what the journal says",

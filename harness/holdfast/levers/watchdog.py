@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from holdfast.drivers.marks import same_process, start_mark
 from holdfast.levers.healing import HealResult, heal_all
 from holdfast.levers.journal import Journal
-from holdfast.levers.processes import same_process, start_mark
 from holdfast.waiting import eventually
 
 LOOK_SECONDS = 0.2

@@ -22,6 +22,7 @@ from holdfast.ports.transports.python import load
 from holdfast.ports.transports.web import CONNECT_TIMEOUT_SECONDS
 from holdfast.stack.base import Json
 from holdfast.stack.commands import AnyCall, Command, EnumField, HttpCall, PythonCall
+from holdfast.stack.components import DRIVEN
 from holdfast.stack.effects import (
     MEASURED,
     AnySource,
@@ -148,7 +149,7 @@ def _refuse_counted(port: str, count: int, key: str) -> None:
 
 def _check_component(stack: Stack, component: str) -> None:
     resource = stack.resource(component)
-    if resource.type == "process" or (resource.type == "api" and not resource.arn):
+    if resource.type in DRIVEN or (resource.type == "api" and not resource.arn):
         return
     read(
         Located(

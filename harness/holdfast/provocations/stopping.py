@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from holdfast.errors import ResourceError, StoppedError, TargetError
+from holdfast.errors import BudgetError, ResourceError, StoppedError, TargetError
 from holdfast.history.model import Operation, Outcome
 from holdfast.stack.aws_errors import translated
 from holdfast.stack.descriptor import Stop
@@ -28,6 +28,7 @@ class Stopping:
     Args:
         conditions: what ends the run.
         alarm_state: asks for the alarm's state, e.g. ``OK``; not called without an alarm.
+        deadline_seconds: when the run's budget of time is used up, on the clock; None for no budget.
         clock: monotonic clock, seconds.
     """
 
@@ -36,10 +37,12 @@ class Stopping:
         conditions: Stop,
         alarm_state: Callable[[], str],
         *,
+        deadline_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._conditions = conditions
         self._alarm_state = alarm_state
+        self._deadline_seconds = deadline_seconds
         self._clock = clock
         self._lock = threading.Lock()
         self._sent = 0
@@ -48,19 +51,26 @@ class Stopping:
         self._reason = ""
 
     @classmethod
-    def of(cls, stack: Stack) -> Stopping:
-        """The conditions of a stack's descriptor."""
+    def of(cls, stack: Stack, *, deadline_seconds: float | None = None) -> Stopping:
+        """The conditions of a stack's descriptor, and the run's own deadline on the monotonic clock."""
         alarm = stack.descriptor.stop.alarm
-        return cls(stack.descriptor.stop, lambda: alarm_state(stack, alarm or ""))
+        return cls(stack.descriptor.stop, lambda: alarm_state(stack, alarm or ""), deadline_seconds=deadline_seconds)
 
     def check(self) -> None:
         """Go on, unless a condition is met.
 
         Raises:
             StoppedError: the run has to end.
+            BudgetError: its time is used up.
             ResourceError: the alarm does not exist or may not be read; at the first check only.
             TargetError: the target does not answer; at the first check only.
         """
+        if self._deadline_seconds is not None and self._clock() >= self._deadline_seconds:
+            raise BudgetError(
+                "The run was stopped: its budget of time is used up.",
+                cause="--minutes; every fault that was in place is healed, and what was decided stays decided",
+                remedy="allow more minutes, or judge fewer clauses at a time with -k",
+            )
         with self._lock:
             if not self._reason and self._alarm_due():
                 self._look_at_alarm()

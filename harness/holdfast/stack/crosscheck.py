@@ -20,7 +20,8 @@ from holdfast.stack.commands import (
     SnsCall,
     SqsCall,
 )
-from holdfast.stack.descriptor import Component, Descriptor, SeedItem
+from holdfast.stack.components import Channel, Component, Start
+from holdfast.stack.descriptor import Descriptor, SeedItem
 from holdfast.stack.effects import (
     MEASURED,
     AnySource,
@@ -41,6 +42,8 @@ from holdfast.stack.effects import (
     SumMeasure,
 )
 from holdfast.stack.keypath import KeyPath, Problem
+from holdfast.stack.lifecycle import PYTHON, attributes_of, is_start
+from holdfast.stack.lifecycle import problems as lifecycle_problems
 from holdfast.stack.logs import SEEN, Log, View
 from holdfast.stack.patterns import (
     CLAUSES,
@@ -68,7 +71,7 @@ _PATTERN_REFERENCES: Mapping[str, tuple[str, ...]] = {
 }
 
 _REFERENCES: Mapping[type[Part], Mapping[str, tuple[str, ...]]] = {
-    HttpCall: {"api": ("api", "function")},
+    HttpCall: {"api": ("api", "function", "process")},
     SqsCall: {"queue": ("queue",)},
     SnsCall: {"topic": ("topic",)},
     EventBridgeCall: {"bus": ("bus",)},
@@ -80,7 +83,7 @@ _REFERENCES: Mapping[type[Part], Mapping[str, tuple[str, ...]]] = {
     S3ObjectSource: {"bucket": ("bucket",)},
     S3PrefixSource: {"bucket": ("bucket",)},
     SqsMessagesSource: {"queue": ("queue",)},
-    HttpSource: {"api": ("api", "function")},
+    HttpSource: {"api": ("api", "function", "process")},
     KinesisSource: {"stream": ("stream",)},
     RdsDataSource: {"cluster": ("cluster",)},
     DeadLetters: {"queue": ("queue",), "bucket": ("bucket",)},
@@ -116,6 +119,8 @@ _TEMPLATES: Mapping[type[Part], tuple[str, ...]] = {
     SumMeasure: ("step",),
     SeedItem: ("item", "object_key", "body"),
     Component: ("name",),
+    Start: ("command", "environment"),
+    Channel: ("upstream",),
 }
 """Keys that hold templates."""
 
@@ -153,6 +158,11 @@ class _Check:
         descriptor = self._descriptor
         for name, component in descriptor.components.items():
             yield from self._templates(component, ("components", name), EVERYWHERE)
+            if component.start is not None:
+                yield from self._templates(component.start, ("components", name, "start"), EVERYWHERE | {PYTHON})
+        for name, channel in descriptor.channels.items():
+            yield from self._templates(channel, ("channels", name), EVERYWHERE)
+        yield from lifecycle_problems(descriptor)
         if descriptor.deploy is not None:
             yield from self._template(descriptor.deploy.parameters, ("deploy", "parameters"), EVERYWHERE)
         if descriptor.target.default == "aws" and descriptor.target.aws is None:
@@ -403,8 +413,14 @@ class _Check:
         first, _, attribute = name.partition(".")
         if name in known or (attribute and first in opaque and first in known):
             return
-        component = self._descriptor.components.get(first) if path[0] not in ("components", "deploy") else None
-        if component is None or not attribute:
+        reachable = is_start(path) or path[0] not in ("components", "deploy")
+        component = self._descriptor.components.get(first) if reachable else None
+        running = attributes_of(self._descriptor, first) if reachable else ()
+        if attribute and attribute in running:
+            return
+        if running and attribute:
+            yield Problem(path, f"{first} has no {attribute} ({{{name}}})", suggestion(attribute, running))
+        elif component is None or not attribute:
             names = {*known, *(f"{each}.{end}" for each in self._descriptor.components for end in _ATTRIBUTES)}
             yield Problem(
                 path,

@@ -10,6 +10,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from holdfast.stack.base import Expression, Json, ListOf, Name, Part, Template
 from holdfast.stack.commands import Command
+from holdfast.stack.components import Channel, Component
 from holdfast.stack.effects import AnySource, DeadLetters, Effect, Outcome, Status
 from holdfast.stack.logs import Log, View
 from holdfast.stack.patterns import Pattern, PatternName, Patterns
@@ -45,46 +46,6 @@ class Deployment(Part):
 
     template: Annotated[str, Field(description="CloudFormation, SAM or `cdk synth` output; beside the descriptor.")]
     parameters: dict[str, Template] = Field(default_factory=dict)
-
-
-class Component(Part):
-    """Something of the stack that is read, broken or counted; found by exactly one of its three ways."""
-
-    type: Literal[
-        "function",
-        "queue",
-        "table",
-        "bucket",
-        "topic",
-        "bus",
-        "rule",
-        "archive",
-        "api",
-        "state_machine",
-        "role",
-        "stream",
-        "cluster",
-        "process",
-    ]
-    logical_id: Annotated[str | None, Field(description="Logical id in the CloudFormation stack.")] = None
-    output: Annotated[str | None, Field(description="Output of the CloudFormation stack (a name, ARN or URL).")] = None
-    name: Annotated[Template | None, Field(description="Physical name, ARN or URL.")] = None
-    stage: Annotated[str | None, Field(description="Stage of an API.")] = None
-    pid_file: Annotated[str | None, Field(description="File with a process' id; beside the descriptor.")] = None
-    port: Annotated[int | None, Field(ge=1, le=65535, description="Port that a process listens on.")] = None
-    command_line: Annotated[str | None, Field(min_length=1, description="Part of a process' command line.")] = None
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Component:
-        if sum(way is not None for way in (self.logical_id, self.output, self.name)) != 1:
-            raise ValueError("give exactly one of logical_id, output and name")
-        if self.stage is not None and self.type != "api":
-            raise ValueError("only an api has a stage")
-        if self.type == "process" and self.name is None:
-            raise ValueError("a process is found by its name")
-        if self.type != "process" and (self.pid_file, self.port, self.command_line) != (None, None, None):
-            raise ValueError("only a process has a pid_file, a port or a command_line")
-        return self
 
 
 class Bounds(Part):
@@ -228,6 +189,7 @@ class Descriptor(Part):
     target: TargetDefaults = TargetDefaults()
     deploy: Deployment | None = None
     components: dict[Name, Component] = Field(default_factory=dict)
+    channels: dict[Name, Channel] = Field(default_factory=dict)
     commands: Annotated[dict[Name, Command], Field(min_length=1)]
     effects: dict[Name, Effect] = Field(default_factory=dict)
     statuses: dict[Name, Status] = Field(default_factory=dict)

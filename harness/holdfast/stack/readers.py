@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from holdfast.errors import ResourceError
 from holdfast.stack.aws_errors import is_missing, translated
+from holdfast.stack.components import DRIVEN
 from holdfast.stack.resources import Arn, Resource, check_place, partition, refuse_place
 from holdfast.stack.templates import suggestion
 from holdfast.targets.base import Target
@@ -195,7 +196,7 @@ def _role(located: Located, target: Target) -> Resource:
     return _resource(located, str(found["RoleName"]), arn=str(found["Arn"]))
 
 
-def _process(located: Located, target: Target) -> Resource:  # noqa: ARG001 - processes are found by their lever
+def _driven(located: Located, target: Target) -> Resource:  # noqa: ARG001 - these are found by their driver
     return _resource(located, located.physical)
 
 
@@ -301,5 +302,5 @@ _READERS: dict[str, Callable[[Located, Target], Resource]] = {
     "role": _role,
     "stream": _stream,
     "cluster": _cluster,
-    "process": _process,
+    **dict.fromkeys(DRIVEN, _driven),
 }

@@ -13,11 +13,13 @@ from holdfast.errors import DescriptorError, ResourceError
 from holdfast.stack.aws_errors import translated
 from holdfast.stack.base import Json
 from holdfast.stack.commands import HttpCall
-from holdfast.stack.descriptor import Component, Descriptor
+from holdfast.stack.components import Component
+from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.effects import HttpSource
 from holdfast.stack.generate import Submission
 from holdfast.stack.readers import CLOUDFORMATION_TYPES, Located, read
 from holdfast.stack.resources import Arn, Mapping, Resource, check_place
+from holdfast.stack.running import Running
 from holdfast.stack.templates import placeholders, render_text, suggestion
 from holdfast.targets.base import Target
 
@@ -34,6 +36,7 @@ class Stack:
         target: where the stack is deployed.
         resources: the components by name.
         cloudformation: the CloudFormation stack in which they were found, where there is one.
+        running: the processes and channels that the run has started; None where it starts nothing, or has not yet.
     """
 
     descriptor: Descriptor
@@ -41,6 +44,7 @@ class Stack:
     target: Target
     resources: MappingOf[str, Resource]
     cloudformation: str | None = None
+    running: Running | None = None
 
     def resource(self, component: str) -> Resource:
         """A component by its name in the descriptor.
@@ -63,6 +67,8 @@ class Stack:
             values[f"{name}.name"] = resource.name
             values[f"{name}.arn"] = resource.arn
             values[f"{name}.url"] = resource.url
+        if self.running is not None:
+            values.update(self.running.addresses)
         if submission is not None:
             values.update(submission.fields)
             values["key"] = submission.key
@@ -121,7 +127,9 @@ def resolve(descriptor: Descriptor, path: Path, target: Target, *, cloudformatio
         GuardRailError: a component lies in another account or region than the target's.
     """
     stack_name = cloudformation or descriptor.cloudformation
-    needed = [name for name, component in descriptor.components.items() if component.name is None]
+    needed = [
+        name for name, component in descriptor.components.items() if component.name is None and component.start is None
+    ]
     deployed = None
     if needed:
         if stack_name is None:
@@ -243,7 +251,9 @@ def _locate(
     name: str, component: Component, deployed: _CloudFormationStack | None, target: Target, *, with_url: bool
 ) -> Located:
     kind = ""
-    if component.name is not None:
+    if component.start is not None:
+        physical = name
+    elif component.name is not None:
         physical = render_text(component.name, {"account": target.account, "region": target.region})
     else:
         assert deployed is not None

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from holdfast.targets.clients import Clients, Hook
 
 TargetKind = Literal["embedded", "localstack", "aws"]
-CallerKind = Literal["function", "other"]
+CallerKind = Literal["function", "process", "other"]
 Action = Literal["fail", "throttle", "kill", "delay", "refuse", "drop", "cut", "fail-after", "duplicate"]
 
 
@@ -99,14 +99,14 @@ class Rule:
             ``duplicate`` (performed twice, one after the other; the caller gets the first answer).
         point: ``invocation`` of a function, or one AWS ``call`` of a function while it handles the key.
         when: before or after the handler, or the call, has run.
-        function: physical name of the function.
+        function: physical name of the function; name of the component of a ``process``.
         key: text that the invocation's event must contain; where there is no event, the call itself: its path, its
             query, or the first 8 MiB of its body.
         service: endpoint prefix of the call, e.g. ``dynamodb``.
         operation: operation of the call, e.g. ``PutItem``.
         resource: what the call is about: name, ARN or URL of a table, queue, bucket, function, topic...
         state: the state of a state machine that makes the call; calls over HTTP are of no state.
-        caller: whose calls: those of functions, those of ``other`` callers, or of ``any``.
+        caller: whose calls: those of functions, of a stack's ``process`` components, of ``other`` callers, or ``any``.
         nth: which matching invocation or call, from 1; 0 for every one.
         times: how often the rule may hit; 0 for ever.
         probability: how likely a match is acted on. Which ones are depends on the seed and on the count of matches
@@ -129,7 +129,7 @@ class Rule:
     operation: str = ""
     resource: str = ""
     state: str = ""
-    caller: Literal["function", "other", "any"] = "function"
+    caller: CallerKind | Literal["any"] = "function"
     nth: int = 0
     times: int = 0
     probability: float = 1.0
@@ -144,7 +144,7 @@ class TracedCall:
     """One AWS call that a function made while it handled an event, or that somebody else made.
 
     Attributes:
-        function: physical name of the caller; empty when it is no function.
+        function: physical name of the caller, or the component that a process is; empty for others.
         request_id: the invocation it belongs to; empty when it belongs to none.
         index: position among the calls of that invocation, from 1; 0 when it belongs to none.
         service: endpoint prefix.

@@ -12,8 +12,9 @@ import re
 from contextlib import suppress
 
 from holdfast.targets.interceptor.asgi import Message
-from holdfast.targets.interceptor.connections import killable, trace_root
+from holdfast.targets.interceptor.connections import Holders, killable, trace_root
 from holdfast.targets.interceptor.middleware import Caller
+from holdfast.targets.interceptor.processes import component_in, component_of
 from holdfast.targets.interceptor.rules import RuleBook
 from holdfast.targets.interceptor.tracing import Invocation, Process, Tracer
 
@@ -22,6 +23,9 @@ OWN = "holdfast"
 
 _ROOT_USER = re.compile(r"Credential=\d{12}/")
 """Signed by the account's root user, as no function does."""
+
+_SIGNED = "AWS4-"
+"""In the authorization of every call of a service."""
 
 
 class EmulatorCallers:
@@ -35,6 +39,7 @@ class EmulatorCallers:
     def __init__(self, rules: RuleBook, tracer: Tracer) -> None:
         self._rules = rules
         self._tracer = tracer
+        self._holders = Holders()
 
     async def find(self, scope: Message, headers: dict[str, str]) -> Caller | None:
         """Who made a request; None when it is the harness itself."""
@@ -42,19 +47,26 @@ class EmulatorCallers:
         invocation = self._tracer.by_root(root) if root else None
         if invocation is not None:
             return Caller("function", invocation)
+        component = component_in(headers)
+        if component:
+            return Caller("process", component=component)
         if OWN in headers.get("user-agent", ""):
             return None
         if not root and not _ROOT_USER.search(headers.get("authorization", "")) and self._rules.wants_calls():
             running = self._tracer.running()
             if running and scope.get("client"):
                 invocation = await asyncio.to_thread(_by_connection, scope["client"][1], running)
-        return Caller("other") if invocation is None else Caller("function", invocation)
+        if invocation is not None:
+            return Caller("function", invocation)
+        if not root and _SIGNED in headers.get("authorization", "") and self._rules.wants_calls():
+            component = component_of(await self._holders.find(scope))
+        return Caller("process", component=component) if component else Caller("other")
 
     async def process(self, scope: Message, caller: Caller) -> Process | None:
         """The process that waits for the answer to a request."""
         if caller.invocation is not None:
             return caller.invocation.process
-        return await asyncio.to_thread(killable, scope)
+        return await asyncio.to_thread(killable, scope, caller)
 
 
 def _by_connection(port: int, running: tuple[Invocation, ...]) -> Invocation | None:

@@ -14,6 +14,7 @@ import psutil
 from holdfast.targets.interceptor.asgi import Message
 from holdfast.targets.interceptor.cutting import CONNECTION, Connection
 from holdfast.targets.interceptor.middleware import Caller
+from holdfast.targets.interceptor.processes import component_in, component_of
 from holdfast.targets.interceptor.rules import RuleBook
 from holdfast.targets.interceptor.tracing import Process, Tracer
 
@@ -45,13 +46,34 @@ def holder(scope: Message) -> psutil.Process | None:
     return None
 
 
-def killable(scope: Message) -> psutil.Process | None:
-    """The process that waits for the answer to a request, unless it is this one or one that this one descends from."""
+def killable(scope: Message, caller: Caller) -> psutil.Process | None:
+    """The process that waits for the answer to a request, unless it is this one or one that this one descends from.
+
+    Where the caller is a component, only a process that has its name in the environment.
+    """
     found = holder(scope)
     with suppress(psutil.Error):
         own = {os.getpid(), *(one.pid for one in psutil.Process().parents())}
-        return None if found is None or found.pid in own else found
+        if found is None or found.pid in own:
+            return None
+        return found if caller.kind != "process" or component_of(found) == caller.component else None
     return None
+
+
+class Holders:
+    """The processes at the other end of connections, each looked for once."""
+
+    def __init__(self) -> None:
+        self._found: WeakKeyDictionary[Connection, psutil.Process | None] = WeakKeyDictionary()
+
+    async def find(self, scope: Message) -> psutil.Process | None:
+        """The process that holds the client end of a request's connection."""
+        connection = CONNECTION.get()
+        if connection is None:
+            return await asyncio.to_thread(holder, scope)
+        if connection not in self._found:
+            self._found[connection] = await asyncio.to_thread(holder, scope)
+        return self._found[connection]
 
 
 class LoopbackCallers:
@@ -69,7 +91,7 @@ class LoopbackCallers:
     def __init__(self, rules: RuleBook, tracer: Tracer) -> None:
         self._rules = rules
         self._tracer = tracer
-        self._holders: WeakKeyDictionary[Connection, psutil.Process | None] = WeakKeyDictionary()
+        self._holders = Holders()
         self._functions: dict[tuple[int, float], str] = {}
 
     async def find(self, scope: Message, headers: dict[str, str]) -> Caller | None:
@@ -77,15 +99,19 @@ class LoopbackCallers:
         root = trace_root(headers)
         invocation = self._tracer.by_root(root) if root else None
         if invocation is None:
+            component = component_in(headers)
+            if component:
+                return Caller("process", component=component)
             agent = headers.get("user-agent", "")
             if _OWN in agent:
                 return None
             if not root and _ON_LAMBDA not in agent and not self._rules.wants_calls():
                 return Caller("other")
-            process = await self._holder(scope)
+            process = await self._holders.find(scope)
             function = self._function(process) if process is not None else ""
             if process is None or not function:
-                return Caller("other")
+                component = component_of(process)
+                return Caller("process", component=component) if component else Caller("other")
             root = root or f"{process.pid}/{process.create_time()}"  # a client that tells no trace: all its calls
             invocation = self._tracer.by_root(root)
             if invocation is None:
@@ -96,17 +122,9 @@ class LoopbackCallers:
         invocation.ended_seconds = time.time()  # as far as can be seen
         return Caller("function", invocation)
 
-    async def process(self, scope: Message, caller: Caller) -> Process | None:  # noqa: ARG002 - the connection tells
+    async def process(self, scope: Message, caller: Caller) -> Process | None:
         """The process that waits for the answer to a request."""
-        return await asyncio.to_thread(killable, scope)
-
-    async def _holder(self, scope: Message) -> psutil.Process | None:
-        connection = CONNECTION.get()
-        if connection is None:
-            return await asyncio.to_thread(holder, scope)
-        if connection not in self._holders:
-            self._holders[connection] = await asyncio.to_thread(holder, scope)
-        return self._holders[connection]
+        return await asyncio.to_thread(killable, scope, caller)
 
     def _function(self, process: psutil.Process) -> str:
         """The name of the function that a process runs; empty when it runs none."""

@@ -41,10 +41,17 @@ class Caller:
     Attributes:
         kind: what kind of caller it is.
         invocation: which invocation of a function; None for other callers.
+        component: the component that a process is; empty for other callers.
     """
 
     kind: CallerKind
     invocation: Invocation | None = None
+    component: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the function or component; empty for other callers."""
+        return self.component if self.invocation is None else self.invocation.function
 
     @property
     def event(self) -> str | None:
@@ -138,7 +145,7 @@ class Interceptor:
             whole = self._rules.reads_calls(caller.kind)
             text = content_of(exchange.request, None if whole else MAX_CALL_CHARACTERS)
         rules = self._rules.claim_call(
-            caller.invocation.function if caller.invocation is not None else "",
+            caller.name,
             text if event is None else event,
             call.service,
             call.operation,
@@ -151,7 +158,15 @@ class Interceptor:
             status = await self._perform(exchange, claims)
         finally:
             claims.release()
-            self._tracer.call(caller.invocation, call.service, call.operation, status, resources=resources, text=text)
+            self._tracer.call(
+                caller.invocation,
+                call.service,
+                call.operation,
+                status,
+                resources=resources,
+                text=text,
+                component=caller.component,
+            )
 
     async def _perform(self, exchange: _Exchange, claims: _Claims) -> int:
         """Do a call with its faults; the status that the caller saw, 0 for none."""

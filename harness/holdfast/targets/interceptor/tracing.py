@@ -180,6 +180,7 @@ class Tracer:
         resources: Collection[str] = (),
         text: str = "",
         state: str = "",
+        component: str = "",
     ) -> None:
         """Record a call.
 
@@ -191,13 +192,14 @@ class Tracer:
             resources: bare names of what it is about.
             text: what it carried, by which it is found where no event is known.
             state: the state of a state machine that made it.
+            component: the component that made it, where that is a process.
         """
         text = text[:MAX_CALL_CHARACTERS]
         with self._lock:
             self._order += 1
             self._calls[f"{service}:{operation}"] += 1
             call = TracedCall(
-                function=invocation.function if invocation is not None else "",
+                function=invocation.function if invocation is not None else component,
                 request_id=invocation.request_id if invocation is not None else "",
                 index=len(invocation.calls) + 1 if invocation is not None else 0,
                 service=service,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from holdfast.drivers.marks import start_mark
 from holdfast.errors import GuardRailError, ResourceError
-from holdfast.levers.processes import start_mark
 
 if TYPE_CHECKING:
     import psutil

@@ -1,0 +1,67 @@
+"""SAM templates translated to CloudFormation's own resources, with nothing packaged or uploaded."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from holdfast.errors import DeploymentError
+from holdfast.targets.cfn_template import read_template, uses_transform
+
+_PLACEHOLDER = "s3://holdfast/nothing-is-uploaded"
+_LOCAL = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::StateMachine": "DefinitionUri"}
+
+
+def expanded(path: Path) -> dict[str, Any]:
+    """Read a template and translate what is SAM's.
+
+    Args:
+        path: a CloudFormation or SAM template.
+
+    Raises:
+        DeploymentError: it cannot be read or translated, or the translator is not installed.
+    """
+    template = read_template(path)
+    if not uses_transform(template):
+        return template
+    try:
+        import boto3
+        from samtranslator.model.exceptions import ExceptionWithMessage
+        from samtranslator.parser.parser import Parser
+        from samtranslator.translator.translator import Translator
+    except ImportError:
+        raise DeploymentError(
+            f"{path}: this is a SAM template, and nothing here can translate it.",
+            cause="the extra `embedded` is not installed",
+            remedy="pip install 'holdfast[embedded]', or name the deployed stack with --cloudformation",
+        ) from None
+    # it counts what it does, and warns that nobody asks for the counts
+    logging.getLogger("samtranslator.metrics.metrics").setLevel(logging.ERROR)
+    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1"))
+    try:
+        translated: dict[str, Any] = translator.translate(_with_code(template), _defaults(template))
+    except ExceptionWithMessage as error:
+        raise DeploymentError(
+            f"{path}: SAM refuses the template.", cause=" ".join(str(error.message).split()), remedy="correct it"
+        ) from error
+    return translated
+
+
+def _with_code(template: Mapping[str, Any]) -> dict[str, Any]:
+    """The template with placeholders where local code is named: the translator takes only what is in a bucket."""
+    prepared = copy.deepcopy(dict(template))
+    prepared.get("Globals", {}).get("Function", {}).pop("CodeUri", None)
+    for resource in prepared["Resources"].values():
+        key = _LOCAL.get(resource["Type"])
+        properties = resource.setdefault("Properties", {})
+        if key is not None and not {"InlineCode", "ImageUri", "Definition"} & set(properties):
+            properties[key] = _PLACEHOLDER
+    return prepared
+
+
+def _defaults(template: Mapping[str, Any]) -> dict[str, Any]:
+    declared: Mapping[str, Any] = template.get("Parameters") or {}
+    return {name: one["Default"] for name, one in declared.items() if isinstance(one, dict) and "Default" in one}

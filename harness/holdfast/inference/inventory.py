@@ -1,0 +1,280 @@
+"""What a CloudFormation template deploys, as far as a descriptor speaks of it: who calls, feeds and writes what. Pure.
+
+SAM's own resources are translated to CloudFormation's first, so that a source template and the one that CloudFormation
+keeps (``Processed``) are read alike.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from holdfast.targets.cfn_template import references
+
+Json = Any
+
+_SERVICE_URI = re.compile(r"apigateway:[^:]*:(?P<service>[a-z0-9-]+):(?P<what>.*)", re.DOTALL)
+"""The ``Uri`` of an AWS integration (docs.aws.amazon.com/apigateway/latest/api/API_Integration.html)."""
+
+_WRITES = re.compile(
+    r":(\*|Put|Update|Delete|Send|Publish|Start|TransactWrite|BatchWrite|ExecuteStatement|Invoke)", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A DynamoDB table: names of its key's attributes, and whether it has a stream."""
+
+    partition: str
+    sort: str = ""
+    sort_is_number: bool = False
+    streamed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One method of an API.
+
+    Attributes:
+        api: logical id of the API.
+        method: HTTP method, in capitals.
+        path: with its parameters in braces.
+        service: what it calls: ``lambda``, ``sqs``, ``events``, ``states``, ``dynamodb``...; empty when unknown.
+        targets: logical ids that the integration names.
+        role: logical id of the role it calls them with; empty for none.
+    """
+
+    api: str
+    method: str
+    path: str
+    service: str
+    targets: tuple[str, ...]
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """A function: its role, all it knows by its environment, and what its role may write, as logical ids."""
+
+    role: str = ""
+    knows: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    timeout_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """A state machine: its definition where the template holds it, and the role it works with."""
+
+    express: bool
+    definition: Json = None
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """What there is, by logical id.
+
+    Attributes:
+        types: the CloudFormation type of every resource.
+        feeds: a queue or table and the function that gets its messages or records.
+        dead_letters: the queue that takes what another one gives up.
+        failures: where a mapping sends what it gives up, by the function.
+        rules: what a rule sends events to.
+        stages: the stage of an API.
+        notifies: what a bucket sends its events to.
+        role_writes: what a role may write or invoke.
+    """
+
+    types: Mapping[str, str]
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    functions: Mapping[str, Function] = field(default_factory=dict)
+    machines: Mapping[str, Machine] = field(default_factory=dict)
+    routes: tuple[Route, ...] = ()
+    feeds: tuple[tuple[str, str], ...] = ()
+    dead_letters: Mapping[str, str] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
+    rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stages: Mapping[str, str] = field(default_factory=dict)
+    notifies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    role_writes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def of_type(self, ending: str) -> tuple[str, ...]:
+        """Logical ids of the resources whose type ends so, e.g. ``SQS::Queue``."""
+        return tuple(name for name, kind in self.types.items() if kind.endswith(ending))
+
+    def fed_by(self, source: str) -> tuple[str, ...]:
+        """The functions that a queue or table feeds."""
+        return tuple(function for fed, function in self.feeds if fed == source)
+
+
+def inventory(template: Mapping[str, Json]) -> Inventory:
+    """Read a template.
+
+    Args:
+        template: CloudFormation's own form: long functions, no SAM resources.
+    """
+    resources: Mapping[str, Mapping[str, Json]] = template["Resources"]
+    properties = {name: one.get("Properties") or {} for name, one in resources.items()}
+    types = {name: str(one["Type"]) for name, one in resources.items()}
+
+    def of(kind: str) -> Iterator[tuple[str, Mapping[str, Json]]]:
+        return ((name, properties[name]) for name in types if types[name] == f"AWS::{kind}")
+
+    routes = [route for name, body in of("ApiGateway::RestApi") for route in _routes(name, body.get("Body"))]
+    routes += [route for name, body in of("ApiGatewayV2::Api") for route in _routes(name, body.get("Body"))]
+    routes += _methods(resources, dict(of("ApiGateway::Method")))
+    writes = {name: _written(body) for name, body in of("IAM::Role")}
+    return Inventory(
+        types=types,
+        tables={name: _table(body) for name, body in of("DynamoDB::Table")},
+        functions={name: _function(body, writes) for name, body in of("Lambda::Function")},
+        machines={name: _machine(body) for name, body in of("StepFunctions::StateMachine")},
+        routes=tuple(sorted(routes, key=lambda one: (one.api, one.path, one.method))),
+        feeds=tuple(
+            (source, function)
+            for _, body in of("Lambda::EventSourceMapping")
+            for source in _named(body.get("EventSourceArn"))
+            for function in _named(body.get("FunctionName"))
+        ),
+        dead_letters={
+            name: target
+            for name, body in of("SQS::Queue")
+            for target in _named((_parsed(body.get("RedrivePolicy")) or {}).get("deadLetterTargetArn"))
+        },
+        failures={
+            function: target
+            for _, body in of("Lambda::EventSourceMapping")
+            for function in _named(body.get("FunctionName"))
+            for target in _named(body.get("DestinationConfig"))
+        },
+        rules={name: tuple(_named(body.get("Targets"))) for name, body in of("Events::Rule")},
+        stages={
+            api: str(body["StageName"])
+            for kind in ("ApiGateway::Stage", "ApiGatewayV2::Stage")
+            for _, body in of(kind)
+            for api in _named(body.get("RestApiId") or body.get("ApiId"))
+            if isinstance(body.get("StageName"), str)
+        },
+        notifies={name: tuple(_named(body.get("NotificationConfiguration"))) for name, body in of("S3::Bucket")},
+        role_writes=writes,
+    )
+
+
+def _named(node: Json) -> list[str]:
+    """The logical ids that a value names, each once; pseudo parameters are none."""
+    named = (*references(node), *_attributes(node))
+    return [name for name in dict.fromkeys(named) if not name.startswith("AWS::")]
+
+
+def _attributes(node: Json) -> Iterator[str]:
+    """The logical ids in ``Fn::GetAtt``, in order of their appearance."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key == "Fn::GetAtt" and value:
+                yield value.split(".")[0] if isinstance(value, str) else str(value[0])
+            else:
+                yield from _attributes(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _attributes(value)
+
+
+def _parsed(value: Json) -> Json:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _table(body: Mapping[str, Json]) -> Table:
+    keys = {key["KeyType"]: str(key["AttributeName"]) for key in body.get("KeySchema", ())}
+    kinds = {one["AttributeName"]: one["AttributeType"] for one in body.get("AttributeDefinitions", ())}
+    sort = keys.get("RANGE", "")
+    return Table(
+        partition=keys.get("HASH", ""),
+        sort=sort,
+        sort_is_number=kinds.get(sort) == "N",
+        streamed="StreamSpecification" in body,
+    )
+
+
+def _function(body: Mapping[str, Json], writes: Mapping[str, tuple[str, ...]]) -> Function:
+    role = next(iter(_named(body.get("Role"))), "")
+    timeout = body.get("Timeout")
+    return Function(
+        role=role,
+        knows=tuple(_named(body.get("Environment"))),
+        writes=writes.get(role, ()),
+        timeout_seconds=float(timeout) if isinstance(timeout, int | float) else None,
+    )
+
+
+def _written(role: Mapping[str, Json]) -> tuple[str, ...]:
+    """What the inline policies of a role let it write."""
+    found: dict[str, None] = {}
+    for policy in role.get("Policies") or ():
+        statements = policy.get("PolicyDocument", {}).get("Statement", ())
+        for statement in [statements] if isinstance(statements, Mapping) else statements:
+            actions = statement.get("Action", ())
+            listed = [actions] if isinstance(actions, str) else actions
+            if statement.get("Effect") == "Allow" and any(_WRITES.search(str(action)) for action in listed):
+                found.update(dict.fromkeys(_named(statement.get("Resource"))))
+    return tuple(found)
+
+
+def _machine(body: Mapping[str, Json]) -> Machine:
+    definition = _parsed(body["DefinitionString"]) if isinstance(body.get("DefinitionString"), str) else None
+    return Machine(
+        express=body.get("StateMachineType") == "EXPRESS",
+        definition=body.get("Definition") or definition,
+        role=next(iter(_named(body.get("RoleArn"))), ""),
+    )
+
+
+def _routes(api: str, body: Json) -> Iterator[Route]:
+    """The routes of an OpenAPI document with API Gateway's extensions."""
+    for path, methods in ((body or {}).get("paths") or {}).items():
+        for method, operation in methods.items():
+            integration = operation.get("x-amazon-apigateway-integration") if isinstance(operation, dict) else None
+            if integration is None or method.lower() == "options":
+                continue
+            yield _route(api, method, path, integration)
+
+
+def _methods(resources: Mapping[str, Mapping[str, Json]], methods: Mapping[str, Mapping[str, Json]]) -> list[Route]:
+    found = []
+    for body in methods.values():
+        integration = body.get("Integration") or {}
+        api = next(iter(_named(body.get("RestApiId"))), "")
+        path = _path(resources, body.get("ResourceId"))
+        if str(body.get("HttpMethod")) != "OPTIONS" and integration:
+            found.append(_route(api, body["HttpMethod"], path, integration))
+    return found
+
+
+def _path(resources: Mapping[str, Mapping[str, Json]], resource: Json) -> str:
+    """The path of an ``ApiGateway::Resource``, from its parents."""
+    parts: list[str] = []
+    name = next(iter(_named(resource)), "")
+    while resources.get(name, {}).get("Type") == "AWS::ApiGateway::Resource":
+        body = resources[name]["Properties"]
+        parts.insert(0, str(body.get("PathPart")))
+        name = next(iter(_named(body.get("ParentId"))), "")
+    return "/" + "/".join(parts)
+
+
+def _route(api: str, method: str, path: str, integration: Mapping[str, Json]) -> Route:
+    """One route; OpenAPI writes the members of an integration small, CloudFormation in capitals."""
+    uri, credentials = (integration.get(name) or integration.get(name.title()) for name in ("uri", "credentials"))
+    text = uri if isinstance(uri, str) else json.dumps(uri)
+    found = _SERVICE_URI.search(text.replace("${AWS::Region}", "").replace("${AWS::Partition}", "aws"))
+    return Route(
+        api=api,
+        method=str(method).upper(),
+        path=path,
+        service=found["service"] if found else "",
+        # a state machine, a bus or a table stands in the request's template, not in the Uri
+        targets=tuple(dict.fromkeys([*_named(uri), *_named(integration)])),
+        role=next(iter(_named(credentials)), ""),
+    )

@@ -1,0 +1,179 @@
+"""Which entries belong to which step of a saga, and which to its compensation. Pure.
+
+Names pair a state or function with entries (``BookFlight`` and ``flight-taken``); what only a saga that turned back has
+left belongs to compensations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from holdfast.definition import Definition, derive_steps
+from holdfast.definition.model import State
+from holdfast.inference.evidence import Effect, likeness, placed, snake
+from holdfast.inference.inventory import Inventory
+from holdfast.inference.learning import Trial
+from holdfast.inference.patterns import ChoreographedStep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who does a step: a state of the machine or a function, and who undoes it; empty for nobody."""
+
+    name: str
+    state: str = ""
+    function: str = ""
+    undo_state: str = ""
+    undo_function: str = ""
+
+    @property
+    def done_by(self) -> str:
+        """A name that speaks of what is done."""
+        return self.state or self.function.removesuffix("Function")
+
+    @property
+    def undone_by(self) -> str:
+        """A name that speaks of its undoing; empty where nothing undoes it."""
+        return self.undo_state or self.undo_function.removesuffix("Function")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundStep:
+    """A step with the effects that count how often it was done and undone; None where none was seen."""
+
+    actor: Actor
+    done: Effect | None
+    undone: Effect | None
+
+
+def in_order(definition: Definition) -> tuple[State, ...]:
+    """The tasks of a definition in the order in which an undisturbed execution comes to them."""
+    states = {state.id: state for state in definition.flow.walk()}
+    found: dict[str, State] = {}
+
+    def visit(name: str | None) -> None:
+        while name is not None and name in states and name not in found:
+            state = states[name]
+            found[name] = state
+            for flow in state.flows:
+                visit(flow.start)
+            for choice in state.choices:
+                visit(choice)
+            name = state.next
+
+    visit(definition.flow.start)
+    found |= {name: state for name, state in states.items() if name not in found}
+    return tuple(state for state in found.values() if state.work is not None)
+
+
+def actors_of_machine(definition: Definition, functions: Sequence[str]) -> tuple[Actor, ...]:
+    """The steps that a definition shows, in order; tasks of which it is not told what they are come without an undo.
+
+    Args:
+        definition: the state machine.
+        functions: logical ids of the functions that it may call.
+    """
+    steps = {step.states[0]: step for step in derive_steps(definition).steps if step.certain}
+    undoing = {state for step in steps.values() for state in step.compensations}
+    states = {state.id: state for state in in_order(definition)}
+    found = []
+    for name, state in states.items():
+        if name in undoing:
+            continue
+        undo = steps[name].compensations[0] if name in steps and steps[name].compensations else ""
+        found.append(
+            Actor(
+                name=snake(state.name),
+                state=state.name,
+                function=_function(state, functions),
+                undo_state=undo.rpartition("/")[2],
+                undo_function=_function(states[undo], functions) if undo in states else "",
+            )
+        )
+    return tuple(found)
+
+
+def _function(state: State, functions: Sequence[str]) -> str:
+    """The function that a task calls, by what its definition says of it."""
+    said = f"{state.work.subject} {state.work.resource}" if state.work else ""
+    return next((name for name in sorted(functions, key=len, reverse=True) if name in said), "")
+
+
+def actors_of_choreography(steps: Iterable[ChoreographedStep]) -> tuple[Actor, ...]:
+    """The steps of a choreography."""
+    return tuple(Actor(name=snake(one.name), function=one.function, undo_function=one.undone_by) for one in steps)
+
+
+def found_steps(
+    there: Inventory, actors: Sequence[Actor], effects: Sequence[Effect], good: Trial, failed: Trial | None
+) -> tuple[FoundStep, ...]:
+    """The steps that left entries.
+
+    Args:
+        there: what the stack consists of.
+        actors: who could have done a step, in order.
+        effects: where entries are.
+        good: a saga that was completed.
+        failed: one that turned back; None for none.
+    """
+    ledger = _ledger(there, effects, good, failed)
+    forward = [one for one in ledger if placed(there, one, good)]
+    back = [one for one in ledger if one not in forward]
+    matched = dict(_matched([(actor, actor.done_by) for actor in actors], forward))
+    undone = dict(
+        _matched([(actor, f"{actor.undone_by} {actor.done_by}") for actor in matched if actor.undone_by], back)
+    )
+    rest = [one for one in back if one not in undone.values()]
+    open_ones = [actor for actor in matched if actor not in undone and failed and placed(there, matched[actor], failed)]
+    if len(rest) == 1 and len(open_ones) == 1:
+        undone[open_ones[0]] = rest[0]
+    steps = [
+        FoundStep(actor=actor, done=matched[actor], undone=undone.get(actor)) for actor in actors if actor in matched
+    ]
+    return tuple(sorted(steps, key=lambda step: _when(there, step, good)))
+
+
+def _when(there: Inventory, step: FoundStep, good: Trial) -> str:
+    """When a step was done in a saga that was completed; steps without a time keep their order."""
+    assert step.done is not None
+    rows = placed(there, step.done, good)
+    return str(rows[0].get(step.done.order, "")) if rows and step.done.order else ""
+
+
+def _ledger(there: Inventory, effects: Sequence[Effect], good: Trial, failed: Trial | None) -> tuple[Effect, ...]:
+    """The effects of the table that tells most steps and their undoing apart."""
+    tables = dict.fromkeys(effect.table for effect in effects if effect.prefix)
+
+    def worth(table: str) -> tuple[int, int]:
+        own = [one for one in effects if one.table == table]
+        told = sum(not placed(there, one, good) for one in own) if failed else 0
+        return told, len(own)
+
+    best = max(tables, key=worth, default="")
+    return tuple(one for one in effects if one.table == best)
+
+
+def _matched(named: Sequence[tuple[Actor, str]], effects: Sequence[Effect]) -> Iterator[tuple[Actor, Effect]]:
+    """Each name with the effect that is most like it; the likeliest pairs first, none twice."""
+    pairs = sorted(
+        (
+            (-likeness(name, effect.prefix), at, number)
+            for at, (_, name) in enumerate(named)
+            for number, effect in enumerate(effects)
+            if likeness(name, effect.prefix)
+        ),
+    )
+    taken_names: set[int] = set()
+    taken_effects: set[int] = set()
+    for _, at, number in pairs:
+        if at not in taken_names and number not in taken_effects:
+            taken_names.add(at)
+            taken_effects.add(number)
+            yield named[at][0], effects[number]
+
+
+def pivot(steps: Sequence[FoundStep]) -> str:
+    """The last step that is undone, where steps follow that are not; empty where there is none."""
+    undone = [at for at, step in enumerate(steps) if step.undone is not None]
+    return steps[undone[-1]].actor.name if undone and undone[-1] < len(steps) - 1 else ""

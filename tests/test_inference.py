@@ -1,0 +1,372 @@
+"""From a template to a first descriptor: what is read, what is inferred, what a person has to fill in."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.errors import DescriptorError, ExitCode
+from holdfast.inference import evidence
+from holdfast.inference.evidence import Effect, Folding, Status
+from holdfast.inference.expansion import expanded
+from holdfast.inference.inventory import Inventory, Route, Table, inventory
+from holdfast.inference.learning import Trial
+from holdfast.inference.patterns import infer
+from holdfast.inference.sample import Sample, filled, parse_sample
+from holdfast.inference.steps import Actor, FoundStep, found_steps, pivot
+from holdfast.inference.writing import Origin, descriptor, marked, toml
+from holdfast.stack.loading import load_descriptor
+from holdfast.stack.patterns import SagaPattern
+from holdfast_fixtures.catalogue import reference_stacks
+from verify_runs import holdfast
+
+TEMPLATES = {stack.name: stack.directory / "template.yaml" for stack in reference_stacks()}
+TEMPLATES = {name: path for name, path in TEMPLATES.items() if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def inventories() -> dict[str, Inventory]:
+    """What each reference stack consists of."""
+    return {name: inventory(expanded(path)) for name, path in TEMPLATES.items()}
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_the_claimed_pattern_is_inferred(name: str, inventories: dict[str, Inventory]) -> None:
+    """Every reference stack's resources speak for the pattern it claims, with its way in and its workers."""
+    stack = next(stack for stack in reference_stacks() if stack.name == name)
+    claimed = load_descriptor(stack.descriptor, {"ACCOUNTS_READ_MODEL_URL": "sqlite://"})
+    parts = infer(inventories[name])
+    assert parts is not None
+    assert parts.pattern in claimed.patterns
+    pattern = claimed.patterns[parts.pattern]
+    ids = {component: one.logical_id for component, one in claimed.components.items()}
+    assert {ids[worker] for worker in pattern.workers} <= set(parts.workers)
+    assert parts.ingest == tuple(ids[one] for one in pattern.ingest)
+    if pattern.store is not None and parts.pattern != "saga":
+        assert parts.store == ids[pattern.store]
+    if pattern.dead_letters is not None:
+        assert parts.dead_letters == ids[claimed.dead_letters[pattern.dead_letters].queue or ""]
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_at_most_three_lines_are_left_without_a_sample(name: str, inventories: dict[str, Inventory]) -> None:
+    """The template alone gives TOML of which at most three lines have to be filled in, each with what is meant."""
+    parts = infer(inventories[name])
+    assert parts is not None
+    text = descriptor(Origin(name=name, template="template.yaml"), inventories[name], parts, None, None)
+    assert 1 <= len(marked(text)) <= 3
+    assert all(len(text.splitlines()[number - 1].split("FILL IN: ")[1]) > 10 for number in marked(text))
+    assert tomllib.loads(text)["patterns"].keys() == {parts.pattern}
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_calls_feeds_and_writes_is_read() -> None:
+    """Routes with their integration, mappings, redrive policies and what roles may write, by logical id."""
+    template: dict[str, Any] = {
+        "Resources": {
+            "Api": {"Type": "AWS::ApiGateway::RestApi"},
+            "Orders": {
+                "Type": "AWS::ApiGateway::Resource",
+                "Properties": {
+                    "RestApiId": {"Ref": "Api"},
+                    "ParentId": {"Fn::GetAtt": ["Api", "RootResourceId"]},
+                    "PathPart": "orders",
+                },
+            },
+            "Post": {
+                "Type": "AWS::ApiGateway::Method",
+                "Properties": {
+                    "RestApiId": {"Ref": "Api"},
+                    "ResourceId": {"Ref": "Orders"},
+                    "HttpMethod": "POST",
+                    "Integration": {
+                        "Uri": {"Fn::Sub": "arn:aws:apigateway:${AWS::Region}:sqs:path/1/${Queue.QueueName}"},
+                        "Credentials": {"Fn::GetAtt": "Role.Arn"},
+                    },
+                },
+            },
+            "Queue": {
+                "Type": "AWS::SQS::Queue",
+                "Properties": {"RedrivePolicy": {"deadLetterTargetArn": {"Fn::GetAtt": ["Dlq", "Arn"]}}},
+            },
+            "Dlq": {"Type": "AWS::SQS::Queue"},
+            "Role": {"Type": "AWS::IAM::Role"},
+            "WorkerRole": {
+                "Type": "AWS::IAM::Role",
+                "Properties": {
+                    "Policies": [
+                        {
+                            "PolicyDocument": {
+                                "Statement": [
+                                    {"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": {"Ref": "Read"}},
+                                    {"Effect": "Allow", "Action": ["dynamodb:PutItem"], "Resource": {"Ref": "Ledger"}},
+                                ]
+                            }
+                        }
+                    ]
+                },
+            },
+            "Worker": {
+                "Type": "AWS::Lambda::Function",
+                "Properties": {"Role": {"Fn::GetAtt": ["WorkerRole", "Arn"]}, "Timeout": 5},
+            },
+            "Feed": {
+                "Type": "AWS::Lambda::EventSourceMapping",
+                "Properties": {
+                    "EventSourceArn": {"Fn::GetAtt": ["Queue", "Arn"]},
+                    "FunctionName": {"Ref": "Worker"},
+                },
+            },
+            "Ledger": {
+                "Type": "AWS::DynamoDB::Table",
+                "Properties": {
+                    "AttributeDefinitions": [
+                        {"AttributeName": "id", "AttributeType": "S"},
+                        {"AttributeName": "at", "AttributeType": "N"},
+                    ],
+                    "KeySchema": [
+                        {"AttributeName": "id", "KeyType": "HASH"},
+                        {"AttributeName": "at", "KeyType": "RANGE"},
+                    ],
+                },
+            },
+        }
+    }
+    there = inventory(template)
+    assert there.routes == (
+        Route(api="Api", method="POST", path="/orders", service="sqs", targets=("Queue", "Role"), role="Role"),
+    )
+    assert there.feeds == (("Queue", "Worker"),)
+    assert there.dead_letters == {"Queue": "Dlq"}
+    assert there.functions["Worker"].writes == ("Ledger",)
+    assert there.tables["Ledger"] == Table(partition="id", sort="at", sort_is_number=True)
+    parts = infer(there)
+    assert parts is not None
+    assert (parts.pattern, parts.store, parts.workers, parts.roles, parts.dead_letters) == (
+        "storage-first",
+        "Queue",
+        ("Worker",),
+        ("Role",),
+        "Dlq",
+    )
+
+
+def test_resources_that_speak_for_nothing() -> None:
+    """A table alone is no pattern."""
+    assert infer(inventory({"Resources": {"T": {"Type": "AWS::DynamoDB::Table"}}})) is None
+
+
+# -- samples ---------------------------------------------------------------------------------------------------------
+
+ROUTE = Route(api="Api", method="PUT", path="/things/{id}", service="lambda", targets=())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            'POST /orders/{customer} {"id": "{key}", "note": "{value}"}',
+            Sample(method="POST", path="/orders/{customer}", body={"id": "{key}", "note": "{value}"}),
+        ),
+        ('{"id": "{key}"}', Sample(method="PUT", path="/things/{id}", body={"id": "{key}"})),
+        ("DELETE /things/{key}", Sample(method="DELETE", path="/things/{key}", body=None)),
+    ],
+)
+def test_a_sample_is_read(text: str, expected: Sample) -> None:
+    """Method and path may be left out where the template shows one way in; a body may be missing."""
+    assert parse_sample(text, (ROUTE,)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "neither a body nor METHOD"),
+        ("POST /orders {'id': 1}", "its body is not JSON"),
+        ('POST /orders {"id": 1}', "{key} stands nowhere"),
+    ],
+)
+def test_a_sample_that_cannot_be_used(text: str, why: str) -> None:
+    """What is wrong with it is said, with an example."""
+    with pytest.raises(DescriptorError, match=r"sample command cannot be used") as raised:
+        parse_sample(text, (ROUTE,))
+    assert why in str(raised.value)
+    assert "--sample 'POST /orders" in str(raised.value)
+
+
+def test_placeholders_are_filled_in_everywhere() -> None:
+    """Names, nested values and lists; what is not known stays."""
+    template = {"{a}": ["{b}", {"c": "x{a}"}], "d": 3, "e": "{unknown}"}
+    assert filled(template, {"a": "1", "b": "2"}) == {"1": ["2", {"c": "x1"}], "d": 3, "e": "{unknown}"}
+
+
+# -- what trials show ------------------------------------------------------------------------------------------------
+
+THERE = Inventory(
+    types={},
+    tables={
+        "Ledger": Table(partition="id", sort="entry"),
+        "State": Table(partition="id"),
+        "Stock": Table(partition="sku"),
+    },
+)
+
+
+def trial(number: int, *entries: str, state: str) -> Trial:
+    """A saga that made these entries, in this order."""
+    key = f"key-{number}"
+    ledger = tuple(
+        {"id": key, "entry": f"{entry}#{at}e", "at": f"2026-01-01T00:00:0{at}.5Z", "note": "v"}
+        for at, entry in enumerate(entries)
+    )
+    return Trial(
+        values={"key": key, "value": "v"},
+        body='{"a": 1}',
+        status=202,
+        answer=None,
+        rows={
+            "Ledger": tuple(reversed(ledger)),
+            "State": ({"id": key, "state": state, "body": '{"a": 1}'},),
+            "Stock": ({"sku": "x", "free": 3},),
+        },
+    )
+
+
+GOOD = trial(1, "flight-taken", "payment-taken", "confirmed", state="completed")
+FAILED = trial(2, "flight-taken", "payment-taken", "payment-returned", "flight-returned", state="cancelled")
+
+
+def ledger(name: str, prefix: str) -> Effect:
+    """An effect in the ledger."""
+    return Effect(name=name, table="Ledger", partition="key", prefix=prefix, value="note", order="at")
+
+
+def test_effects_are_where_the_key_is() -> None:
+    """Each kind of entry is an effect of its own, a table that holds no key is none, value and body are found."""
+    found = evidence.effects(THERE, [GOOD, FAILED])
+    assert set(found) == {
+        ledger("flight_taken", "flight-taken"),
+        ledger("payment_taken", "payment-taken"),
+        ledger("confirmed", "confirmed"),
+        ledger("payment_returned", "payment-returned"),
+        ledger("flight_returned", "flight-returned"),
+        Effect(name="state", table="State", partition="key", body="body"),
+    }
+
+
+def test_states_are_told_apart() -> None:
+    """A row with a state shows how commands end, well and not."""
+    assert evidence.status(THERE, GOOD, FAILED) == Status(
+        table="State", attribute="state", done="completed", failed="cancelled"
+    )
+
+
+def test_steps_are_paired_with_their_entries() -> None:
+    """Names and what only the saga that turned back left tell steps from compensations; order is by time."""
+    actors = (
+        Actor(name="pay", state="Pay", undo_state="Refund"),
+        Actor(name="book_flight", state="BookFlight", undo_state="CancelFlight"),
+        Actor(name="surface", state="Surface"),
+        Actor(name="confirm", state="Confirm"),
+    )
+    effects = evidence.effects(THERE, [GOOD, FAILED])
+    steps = found_steps(THERE, actors, effects, GOOD, FAILED)
+    assert steps == (
+        FoundStep(
+            actor=actors[1],
+            done=ledger("flight_taken", "flight-taken"),
+            undone=ledger("flight_returned", "flight-returned"),
+        ),
+        FoundStep(
+            actor=actors[0],
+            done=ledger("payment_taken", "payment-taken"),
+            undone=ledger("payment_returned", "payment-returned"),
+        ),
+        FoundStep(actor=actors[3], done=ledger("confirmed", "confirmed"), undone=None),
+    )
+    assert pivot(steps) == "pay"
+    assert pivot(steps[:2]) == ""
+
+
+def test_a_fold_is_found_from_two_events() -> None:
+    """Sum, count, set and last value are told apart; what is none of them is left over."""
+    events = [
+        {"id": "a", "version": 1, "event_id": "e1", "amount": 12, "tag": "rent", "note": "one", "type": "deposited"},
+        {"id": "a", "version": 2, "event_id": "e2", "amount": 12, "tag": "rent", "note": "two", "type": "deposited"},
+    ]
+    view = {"id": "a", "version": 2, "balance": 24, "entries": 2, "tags": ["rent"], "last": "two", "limit": 500}
+    assert evidence.folding(events, view, sequence="version", aside=["id"]) == Folding(
+        attributes={
+            "balance": ("sum", "amount"),
+            "entries": ("count", ""),
+            "tags": ("set", "tag"),
+            "last": ("last", "note"),
+        },
+        others=("limit",),
+        version="version",
+        event="event_id",
+    )
+
+
+def test_values_are_written_as_toml_reads_them() -> None:
+    """Whatever a sample holds, TOML reads it as it was."""
+    value = {"a b": ['"', "\\", "é\n"], "c": {"d": True, "e": 1.5}, "ü": []}
+    assert tomllib.loads(f"value = {toml(value)}")["value"] == value
+
+
+# -- as a person runs it ---------------------------------------------------------------------------------------------
+
+
+def test_a_sample_leaves_nothing_to_fill_in(tmp_path: Path) -> None:
+    """From template and sample to a descriptor that doctor can use, with every step of the saga and its undoing."""
+    seeds = [
+        ("flight", "north"),
+        ("car", "small"),
+        ("payment", "anna"),
+    ]
+    rows = [
+        f'--seed=StockTable={{"step": "{step}", "of": "{of}", "available": 1000000, "taken": 0}}' for step, of in seeds
+    ]
+    ended = holdfast(
+        *("init", "--template", TEMPLATES["booking"], "--no-doctor", "--name", "trips", *rows, "--sample"),
+        '{"trip_id": "{key}", "flight": "north", "car": "small", "payer": "anna", "amount": 12, "note": "{value}"}',
+        cwd=tmp_path,
+    )
+    assert ended.code == ExitCode.HELD, ended.text
+    assert "written: trips.stack.toml: saga" in ended.out
+    made = load_descriptor(tmp_path / "trips.stack.toml", {})
+    assert marked((tmp_path / "trips.stack.toml").read_text(encoding="utf-8")) == ()
+    saga = made.patterns["saga"]
+    assert isinstance(saga, SagaPattern)
+    assert saga.pivot == "pay"
+    assert [(step.name, step.effect, step.undone) for step in saga.steps] == [
+        ("book_flight", "flight_taken", "flight_returned"),
+        ("book_car", "car_taken", "car_returned"),
+        ("pay", "payment_taken", "payment_returned"),
+        ("confirm", "confirmed", None),
+    ]
+    assert made.statuses["submit"].failed == ["cancelled"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--template", "none.yaml"), "the template cannot be read"),
+        (("--template", "{webhooks}", "--sample", "{}"), "The sample command cannot be used."),
+        (("--template", "{webhooks}", "--seed", "Nothing={}"), "Nothing is no table of the template"),
+        (("--template", "{webhooks}", "--output", "stack.toml"), "is no name of a descriptor"),
+        (("--cloudformation", "shop"), "remedy:"),
+    ],
+)
+def test_mistakes_end_in_one_message(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    """Whatever is wrong with the arguments, one message says it, and nothing is written."""
+    given = [str(TEMPLATES["webhooks"]) if one == "{webhooks}" else one for one in arguments]
+    ended = holdfast("init", *given, cwd=tmp_path)
+    assert ended.code == ExitCode.USAGE
+    assert said in ended.err
+    assert "Traceback" not in ended.err
+    assert list(tmp_path.iterdir()) == []

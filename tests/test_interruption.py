@@ -147,7 +147,7 @@ def test_what_was_decided_is_shown(tmp_path: Path) -> None:
     assert "interrupted by SIGINT; every fault that was in place is healed; 1 of 3 clauses were decided" in run.text()
     assert re.search(r"to go on: holdfast verify \S+notifications.stack.toml::ES-5 \S+::ES-14", run.text())
     assert (tmp_path / ".holdfast/webhook-orders/verdict.json").exists()
-    assert not (tmp_path / ".holdfast/notifications").exists()
+    assert not (tmp_path / ".holdfast/notifications/verdict.json").exists()
 
 
 def test_an_impatient_user_gets_the_same(tmp_path: Path) -> None:

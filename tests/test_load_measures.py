@@ -115,6 +115,19 @@ def test_time_to_effect_counts_from_the_acknowledgement() -> None:
     }
 
 
+def test_a_probe_is_told_with_its_last_look_in_vain() -> None:
+    """A key seen at the first look has one observation, another two; one that was never seen has none."""
+    looks = probing.Probing(look=lambda _: True, interval_seconds=1.0, longest_seconds=1.0)
+    looks.seen_seconds.update(k0=2.0, k1=3.0)
+    looks.missed_seconds.update(k1=2.5, k2=9.0)
+    found = probing.observations(looks, lambda key: f"port-of-{key}")
+    assert [(one.port, one.key, one.count, one.completed_seconds) for one in found] == [
+        ("port-of-k0", "k0", 1, 2.0),
+        ("port-of-k1", "k1", 0, 2.5),
+        ("port-of-k1", "k1", 1, 3.0),
+    ]
+
+
 def meter(totals: list[TracedTotals] | None, **load: Any) -> Meter:
     """A meter of a stack with an HTTP command to a REST API and a worker of 512 MB behind a queue."""
     command = Command.model_validate({"calls": [{"kind": "http", "api": "api", "path": "/x"}]})

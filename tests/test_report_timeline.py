@@ -16,7 +16,7 @@ from holdfast.history.writing import COLUMNS, HistoryFile
 from holdfast.runs import Series, begin, read_history
 from holdfast_reports.bands import Band
 from holdfast_reports.breakages import Breakages, breakages
-from holdfast_reports.downsampling import extremes
+from holdfast_reports.downsampling import extremes, percentiles
 from holdfast_reports.drawing import drawn, in_html
 from holdfast_reports.timeline import timeline
 from run_examples import run
@@ -41,6 +41,18 @@ def test_thinning_keeps_the_extremes_of_every_bucket(samples: list[tuple[float, 
         by_bucket.setdefault(min(int((at - first) / width), buckets - 1), []).append(value)
     kept = set(kept_values)
     assert all({min(inside), max(inside)} <= kept for inside in by_bucket.values())
+
+
+@given(samples=Samples, parts=st.integers(1, 6), percent=st.sampled_from([1.0, 50.0, 99.0, 100.0]))
+def test_percentiles_are_of_each_part_alone(samples: list[tuple[float, float]], parts: int, percent: float) -> None:
+    """Of each part of the time, the smallest value that so many per cent of its values do not exceed."""
+    edges = np.linspace(0.0, 1_000.0, parts + 1)
+    (found,) = percentiles(*(np.array(column) for column in zip(*samples, strict=True)), edges, (percent,))
+    for part in range(parts):
+        last = part == parts - 1
+        inside = [value for at, value in samples if edges[part] <= at < edges[part + 1] or (last and at == edges[-1])]
+        expected = [value for value in inside if sum(one <= value for one in inside) * 100 >= percent * len(inside)]
+        assert found[part] == min(expected) if inside else np.isnan(found[part])
 
 
 WINDOW = FaultWindow(
@@ -81,6 +93,7 @@ def test_a_timeline_tells_what_happened() -> None:
     found = timeline(history(WINDOW, replace(WINDOW, provocation="steady"), replace(WINDOW, key="a")), [depth])
     assert found.end_seconds == 6.0
     assert (found.operations, found.unanswered) == (5, 1)
+    assert found.quantiles is None
     assert [(one.name, one.count, one.values.round(3).tolist()) for one in found.latencies] == [
         ("acknowledged", 3, [100.0, 1000.0, 100.0]),
         ("refused", 1, [100.0]),

@@ -214,6 +214,7 @@ def _decided(
     def verdict(kind: Verdict, reason: str, evidence: tuple[str, ...], findings: tuple[Finding, ...]) -> ClauseVerdict:
         return ClauseVerdict(
             id=clause.id,
+            text=clause.text,
             family=clause.family,
             verdict=kind,
             reason=reason,

@@ -104,7 +104,7 @@ class Verification:
         Raises:
             HoldfastError: the stack, the target or a port cannot be used, or a fault could not be healed.
         """
-        verdict = replace(cleaned(decide(clause, self._campaigns[pattern]), self._clean), text=clause.text)
+        verdict = cleaned(decide(clause, self._campaigns[pattern]), self._clean)
         if verdict.verdict is Verdict.VIOLATED and GENERATED_SAGAS in clause.also:
             verdict = self._with_replay(pattern, verdict)
         self._verdicts.append(verdict)

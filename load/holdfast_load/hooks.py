@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 
 from holdfast.errors import ExitCode, HealError
+from holdfast.history.events import EventFile
 from holdfast.history.model import FaultWindow
 from holdfast.history.writing import HistoryFile
 from holdfast.levers.base import Lever
@@ -15,21 +17,24 @@ from holdfast.levers.signals import interruptible
 from holdfast.opening import Ready
 from holdfast.provocations.stopping import Stopping
 from holdfast.redaction import cleaning
-from holdfast.reporting import show_reports
+from holdfast.reporting import report_run, show_reports
 from holdfast.runs import RunFolder, Series
+from holdfast.sampling import queues_sampled
 from holdfast.stack.configuration import Configuration, read_configuration
 from holdfast.stack.generate import Submission
 from holdfast.verdict.document import write
 from holdfast_load.judging.cost import TABLE, Bill, Budget, Meter, read_prices
 from holdfast_load.judging.judge import Judgement, judge
 from holdfast_load.judging.looking import Broken, Looking
-from holdfast_load.judging.probing import LOOK_SECONDS, Probing
+from holdfast_load.judging.probing import LOOK_SECONDS, Probing, observations
 from holdfast_load.plan import FAULTS_FILE, LoadPlan, LoadProgress, RunClock, RunHooks, RunRecord
 from holdfast_load.stopping import Stops
 from holdfast_load.submissions import Drawing, command_of, key_of, number_of
 from holdfast_load.timeline import checking, plan
 from holdfast_load.timeline.plan import FaultPart
 from holdfast_load.timeline.running import Entry, Timeline
+
+OBSERVATIONS_FILE = "observations.jsonl"
 
 
 def hooks_of(ready: Ready, load: LoadPlan, folder: RunFolder) -> RunHooks:
@@ -127,6 +132,9 @@ class Attending:
         self._lock = threading.Lock()
         self._windows_lock = threading.Lock()
         self._stop: Callable[[str], None] = lambda _reason: None
+        self._sampling = ExitStack()
+        self._depths: list[Series] = []
+        self._origin_unix_ns = 0
         self._not_healed: HealError | None = None
         self._timeline = Timeline(
             entries=entries,
@@ -159,6 +167,10 @@ class Attending:
             )
         self._timeline.start(clock)
         self._probing.start(clock)
+        self._origin_unix_ns = clock.origin_unix_ns
+        self._sampling.enter_context(
+            queues_sampled(self._ready.stack, lambda: max(0.0, clock.seconds), self._depths.extend)
+        )
 
     def on_tick(self, progress: LoadProgress) -> str:
         """Look whether the run has to end, and say which faults are in force and what was spent."""
@@ -184,6 +196,7 @@ class Attending:
         finally:
             if self._file is not None:
                 self._file.close()
+            self._sampling.close()
 
     def on_end(self, record: RunRecord) -> int:
         """Judge what was recorded, and show it.
@@ -232,10 +245,19 @@ class Attending:
         show_reports([judgement.report], write_line=self._write_line)
         for note in judgement.notes:
             self._write_line(note)
+        seen = EventFile(
+            self._folder.history / OBSERVATIONS_FILE,
+            recorder="observations",
+            clean=str,
+            origin_unix_ns=self._origin_unix_ns,
+        )
+        seen.add_all(observations(self._probing, self._port_of))
+        seen.close()
         self._folder.verdicts(judgement.report)
-        self._folder.series(_series(self._ticks))
+        self._folder.series([*self._depths, *_series(self._ticks)])
         self._folder.end(record.seconds, figures=judgement.report.measures, notes=judgement.notes)
         self._write_line(f"written: {write(judgement.report, self._folder.path.parents[2])}")
+        report_run(self._folder.path, write_line=self._write_line)
 
     def _submission(self, key: str) -> Submission:
         try:
@@ -244,6 +266,12 @@ class Attending:
             return Submission(key, "")
         with self._lock:  # one source of values is seeded anew for each
             return self._drawing.submission(number)
+
+    def _port_of(self, key: str) -> str:
+        """The port at which the effect of a key shows."""
+        name = command_of(self._load, number_of(self._load, key))
+        patterns = self._ready.stack.descriptor.patterns.values()
+        return next((one.effect for one in patterns if one.command == name), name)
 
     def _there(self, key: str) -> bool:
         """Whether the effect of a key of the first pattern's command is there."""

@@ -6,6 +6,7 @@ Visualization-Oriented Time Series Data Aggregation", VLDB 2014). Points need on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,30 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 BUCKETS = 1_000
+
+
+def percentiles(seconds: Floats, values: Floats, edges: Floats, wanted: Sequence[float]) -> NDArray[np.float64]:
+    """Percentiles between each two neighbouring edges: the smallest value that so many per cent do not exceed.
+
+    Args:
+        seconds: when, in any order.
+        values: what, as many.
+        edges: where the parts begin and end, ascending.
+        wanted: per cent, each above 0.
+
+    Returns:
+        One row for each percentile, one column for each part; NaN where nothing fell into it.
+    """
+    part = np.clip(np.searchsorted(edges, seconds, side="right") - 1, 0, len(edges) - 2)
+    ordered = values[np.lexsort((values, part))]
+    counts = np.bincount(part, minlength=len(edges) - 1)
+    starts = np.cumsum(counts) - counts
+    found = np.full((len(wanted), len(counts)), np.nan)
+    there = counts > 0
+    for row, percent in enumerate(wanted):
+        places = starts + np.ceil(percent * counts / 100 - 1e-9).astype(np.int64) - 1
+        found[row, there] = ordered[places[there]]
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,6 +55,11 @@ class Points:
     seconds: Floats
     values: Floats
     count: int
+
+    @property
+    def thinned(self) -> bool:
+        """Whether some points were left out."""
+        return self.count > len(self.seconds)
 
 
 def extremes(seconds: Floats, values: Floats, *, buckets: int = BUCKETS) -> tuple[Floats, Floats]:

@@ -45,6 +45,13 @@ def drawn(timeline: Timeline) -> dict[str, Any]:
     return {
         "end": _short(timeline.end_seconds),
         "latencies": [_points(one) for one in timeline.latencies],
+        "quantiles": None
+        if timeline.quantiles is None
+        else {
+            "seconds": _list(timeline.quantiles.seconds),
+            "p50": _list(timeline.quantiles.p50_ms),
+            "p99": _list(timeline.quantiles.p99_ms),
+        },
         "lags": [_points(one) for one in timeline.lags],
         "rate": {
             "seconds": _list(timeline.rate.seconds),

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from holdfast.verdict.model import Verdict
 from holdfast_reports.prices import PRICES_OF, dollars_per_thousand
 from holdfast_reports.story import Story
-from holdfast_reports.wording import count, duration
+from holdfast_reports.wording import count, duration, milliseconds
 
+LOAD_DOLLARS = "cost_per_1000_commands_dollars"
 REQUESTS = "requests_per_thousand:"
 """Begins the name of a measure that counts one operation of a service for a thousand commands."""
 
@@ -91,6 +92,11 @@ def _performance(story: Story) -> Iterator[Figure]:
             value = measures.get(f"{measure}_{part}_seconds")
             if value is not None:
                 yield Figure(group=group, name=f"{name} {part}", value=duration(value), about=about)
+    for part in ("p50", "p99", "p99.9"):
+        value = measures.get(f"latency_{part}_ms")
+        if value is not None:
+            about = "from when a command was to be sent, whatever was broken meanwhile"
+            yield Figure(group=group, name=f"latency under load {part}", value=milliseconds(value), about=about)
 
 
 def _cost(story: Story) -> Iterator[Figure]:
@@ -107,6 +113,9 @@ def _cost(story: Story) -> Iterator[Figure]:
     }
     for name, value in requests.items():
         yield Figure(group=group, name=name.replace(":", " "), value=f"{value:,.0f}", about="requests")
+    if LOAD_DOLLARS in measures:
+        about = "as the load run counted and priced it; see its notes"
+        yield Figure(group=group, name="price", value=f"${measures[LOAD_DOLLARS]:,.4f}", about=about)
     if "invocations_per_thousand" in measures or requests:
         price, unpriced = dollars_per_thousand(measures)
         left_out = f"; without {', '.join(unpriced)}" if unpriced else ""

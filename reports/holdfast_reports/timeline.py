@@ -13,7 +13,7 @@ from holdfast.history.columns import FAIL, NANOSECONDS, NEVER_NS, OK, UNKNOWN, C
 from holdfast.history.events import OBSERVE
 from holdfast.runs import Series
 from holdfast_reports.bands import Band, bands_of
-from holdfast_reports.downsampling import Floats, Points, counted, extremes
+from holdfast_reports.downsampling import Floats, Points, counted, extremes, percentiles
 from holdfast_reports.visibility import first_seen, lags
 
 MOST_RATE_PARTS, FEWEST_RATE_PARTS = 200, 20
@@ -43,6 +43,21 @@ class Rate:
     ok: Floats
     fail: Floats
     unknown: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Quantiles:
+    """How latency was distributed over time, where the points alone would show nothing but the extremes.
+
+    Attributes:
+        seconds: the middle of each part of the time in which something was answered.
+        p50_ms: the median of those sent in it.
+        p99_ms: their 99th percentile.
+    """
+
+    seconds: Floats
+    p50_ms: Floats
+    p99_ms: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +98,7 @@ class Timeline:
         operations: how many there were.
         unanswered: how many of them never had an answer.
         latencies: latency in milliseconds by outcome.
+        quantiles: of all latencies; None where every operation is a point of its own.
         lags: seconds from the acknowledgement of a key until its effect was first seen, by port.
         rate: operations a second.
         sampled: what was sampled.
@@ -95,6 +111,7 @@ class Timeline:
     operations: int
     unanswered: int
     latencies: tuple[Points, ...]
+    quantiles: Quantiles | None
     lags: tuple[Points, ...]
     rate: Rate
     sampled: tuple[Series, ...]
@@ -139,11 +156,13 @@ def timeline(history: Columns, series: Sequence[Series] = ()) -> Timeline:
         SHORTEST_SECONDS,
         0.0,
     )
+    latencies = _latencies(operations)
     return Timeline(
         end_seconds=end_seconds,
         operations=len(commands),
         unanswered=int((~answered).sum()),
-        latencies=_latencies(operations),
+        latencies=latencies,
+        quantiles=_quantiles(operations, end_seconds) if any(one.thinned for one in latencies) else None,
         lags=lags(commands, seen),
         rate=_rate(operations, end_seconds),
         sampled=tuple(series),
@@ -163,6 +182,14 @@ def _latencies(operations: _Operations) -> tuple[Points, ...]:
     return tuple(found)
 
 
+def _quantiles(operations: _Operations, end_seconds: float) -> Quantiles:
+    edges = np.linspace(0.0, end_seconds, MOST_RATE_PARTS + 1)
+    seconds, values = operations.seconds[operations.answered], operations.latency_ms[operations.answered]
+    p50, p99 = percentiles(seconds, values, edges, (50, 99))
+    there = ~np.isnan(p50)
+    return Quantiles(seconds=((edges[:-1] + edges[1:]) / 2)[there], p50_ms=p50[there], p99_ms=p99[there])
+
+
 def _rate(operations: _Operations, end_seconds: float) -> Rate:
     parts = int(np.clip(len(operations.seconds) // OPERATIONS_PER_PART, FEWEST_RATE_PARTS, MOST_RATE_PARTS))
     edges = np.linspace(0.0, end_seconds, parts + 1)
@@ -178,26 +205,24 @@ def _rows(operations: _Operations, series: Sequence[Series], bands: Sequence[Ban
     depths = [
         sample for one in series if one.name == QUEUE_DEPTH for sample in zip(one.seconds, one.values, strict=True)
     ]
+    answered = operations.answered
+    p50, p99, most = percentiles(operations.seconds[answered], operations.latency_ms[answered], edges, (50, 99, 100))
     for number, (start, end) in enumerate(pairwise(edges.tolist())):
         inside = part == number
         ok, fail, unknown = (int((inside & (operations.outcome == code)).sum()) for code, _ in OUTCOME_NAMES)
-        answers = np.sort(operations.latency_ms[inside & operations.answered])
         yield Row(
             start_seconds=start,
             end_seconds=end,
             ok=ok,
             fail=fail,
             unknown=unknown,
-            p50_ms=_percentile(answers, 50),
-            p99_ms=_percentile(answers, 99),
-            max_ms=_percentile(answers, 100),
+            p50_ms=_known(p50[number]),
+            p99_ms=_known(p99[number]),
+            max_ms=_known(most[number]),
             depth=max((value for at, value in depths if start <= at <= end), default=None),
             faults=sum(one.start_seconds <= end and one.end_seconds >= start for one in bands),
         )
 
 
-def _percentile(ordered: Floats, percent: float) -> float | None:
-    """The smallest value that so many per cent do not exceed; None of none."""
-    if not len(ordered):
-        return None
-    return float(ordered[max(0, int(np.ceil(percent * len(ordered) / 100 - 1e-9)) - 1)])
+def _known(value: np.float64) -> float | None:
+    return None if np.isnan(value) else float(value)

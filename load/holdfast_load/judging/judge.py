@@ -143,7 +143,11 @@ def _sent_of(rows: Rows) -> dict[str, int]:
 
 def _nothing(clause: Clause, why: str) -> ClauseVerdict:
     return ClauseVerdict(
-        id=clause.id, family=clause.family, verdict=Verdict.INCONCLUSIVE, reason=f"nothing was recorded: {why}"
+        id=clause.id,
+        text=clause.text,
+        family=clause.family,
+        verdict=Verdict.INCONCLUSIVE,
+        reason=f"nothing was recorded: {why}",
     )
 
 

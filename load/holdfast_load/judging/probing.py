@@ -6,13 +6,14 @@ Every key is looked at in the end, but then it is too late to tell when its effe
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from holdfast.checkers.durations import Distribution
 from holdfast.history.columns import NANOSECONDS, OK
+from holdfast.history.model import Observation
 from holdfast_load.judging.rows import Rows
 from holdfast_load.plan import RunClock
 
@@ -32,6 +33,7 @@ class Probing:
 
     Attributes:
         seen_seconds: when the effect of a key was first seen, on the run's clock.
+        missed_seconds: when the effect of a key was last looked for in vain.
         given_up: keys whose effect was not seen.
     """
 
@@ -39,6 +41,7 @@ class Probing:
     interval_seconds: float
     longest_seconds: float
     seen_seconds: dict[str, float] = field(default_factory=dict)
+    missed_seconds: dict[str, float] = field(default_factory=dict)
     given_up: int = 0
     _pending: dict[str, float] = field(default_factory=dict)
     _ending: threading.Event = field(default_factory=threading.Event)
@@ -74,11 +77,25 @@ class Probing:
                 if there:
                     self.seen_seconds[key] = clock.seconds
                 elif clock.seconds - since_seconds <= self.longest_seconds:
+                    self.missed_seconds[key] = clock.seconds
                     continue
                 else:
                     self.given_up += 1
                 with self._lock:
                     self._pending.pop(key, None)
+
+
+def observations(probing: Probing, port_of: Callable[[str], str]) -> Iterator[Observation]:
+    """What was seen of the keys that were looked at: of each, the last look in vain and the one that saw its effect.
+
+    Args:
+        probing: the looks.
+        port_of: the port at which the effect of a key shows.
+    """
+    for key, seconds in probing.seen_seconds.items():
+        looks = [(0, probing.missed_seconds[key])] if key in probing.missed_seconds else []
+        for count, at in (*looks, (1, seconds)):
+            yield Observation(port=port_of(key), key=key, count=count, started_seconds=at, completed_seconds=at)
 
 
 def figures(seen_seconds: Mapping[str, float], rows: Rows) -> dict[str, float]:

@@ -74,7 +74,7 @@
   const SIGNS = ["●", "▲", "✕", "■", "◆", "+"];
   const shapeOf = (points, number) => Math.max(0, "name" in points ? Object.keys(OUTCOMES).indexOf(points.name) : number);
 
-  const scatter = (shape) => (u, at) => {
+  const scatter = (shape, crowded) => (u, at) => {
     const { ctx } = u;
     const xs = u.data[0];
     const ys = u.data[at];
@@ -88,7 +88,7 @@
     ctx.beginPath();
     ctx.rect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
     ctx.clip();
-    ctx.globalAlpha = 0.75;
+    ctx.globalAlpha = crowded ? 0.3 : 0.75;
     ctx.fillStyle = ctx.strokeStyle = u.series[at].stroke(u, at);
     ctx.lineWidth = 1.4 * devicePixelRatio;
     if (shape !== 2 && shape !== 5) ctx.fill(path);
@@ -179,7 +179,7 @@
       series: [{}, ...series],
       hooks: {
         drawClear: [bands],
-        draw: draw,
+        drawAxes: draw,
         setScale: [together],
         setCursor: [readout(id, names, format)],
       },
@@ -188,22 +188,25 @@
   };
 
   const whole = (u, min, max) => [0, max > 0 ? max * 1.06 : 1];
-  const cloud = (id, points, colors, format) => {
+  const cloud = (id, points, colors, format, quantiles = []) => {
     if (!points.length || !byId(id)) return;
     const all = points.flatMap((one) => one.values);
     const least = Math.max(all.reduce((a, b) => Math.min(a, b), Infinity), 1e-3);
     const most = all.reduce((a, b) => Math.max(a, b), 0);
     const steep = most / least > 50;
-    const joined = uPlot.join(points.map((one) => [one.seconds, one.values.map((value) => (steep ? Math.max(value, least) : value))]));
+    const joined = uPlot.join([...points, ...quantiles].map((one) => [one.seconds, one.values.map((value) => (steep ? Math.max(value, least) : value))]));
     const shapes = points.map((one, number) => (id === "latency" ? shapeOf(one, number) : number % SHAPES.length));
     chart(id, {
-      names: points.map((one) => one.name),
+      names: [...points, ...quantiles].map((one) => one.name),
       values: joined,
-      series: points.map((one, number) => ({ stroke: () => color(colors(one, number)), paths: () => null, points: { show: false } })),
+      series: [
+        ...points.map((one, number) => ({ stroke: () => color(colors(one, number)), paths: () => null, points: { show: false } })),
+        ...quantiles.map((one) => ({ stroke: () => color("ink"), width: 1.8, dash: one.dash, spanGaps: true, points: { show: false } })),
+      ],
       height: 210,
       format,
       y: steep ? { distr: 3, range: (u, min, max) => [10 ** Math.floor(Math.log10(least)), 10 ** Math.ceil(Math.log10(most))] } : { range: whole },
-      draw: [(u) => points.forEach((one, number) => scatter(shapes[number])(u, number + 1))],
+      draw: [(u) => points.forEach((one, number) => scatter(shapes[number], quantiles.length > 0)(u, number + 1))],
     });
   };
 
@@ -238,7 +241,11 @@
     if (byId("faults")) {
       chart("faults", { names: [], values: [[0, data.end], [null, null]], series: [{ stroke: "transparent" }], height: 34 * data.lanes.length + 34, format: plain, y: { range: [0, 1] }, draw: [lanes] });
     }
-    cloud("latency", data.latencies, (one) => OUTCOMES[one.name], duration);
+    const { quantiles } = data;
+    cloud("latency", data.latencies, (one) => OUTCOMES[one.name], duration, quantiles === null ? [] : [
+      { name: "median", seconds: quantiles.seconds, values: quantiles.p50, dash: [] },
+      { name: "p99", seconds: quantiles.seconds, values: quantiles.p99, dash: [7, 4] },
+    ]);
     cloud("lag", data.lags.map((one) => ({ ...one, values: one.values.map((value) => value * 1000) })), (one, number) => COLORS[number % COLORS.length], duration);
     lines("rate", [data.rate.seconds, data.rate.ok, data.rate.fail, data.rate.unknown], ["acknowledged", "refused", "unknown"], [["c1", []], ["c2", [8, 4]], ["c3", [2, 4]]], { paths: uPlot.paths.stepped({ align: 1 }) });
     data.sampled.forEach((sampled, at) => {
@@ -246,7 +253,7 @@
       const dashes = COLORS.map((name, number) => [name, number ? [10 - number, 4] : []]);
       lines(`sampled-${at}`, joined, sampled.map((one) => one.name), dashes, { spanGaps: true, paths: uPlot.paths.stepped({ align: 1 }) });
     });
-    if (range && range[0] != null) zoom(...range);
+    zoom(...(range && range[0] != null ? range : [0, data.end]));
   };
   redraw();
   root.dataset.drawn = "yes";

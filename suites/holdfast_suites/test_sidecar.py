@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from holdfast.campaign import Campaign
-from holdfast.checkers import Distribution, idempotency, persistence, sidecar_answers, sidecar_bounds, sidecar_verdicts
+from holdfast.checkers import idempotency, persistence, sidecar_answers, sidecar_bounds, sidecar_verdicts
 from holdfast.checkers.sidecar_bounds import MEBIBYTE
 from holdfast.clause import Holds, clause
 from holdfast.history import History, Outcome
 from holdfast.history.exchanges import Down, End, Exchange
 from holdfast.provocations.model import Evidence
 from holdfast.provocations.sidecar_channel import ANSWERS_LOST, APPLICATION_DEAD
-from holdfast.provocations.sidecar_cost import COST_ROLE, SIDECAR_COST
+from holdfast.provocations.sidecar_cost import SIDECAR_COST
 from holdfast.provocations.sidecar_crashes import SIDECAR_CRASHES
 from holdfast.provocations.sidecar_disturbed import (
     CALM_ROLE,
@@ -24,6 +24,7 @@ from holdfast.provocations.sidecar_disturbed import (
     SIDECAR_SLOW,
 )
 from holdfast.provocations.sidecar_lifecycle import BEFORE_STOP, SIDECAR_LIFECYCLE, UNDER_WAY
+from holdfast.provocations.sidecar_measures import back_seconds, cost, degraded_answer_rate, latency, recovery_seconds
 from holdfast.provocations.sidecar_requirements import sidecar_of
 from holdfast.provocations.sidecar_stage import LIVENESS, READINESS, RECOVERY_ROLE
 from holdfast.provocations.sidecar_store import (
@@ -69,28 +70,12 @@ def _answered(campaign: Campaign, exchanges: Iterable[Exchange], fault: str) -> 
     ]
 
 
-def _back_seconds(campaign: Campaign, evidence: Evidence) -> float:
-    """When the sidecar was ready again."""
-    return max((one.at_seconds for one in evidence.lives(_sidecar(campaign).sidecar)), default=0.0)
-
-
 def _recovery(campaign: Campaign, evidence: Evidence) -> tuple[Finding, ...]:
     return sidecar_bounds.recovered(
         evidence.history.role(RECOVERY_ROLE),
-        since_seconds=_back_seconds(campaign, evidence),
+        since_seconds=back_seconds(_sidecar(campaign), evidence),
         bound_seconds=_bounds(campaign).recovery_seconds,
     )
-
-
-def _recovery_seconds(campaign: Campaign, evidence: Evidence) -> float:
-    since_seconds = _back_seconds(campaign, evidence)
-    return (
-        sidecar_bounds.first_success_seconds(evidence.history.role(RECOVERY_ROLE), since_seconds=since_seconds) or 0.0
-    )
-
-
-def _latency(exchanges: Iterable[Exchange]) -> Distribution:
-    return Distribution.of(one.seconds for one in exchanges if one.answered)
 
 
 def _dead_or_hung(campaign: Campaign, evidence: Evidence, fault: str) -> Holds:
@@ -98,8 +83,8 @@ def _dead_or_hung(campaign: Campaign, evidence: Evidence, fault: str) -> Holds:
     under = evidence.asked(role=FAULT_ROLE)
     alive = evidence.asked(LIVENESS, role=FAULT_ROLE)
     answers = [one for one in under if one.question != LIVENESS]
-    slowest = _latency(answers)
-    degraded = sidecar_answers.degraded_share(one for one in answers if one.question != _sidecar(campaign).command)
+    slowest = latency(answers)
+    degraded = degraded_answer_rate(_sidecar(campaign), evidence)
     return conclude_on(
         [
             *sidecar_answers.live(alive, fault=fault),
@@ -114,10 +99,7 @@ def _dead_or_hung(campaign: Campaign, evidence: Evidence, fault: str) -> Holds:
             *(() if answers else (f"nothing was asked {fault}",)),
             *(() if alive else (f"nobody asked whether the application lives {fault}",)),
         ],
-        evidence=[
-            f"degraded_answer_rate = {degraded:g}",
-            f"recovery_seconds = {_recovery_seconds(campaign, evidence):.3f}",
-        ],
+        evidence=[f"degraded_answer_rate = {degraded:g}"],
         holds=f"{fault} the application was alive in all of {len(alive)} probes and gave {len(answers)} answers, the"
         f" slowest after {slowest.maximum * MS:.0f} ms of at most {_bounds(campaign).answer_seconds * MS:.0f} ms;"
         f" {degraded:.0%} of the reads were degraded, and the plan ended as with nothing wrong",
@@ -155,7 +137,7 @@ def test_sc_3(campaign: Campaign) -> Holds:
     """After the sidecar is back, the application recovers by itself within its bound."""
     evidence = campaign.evidence(SIDECAR_DEAD)
     lives = evidence.lives(_sidecar(campaign).application)
-    seconds = _recovery_seconds(campaign, evidence)
+    seconds = recovery_seconds(_sidecar(campaign), evidence) or 0.0
     return conclude_on(
         [
             *_recovery(campaign, evidence),
@@ -246,22 +228,20 @@ def _until_gone(history: History, evidence: Evidence, sidecar: str) -> History:
 def test_sc_8(campaign: Campaign) -> Holds:
     """The channel's cost is known: latency added and memory held, against the declared budget."""
     evidence, bounds = campaign.evidence(SIDECAR_COST), _bounds(campaign)
-    without = _latency(evidence.asked(LIVENESS, role=COST_ROLE))
-    through = _latency(one for one in evidence.asked(campaign.pattern.command, role=COST_ROLE) if one.succeeded)
-    added = (through.p50 - without.p50, through.p99 - without.p99)
-    rss_bytes = int(evidence.figures.get("sidecar_rss_bytes", 0))
+    found = cost(_sidecar(campaign), evidence)
+    through, without, added = found.through, found.without, found.added_seconds
     return conclude_on(
         sidecar_bounds.within_budget(
             added,
             (bounds.added_p50_seconds, bounds.added_p99_seconds),
-            rss_bytes=rss_bytes,
+            rss_bytes=found.rss_bytes,
             memory_bytes=bounds.memory_bytes,
         ),
         evidence,
         bite=False,
         undecided=[
             *(() if without.count and through.count else ("too few answers to compare",)),
-            *(() if rss_bytes else ("the memory of the sidecar could not be measured",)),
+            *(() if found.rss_bytes else ("the memory of the sidecar could not be measured",)),
         ],
         evidence=[
             f"added_p50_seconds = {added[0]:.4f}",
@@ -270,7 +250,7 @@ def test_sc_8(campaign: Campaign) -> Holds:
             f" {without.p50 * MS:.1f} and {without.p99 * MS:.1f} ms over {without.count} answers without the sidecar",
         ],
         holds=f"the sidecar adds {added[0] * MS:.1f} ms to the median and {added[1] * MS:.1f} ms to the 99th percentile"
-        f" of an answer, and holds {rss_bytes / MEBIBYTE:.1f} MiB",
+        f" of an answer, and holds {found.rss_bytes / MEBIBYTE:.1f} MiB",
     )
 
 
@@ -292,8 +272,7 @@ def test_sc_9(campaign: Campaign) -> Holds:
                 calm, under, ratio=bounds.pressure_ratio, floor_seconds=bounds.pressure_floor_seconds
             )
             lines.append(
-                f"{question} {fault}: median {_latency(under).p50 * MS:.0f} ms, {_latency(calm).p50 * MS:.0f} ms"
-                f" without"
+                f"{question} {fault}: median {latency(under).p50 * MS:.0f} ms, {latency(calm).p50 * MS:.0f} ms without"
             )
         answers = evidence.asked(role=FAULT_ROLE)
         findings += [

@@ -57,6 +57,21 @@ class Aimed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Strike:
+    """A fault that a provocation puts on a whole component or channel by itself, for the plan.
+
+    Attributes:
+        lever: its name, e.g. ``component-kill``.
+        on: the component or channel, by its name in the descriptor.
+        about: what it does.
+    """
+
+    lever: str
+    on: Callable[[Situation], str]
+    about: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Uses:
     """AWS calls that a provocation makes itself, beside its levers and the ports.
 
@@ -111,6 +126,7 @@ class Provocation:
         uses: the AWS calls it makes itself.
         commands: how many commands it sends when all goes well; repeats come on top.
         at_calls: how it is done where only the calls of functions can be broken; None where it cannot.
+        strikes: the faults that it puts on whole components by itself.
         exclusive: whether it breaks what all others use, so that it runs when nothing else does, and leaves it whole.
     """
 
@@ -127,6 +143,7 @@ class Provocation:
     uses: tuple[Uses, ...] = ()
     commands: Callable[[Situation], int] = _no_commands
     at_calls: AtCalls | None = None
+    strikes: tuple[Strike, ...] = ()
     exclusive: bool = False
 
     def way(self, situation: Situation) -> Provocation | AtCalls:

@@ -10,7 +10,13 @@ from holdfast.provocations.bench import Bench, side_by_side
 from holdfast.provocations.duplicates import submit_until_acknowledged
 from holdfast.provocations.model import Provocation
 from holdfast.provocations.requirements import CALL_FAULTS, key_placed
-from holdfast.provocations.sidecar_requirements import both_started, channel_named
+from holdfast.provocations.sidecar_requirements import (
+    both_started,
+    channel_named,
+    on_application,
+    on_channel,
+    on_sidecar,
+)
 from holdfast.provocations.sidecar_stage import Stage
 from holdfast.relay.model import ChannelRule
 from holdfast.stack.generate import Submission
@@ -61,6 +67,7 @@ def _kill_application(bench: Bench) -> None:
 ANSWERS_LOST = Provocation(
     name="channel-answers-lost",
     provoke=_lose_answers,
+    strikes=(on_channel("answers dropped and cut, one key each"),),
     requires=(channel_named, key_placed),
     commands=lambda _: 2 * KEYS,
     exclusive=True,
@@ -68,6 +75,11 @@ ANSWERS_LOST = Provocation(
 APPLICATION_DEAD = Provocation(
     name="application-dead",
     provoke=_kill_application,
+    strikes=(
+        on_channel("requests held, one key each"),
+        on_application("component-kill", "killed, and started again"),
+        on_sidecar("invocation-fault", "every call to its store delayed"),
+    ),
     requires=(both_started, channel_named, CALL_FAULTS),
     commands=lambda _: 2 * UNDER_WAY,
     exclusive=True,

@@ -8,7 +8,7 @@ from holdfast.provocations.bench import Bench
 from holdfast.provocations.crashes import kill_at
 from holdfast.provocations.duplicates import submit_until_acknowledged
 from holdfast.provocations.model import Aimed, FaultPoint, Provocation
-from holdfast.provocations.sidecar_requirements import both_started, the_sidecar
+from holdfast.provocations.sidecar_requirements import both_started, on_sidecar, the_sidecar
 from holdfast.provocations.sidecar_stage import Stage
 from holdfast.targets.base import Rule
 
@@ -79,6 +79,7 @@ def _crash_held(stage: Stage) -> None:
 SIDECAR_CRASHES = Provocation(
     name="sidecar-crashes",
     provoke=_crash,
+    strikes=(on_sidecar("component-kill", "killed, and started again"),),
     requires=(both_started,),
     aims=(Aimed(action="kill before and after each", at=the_sidecar, point="call"),),
     commands=lambda _: 1 + HELD,

@@ -14,7 +14,13 @@ from holdfast.levers.component_signal import ComponentKill, ComponentStop
 from holdfast.provocations.bench import Bench, side_by_side
 from holdfast.provocations.model import Moment, Provocation
 from holdfast.provocations.requirements import Situation
-from holdfast.provocations.sidecar_requirements import both_started, channel_named, sidecar_claimed
+from holdfast.provocations.sidecar_requirements import (
+    both_started,
+    channel_named,
+    on_channel,
+    on_sidecar,
+    sidecar_claimed,
+)
 from holdfast.provocations.sidecar_stage import WIDTH, Stage
 from holdfast.relay.model import ChannelRule
 
@@ -112,6 +118,7 @@ SIDECAR_HEALTHY = Provocation(
 SIDECAR_DEAD = Provocation(
     name="sidecar-dead",
     provoke=partial(_broken, levers=_kill),
+    strikes=(on_sidecar("component-kill", "killed, and started again"),),
     requires=(both_started,),
     commands=lambda situation: KNOWN + 1 + _planned(situation),
     exclusive=True,
@@ -119,6 +126,7 @@ SIDECAR_DEAD = Provocation(
 SIDECAR_HUNG = Provocation(
     name="sidecar-hung",
     provoke=partial(_broken, levers=_hang),
+    strikes=(on_sidecar("component-stop", "stopped, and resumed"),),
     requires=(sidecar_claimed,),
     commands=lambda situation: KNOWN + 1 + _planned(situation),
     exclusive=True,
@@ -126,6 +134,7 @@ SIDECAR_HUNG = Provocation(
 SIDECAR_SLOW = Provocation(
     name="sidecar-slow",
     provoke=partial(_busy, levers=_slow),
+    strikes=(on_channel("answers delayed"),),
     requires=(channel_named,),
     commands=lambda situation: 2 * BUSY_COMMANDS + _planned(situation),
     exclusive=True,
@@ -133,6 +142,7 @@ SIDECAR_SLOW = Provocation(
 SIDECAR_PRESSED = Provocation(
     name="sidecar-under-pressure",
     provoke=partial(_busy, levers=_press),
+    strikes=(on_sidecar("component-pressure", "processors and memory loaded within its limits"),),
     requires=(sidecar_claimed,),
     commands=lambda situation: 2 * BUSY_COMMANDS + _planned(situation),
     exclusive=True,

@@ -8,8 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from holdfast.history.exchanges import Down, End
 from holdfast.levers.channel_fault import ChannelFault
 from holdfast.provocations.bench import Bench
-from holdfast.provocations.model import Aimed, Provocation
-from holdfast.provocations.sidecar_requirements import both_started, readiness_named, the_sidecar
+from holdfast.provocations.model import Provocation
+from holdfast.provocations.requirements import CALL_FAULTS
+from holdfast.provocations.sidecar_requirements import (
+    both_started,
+    on_application,
+    on_sidecar,
+    readiness_named,
+)
 from holdfast.provocations.sidecar_stage import RECOVERY_ROLE, Stage, wait
 from holdfast.relay.model import ChannelRule
 from holdfast.targets.base import Rule
@@ -106,8 +112,12 @@ def _down(stage: Stage, since_seconds: float, why: str) -> None:
 SIDECAR_LIFECYCLE = Provocation(
     name="sidecar-lifecycle",
     provoke=_lifecycle,
-    requires=(both_started, readiness_named),
-    aims=(Aimed(action="delay", at=the_sidecar, point="call"),),
+    strikes=(
+        on_application("component-end", "ended in order, and started again, in every order"),
+        on_sidecar("component-end", "ended in order, and started again, in every order"),
+        on_sidecar("invocation-fault", "every call to its store delayed"),
+    ),
+    requires=(both_started, readiness_named, CALL_FAULTS),
     commands=lambda _: 2 * WAITING + 2,
     exclusive=True,
 )

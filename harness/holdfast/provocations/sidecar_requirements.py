@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from holdfast.provocations.model import Strike
 from holdfast.provocations.requirements import Situation
 from holdfast.stack.patterns import SidecarPattern
 
@@ -75,3 +76,18 @@ def readiness_named(situation: Situation) -> str:
 def the_sidecar(situation: Situation) -> list[str]:
     """The sidecar, as those whom a fault is aimed at."""
     return [sidecar_of(situation).sidecar]
+
+
+def on_sidecar(lever: str, about: str) -> Strike:
+    """A fault on the sidecar."""
+    return Strike(lever=lever, on=lambda situation: sidecar_of(situation).sidecar, about=about)
+
+
+def on_application(lever: str, about: str) -> Strike:
+    """A fault on the application."""
+    return Strike(lever=lever, on=lambda situation: sidecar_of(situation).application, about=about)
+
+
+def on_channel(about: str) -> Strike:
+    """A fault on the channel between them."""
+    return Strike(lever="channel-fault", on=lambda situation: sidecar_of(situation).channel or "", about=about)

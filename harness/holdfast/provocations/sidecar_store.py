@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 from holdfast.history.model import Outcome
 from holdfast.provocations.bench import Bench, side_by_side
-from holdfast.provocations.model import Aimed, Provocation
+from holdfast.provocations.model import Provocation
+from holdfast.provocations.requirements import CALL_FAULTS
 from holdfast.provocations.sidecar_requirements import (
     backlog_declared,
     behind_named,
+    on_sidecar,
     read_named,
     sidecar_claimed,
-    the_sidecar,
 )
 from holdfast.provocations.sidecar_stage import Stage, wait
 from holdfast.stack.generate import Submission
@@ -100,8 +101,8 @@ def _ask_twice(stage: Stage, cold: Sequence[Submission], role: str) -> None:
 STORE_SLOW = Provocation(
     name="sidecar-store-slow",
     provoke=_slow_store,
-    requires=(sidecar_claimed, backlog_declared),
-    aims=(Aimed(action="delay", at=the_sidecar, point="call"),),
+    requires=(sidecar_claimed, backlog_declared, CALL_FAULTS),
+    strikes=(on_sidecar("invocation-fault", "every call to its store delayed"),),
     commands=lambda _: BEYOND,
     exclusive=True,
 )
@@ -114,8 +115,8 @@ WRITTEN_BEHIND = Provocation(
 STORE_OUTAGE = Provocation(
     name="sidecar-store-outage",
     provoke=_outage,
-    requires=(sidecar_claimed, read_named),
-    aims=(Aimed(action="refuse and delay", at=the_sidecar, point="call"),),
+    requires=(sidecar_claimed, read_named, CALL_FAULTS),
+    strikes=(on_sidecar("invocation-fault", "every call to its store refused, delayed and held"),),
     commands=lambda _: COLD * len(OUTAGES),
     exclusive=True,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class Acts:
 _CONFIGURED = Acts("function", ("UpdateFunctionConfiguration",))
 _ATTRIBUTES = Acts("queue", ("SetQueueAttributes",))
 _STAGE = Acts("api", ("UpdateStage",))
+_DRIVEN = Acts("process, container, ecs_task, pod", ("StopTask", "ExecuteCommand"))
 
 ACTS = {
     "archive-replay": Acts("archive", ("StartReplay", "CancelReplay")),
@@ -83,10 +84,10 @@ ACTS = {
     "channel-fault": Acts(
         "channel", classes=(ErrorClass.TIMEOUT, ErrorClass.LOST_ANSWER), said="a rule in the relay of the run"
     ),
-    "component-end": Acts("process", said="SIGTERM"),
-    "component-kill": Acts("process", said="SIGKILL"),
-    "component-pressure": Acts("process", said="processes that spin and hold memory"),
-    "component-stop": Acts("process", said="SIGSTOP, SIGCONT"),
+    "component-end": replace(_DRIVEN, said="SIGTERM, StopTask, deleting a pod"),
+    "component-kill": replace(_DRIVEN, said="SIGKILL"),
+    "component-pressure": replace(_DRIVEN, said="processes that spin and hold memory"),
+    "component-stop": replace(_DRIVEN, said="SIGSTOP and SIGCONT, pausing a container"),
     "queue-delay": _ATTRIBUTES,
     "queue-deny": Acts("queue", ("SetQueueAttributes",), canary=("DeleteMessage",)),
     "queue-redrive": _ATTRIBUTES,

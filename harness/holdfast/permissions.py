@@ -123,6 +123,8 @@ def of_pointing(stack: Stack) -> frozenset[Grant]:
 def of_lever(lever: Lever, stack: Stack) -> Iterator[Grant]:
     """What pulling a lever takes."""
     resource = lever.resource
+    if lever.name.startswith("component-") and not resource.startswith("ecs_task:"):
+        return  # only tasks are reached through AWS
     if not resource.startswith("arn:"):
         # a mapping is known by its UUID alone
         resource = _arn(stack, "lambda", f"event-source-mapping:{resource}")

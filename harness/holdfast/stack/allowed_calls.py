@@ -179,6 +179,7 @@ CALLS: Mapping[str, Mapping[str, Call]] = {
             only=frozenset({"ApiId", "StageName", "DefaultRouteSettings"}),
         ),
     },
+    "ecs": _calls("StopTask ExecuteCommand", {"task": "task"}),
     "fis": {
         "CreateExperimentTemplate": Call(
             {"values(targets)[].[resourceArns || ['']][][]": "any"},

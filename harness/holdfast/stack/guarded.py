@@ -216,6 +216,20 @@ class Scope:
             one.type == "api" and (one.name, one.stage) == (api, stage) for one in self._stack.resources.values()
         )
 
+    def has_task(self, arn: str) -> bool:
+        """A task of ECS by ARN: its service is of the stack."""
+        components = self._stack.descriptor.components
+        for name, one in self._stack.resources.items():
+            if one.type != "ecs_task":
+                continue
+            cluster = components[name].cluster
+            told = self._stack.target.client("ecs").describe_tasks(
+                tasks=[arn], **({"cluster": cluster} if cluster else {})
+            )
+            if any(task.get("group") == f"service:{one.name}" for task in told["tasks"]):
+                return True
+        return False
+
     def has_experiment_template(self, identity: str) -> bool:
         """An experiment template by id: all its targets are of the stack."""
         found = self._stack.target.client("fis").get_experiment_template(id=identity)["experimentTemplate"]

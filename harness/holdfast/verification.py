@@ -17,16 +17,19 @@ from holdfast.levers.journal import Journal
 from holdfast.levers.pointing import pointed
 from holdfast.opening import DEFAULT_FOLDER, Options, ready, silent
 from holdfast.ports.ports import Ports
+from holdfast.provocations import sidecar_measures
 from holdfast.provocations.cqrs_load import CQRS_LOAD
 from holdfast.provocations.cqrs_runs import cqrs_of, fold_of, streams_of
 from holdfast.provocations.model import Provocation
+from holdfast.provocations.sidecar_cost import SIDECAR_COST
+from holdfast.provocations.sidecar_disturbed import SIDECAR_DEAD, SIDECAR_HUNG
 from holdfast.provocations.steady import STEADY
 from holdfast.provocations.stopping import Stopping
 from holdfast.provocations.windows import BURST
 from holdfast.redaction import cleaned, cleaning
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.loading import load_descriptor
-from holdfast.stack.patterns import PatternName
+from holdfast.stack.patterns import PatternName, SidecarPattern
 from holdfast.stack.resolve import Stack
 from holdfast.suites import clauses_of
 from holdfast.targets.base import Target
@@ -139,6 +142,12 @@ def measured(campaign: Campaign) -> dict[str, float]:
     if campaign.has(BURST):
         figures = campaign.evidence(BURST).figures
         measures |= {name: value for name, value in figures.items() if name.endswith("_seconds")}
+    if isinstance(campaign.pattern, SidecarPattern):
+        measures |= sidecar_measures.measures(
+            campaign.pattern,
+            costs=[campaign.evidence(one) for one in (SIDECAR_COST,) if campaign.has(one)],
+            faults=[campaign.evidence(one) for one in (SIDECAR_DEAD, SIDECAR_HUNG) if campaign.has(one)],
+        )
     return {name: round(value, 4) for name, value in measures.items()}
 
 

@@ -43,6 +43,10 @@ class _Component:
         with self.lock:
             if self.process is None or self.process.poll() is not None:
                 return None
+            if not same_process(self.process.pid, self.mark):
+                # its first thread has ended and the others are about to; the kernel has it waited for when all have
+                self.process.wait()
+                return None
             return StartedProcess(self.process.pid, self.mark)
 
 

@@ -16,12 +16,16 @@ from typing import Any
 import psutil
 from botocore.exceptions import ClientError
 
+from holdfast.drivers.base import Load
 from holdfast.errors import Inconclusive, ResourceError
 from holdfast.levers import (
     LEVERS,
     ArchiveReplay,
     BucketDeny,
+    ChannelFault,
+    ComponentEnd,
     ComponentKill,
+    ComponentPressure,
     ComponentStop,
     ExecutionAbort,
     FunctionExperiment,
@@ -47,6 +51,7 @@ from holdfast.levers import (
     TableDeny,
 )
 from holdfast.levers.base import Lever
+from holdfast.relay.model import ChannelRule
 from holdfast.stack.aws_errors import error_code
 from holdfast.stack.resolve import Resource, Stack
 from holdfast.targets.base import Capability, Rule, Target
@@ -57,7 +62,8 @@ from lever_services import deploy as deploy_services
 from lever_stack import deploy as deploy_worker
 from lever_stack import stack_of
 
-PROCESSES = ("sidecar", "supervised")
+PROCESSES = ("sidecar", "supervised", "ended", "pressed")
+CHANNEL = {"channel": {"from": "supervised", "to": "sidecar", "upstream": "127.0.0.1:9"}}
 WAITING = json.dumps({"StartAt": "wait", "States": {"wait": {"Type": "Wait", "Seconds": 86_400, "End": True}}})
 
 
@@ -90,7 +96,10 @@ MAKERS: Mapping[str, Callable[[Stack], Iterable[Lever]]] = MappingProxyType(
         "invocation-fault": lambda s: [InvocationFault.on(s, "worker", _rule())],
         "mapping-disable": lambda s: MappingDisable.on(s, "worker"),
         "permission-cut": lambda s: PermissionCut.on(s, "worker", principal="apigateway.amazonaws.com"),
+        "channel-fault": lambda s: [ChannelFault.on(s, "channel", ChannelRule(id="", action="cut"))],
+        "component-end": lambda s: [ComponentEnd.on(s, "ended")],
         "component-kill": lambda s: [ComponentKill.on(s, "supervised")],
+        "component-pressure": lambda s: [ComponentPressure.on(s, "pressed", load=Load(seconds=120.0))],
         "component-stop": lambda s: [ComponentStop.on(s, "sidecar")],
         "queue-delay": lambda s: [QueueDelay.on(s, "queue", seconds=900)],
         "queue-deny": lambda s: [QueueDeny.on(s, "queue"), QueueDeny.on(s, "other")],
@@ -242,6 +251,7 @@ def deploy(target: Target) -> Everything:
         _machine(target, worker.function, worker.stack.resource("role").arn),
         *(Resource(component=name, type="process", name=program()) for name in PROCESSES),
         components=components(markers),
+        channels=CHANNEL,
     )
     return Everything(stack, {name: Supervisor(marker) for name, marker in markers.items()})
 

@@ -300,6 +300,17 @@ def test_what_harms_neighbours_runs_by_itself(world: World) -> None:
     assert quiet[1] < said.index("second, with nothing else under way") < quiet[2]
 
 
+def test_what_breaks_what_all_use_runs_after_the_others_and_one_after_another(world: World) -> None:
+    """An exclusive provocation is sent and observed when nothing else is under way, on any target, before silence."""
+    first, second = (replace(provocation(name, world), exclusive=True) for name in ("first", "second"))
+    world.campaign(first, second, provocation("harmless", world)).evidence(first)
+    told = [line for line in world.told if not line.startswith("look")]
+    assert told == [f"{what} {name}" for name in ("harmless", "first", "second") for what in ("submit", "observe")]
+    said = [one.message for one in world.progress]
+    (quiet,) = [at for at, message in enumerate(said) if message.startswith("silence")]
+    assert said.index("second, with nothing else under way") < quiet
+
+
 def test_what_harms_neighbours_is_not_sent_while_they_are_under_way(world: World) -> None:
     """A stack that does not come to rest is not struck where that would strike others; the reason is given."""
     harmful = alone("harmful", world)

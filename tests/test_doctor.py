@@ -222,6 +222,7 @@ def test_an_action_of_another_service_is_not_tied_to_the_resource(embedded: Embe
     deployed = deploy_levers(embedded)
 
     class Lever:
+        name = "lever"
         resource = deployed.stack.resource("worker").arn
         permissions = ("lambda:PutFunctionConcurrency", "cloudwatch:GetMetricData")
 

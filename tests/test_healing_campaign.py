@@ -38,10 +38,12 @@ def test_no_lever_is_forgotten(made: Campaign) -> None:
 def test_a_change_that_stays_is_found(made: Campaign) -> None:
     """What a fault changes is seen in the configuration that is compared, for each lever but those named here."""
     seen = made.changes()
-    # a rule of an interceptor is no configuration, a killed process is started again at once, and a replay ends
+    # rules and loads are no configuration, a process that is gone is started again at once, and a replay ends
     assert {name for name, changed in seen.items() if not changed} <= {
         "archive-replay",
         "invocation-fault",
+        "component-end",
         "component-kill",
+        "component-pressure",
     }
     assert differences({"a": {"b": 1}}, {"a": {"c": 1}}) == ["/a/b was 1 and is None", "/a/c was None and is 1"]

@@ -198,6 +198,21 @@ def test_a_killed_run_takes_the_embedded_target_along(tmp_path: Path) -> None:
     run.assert_healed()
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_an_application_and_its_stopped_sidecar_end_with_their_run(number: signal.Signals, tmp_path: Path) -> None:
+    """However a verification ends while a sidecar is stopped: no process, port, socket or folder of it is left."""
+    descriptor = copy_of("parcels", tmp_path / "stack")
+    with running(tmp_path, descriptor, "-k", "SC-5") as run:
+        run.await_fault("component-stop")
+        programs = [" ".join(command_line(one)) for one in run.family]
+        assert all(any(name in one for one in programs) for name in ("programs/sidecar.py", "programs/application.py"))
+        run.process.send_signal(number)
+        run.process.wait(timeout=60)
+        run.assert_nothing_is_left()
+        assert main(["heal", "--holdfast-folder", str(tmp_path / ".holdfast")]) == 0
+    run.assert_healed()
+
+
 def test_workers_do_not_outlive_a_killed_controller(tmp_path: Path) -> None:
     """A worker whose controller was killed ends by itself, healed, with its emulator."""
     descriptor = copy_of("webhooks", tmp_path / "stack")

@@ -105,10 +105,13 @@ def test_a_free_port_is_one_that_nobody_has() -> None:
 
 
 def test_a_path_that_is_too_long_for_a_socket_is_told_before_anything_starts(tmp_path: Path) -> None:
-    """Kernels cut such a path, or refuse it, with a message that nobody understands."""
-    stack = stack_with(components(tmp_path / "notes"), tmp_path)
+    """Kernels cut such a path, or refuse it, with a message that nobody understands; who needs no socket may start."""
+    folder = Path("/tmp") / ("x" * 100)
+    channels = {"state": {"from": "app", "to": "sidecar", "transport": "unix"}}
+    stack = stack_with(components(tmp_path / "notes"), tmp_path, channels=channels)
     with pytest.raises(TargetError, match="too long for a Unix socket"):
-        plan(stack, run="r", folder=Path("/tmp") / ("x" * 100), logs=tmp_path)
+        plan(stack, run="r", folder=folder, logs=tmp_path)
+    assert plan(stack_with(components(tmp_path / "notes"), tmp_path), run="r", folder=folder, logs=tmp_path).processes
 
 
 @pytest.mark.parametrize(
@@ -120,8 +123,13 @@ def test_a_path_that_is_too_long_for_a_socket_is_told_before_anything_starts(tmp
             "0.3 s",
         ),
         ({"command": ["no-such-program"]}, "cannot be started"),
+        pytest.param(
+            {"command": ["{python}", "-c", SLEEP], "cpus": [4095]},
+            "cannot be limited to the processors",
+            marks=pytest.mark.skipif(not hasattr(psutil.Process, "cpu_affinity"), reason="psutil sets none here"),
+        ),
     ],
-    ids=["ends", "never ready", "missing"],
+    ids=["ends", "never ready", "missing", "no such processor"],
 )
 def test_a_process_that_does_not_start_ends_all_and_says_why(
     start: dict[str, object], told: str, tmp_path: Path

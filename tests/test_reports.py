@@ -46,7 +46,12 @@ def report() -> StackReport:
         ),
         seed=7,
         seconds=12.5,
-        measures={"acknowledgement_p50_seconds": 0.012, "drain_seconds": 2.5},
+        measures={
+            "acknowledgement_p50_seconds": 0.012,
+            "drain_seconds": 2.5,
+            "sidecar_rss_bytes": 50_000_000,
+            "degraded_answer_rate": 0.25,
+        },
     )
 
 
@@ -89,6 +94,8 @@ def test_the_scorecard_names_every_clause_with_its_verdict_and_reason() -> None:
     assert "1 holds, 1 violated, 1 inconclusive, 1 waived" in text
     assert "ack p50 12 ms" in text
     assert "burst drained in 2.5 s" in text
+    assert "sidecar holds 48 MiB" in text
+    assert "degraded answers 25%" in text
 
 
 def test_the_picture_shows_the_scorecard(tmp_path: Path) -> None:

@@ -190,13 +190,18 @@ class Campaign:
         waiting: list[tuple[Provocation, Any]] = []
         for window in Window:
             waiting += self._inside(window, [p for p in moments[Moment.MIDDLE] if p.window is window])
-        aimed = [p for p in moments[Moment.MIDDLE] if p.window is None and not p.alone(self.situation)]
-        alone = [p for p in moments[Moment.MIDDLE] if p.window is None and p.alone(self.situation)]
+        unwindowed = [p for p in moments[Moment.MIDDLE] if p.window is None]
+        exclusive = [p for p in unwindowed if p.exclusive]
+        aimed = [p for p in unwindowed if not p.exclusive and not p.alone(self.situation)]
+        alone = [p for p in unwindowed if not p.exclusive and p.alone(self.situation)]
         self._say(f"{len(aimed)} provocations side by side")
         self._all(
             [partial(self._provoke_and_observe, p) for p in aimed]
             + [partial(self._observe, p, sent) for p, sent in waiting]
         )
+        for provocation in exclusive:
+            self._say(f"{provocation.name}, with nothing else under way")
+            self._provoke_and_observe(provocation)
         quiet = self._quiet()
         if alone:
             quiet = self._one_by_one(alone, quiet)

@@ -148,8 +148,9 @@ def _phases(run: Sequence[tuple[Provocation, Situation]]) -> Iterator[Phase]:
         faults = [_of_lever(lever, lever.error_class) for lever in levers]
         yield from _phase(f"fault window: {window}", inside, faults)
     aimed = [one for one in middle if one[0].window is None]
-    yield from _phase(str(Moment.MIDDLE), [one for one in aimed if not one[0].alone(one[1])])
-    yield from _phase("one after another, with nothing else under way", [one for one in aimed if one[0].alone(one[1])])
+    alone = [one for one in aimed if one[0].exclusive or one[0].alone(one[1])]
+    yield from _phase(str(Moment.MIDDLE), [one for one in aimed if one not in alone])
+    yield from _phase("one after another, with nothing else under way", alone)
     yield from _phase(str(Moment.SCARRING), [one for one in run if one[0].moment is Moment.SCARRING])
     yield from _phase(str(Moment.LAST), [one for one in run if one[0].moment is Moment.LAST])
 
@@ -173,7 +174,7 @@ def _phase(title: str, run: Sequence[tuple[Provocation, Situation]], faults: Seq
                 (
                     provocation.name,
                     provocation.way(situation).commands(situation),
-                    tuple(_aimed(provocation, situation)),
+                    (*_struck(provocation, situation), *_aimed(provocation, situation)),
                 )
                 for provocation, situation in run
             ),
@@ -190,6 +191,11 @@ def _aimed(provocation: Provocation, situation: Situation) -> Iterator[Fault]:
                 resource=situation.stack.resource(component).arn,
                 about=f"{aimed.action}, {'AWS calls' if aimed.point == 'call' else 'invocations'} of one key each",
             )
+
+
+def _struck(provocation: Provocation, situation: Situation) -> Iterator[Fault]:
+    for strike in provocation.strikes:
+        yield Fault(lever=strike.lever, component=strike.on(situation), resource="", about=strike.about)
 
 
 def _said(call: AnyCall) -> str:
@@ -220,7 +226,7 @@ def described(plan: Plan) -> Iterator[str]:
         for name, count, faults in phase.provocations:
             yield f"    {name}: {count} commands"
             for fault in faults:
-                yield f"      aimed {_fault(fault)}"
+                yield f"      {_fault(fault)}"
     if plan.left_out:
         yield ""
         yield "  not run here"
@@ -233,4 +239,5 @@ def described(plan: Plan) -> Iterator[str]:
 
 
 def _fault(fault: Fault) -> str:
-    return f"{fault.lever} on {fault.component} ({fault.resource}): {fault.about}"
+    resource = f" ({fault.resource})" if fault.resource else ""
+    return f"{fault.lever} on {fault.component}{resource}: {fault.about}"

@@ -21,11 +21,14 @@ from holdfast.levers.journal import Journal
 from holdfast.levers.pointing import pointed
 from holdfast.opening import DEFAULT_FOLDER, Options, ready, silent
 from holdfast.ports.ports import Ports
+from holdfast.provocations import sidecar_measures
 from holdfast.provocations.cqrs_load import CQRS_LOAD
 from holdfast.provocations.cqrs_runs import cqrs_of, fold_of, read_history, streams_of
 from holdfast.provocations.cqrs_sides import READ_SIDE_DEAD
 from holdfast.provocations.model import Provocation
 from holdfast.provocations.saga_generated import GENERATED_SAGAS
+from holdfast.provocations.sidecar_cost import SIDECAR_COST
+from holdfast.provocations.sidecar_disturbed import SIDECAR_DEAD, SIDECAR_HUNG
 from holdfast.provocations.steady import STEADY
 from holdfast.provocations.stopping import Stopping
 from holdfast.provocations.windows import BURST
@@ -33,7 +36,7 @@ from holdfast.redaction import cleaned, cleaning
 from holdfast.runs import at_end
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.loading import load_descriptor
-from holdfast.stack.patterns import PatternName
+from holdfast.stack.patterns import PatternName, SidecarPattern
 from holdfast.stack.resolve import Stack
 from holdfast.suites import clauses_of
 from holdfast.sweep.replay import Found, plan_file, write_plan
@@ -194,6 +197,12 @@ def measured(campaign: Campaign) -> dict[str, float]:
     if campaign.has(BURST):
         figures = campaign.evidence(BURST).figures
         measures |= {name: value for name, value in figures.items() if name.endswith("_seconds")}
+    if isinstance(campaign.pattern, SidecarPattern):
+        measures |= sidecar_measures.measures(
+            campaign.pattern,
+            costs=[campaign.evidence(one) for one in (SIDECAR_COST,) if campaign.has(one)],
+            faults=[campaign.evidence(one) for one in (SIDECAR_DEAD, SIDECAR_HUNG) if campaign.has(one)],
+        )
     return {name: round(value, 4) for name, value in measures.items()}
 
 

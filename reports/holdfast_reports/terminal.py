@@ -31,6 +31,11 @@ MEASURES = {
     "time_to_consistency_p50_seconds": "to consistency p50",
     "time_to_consistency_p99_seconds": "to consistency p99",
     "drain_seconds": "burst drained in",
+    "sidecar_added_p50_seconds": "sidecar adds p50",
+    "sidecar_added_p99_seconds": "sidecar adds p99",
+    "sidecar_rss_bytes": "sidecar holds",
+    "sidecar_recovery_max_seconds": "recovered in",
+    "degraded_answer_rate": "degraded answers",
 }
 
 
@@ -94,11 +99,15 @@ def _color() -> bool:
 
 
 def _measures(report: StackReport) -> str:
-    shown = [
-        f"{label} {report.measures[name] * 1000:.0f} ms"
-        if report.measures[name] < 1
-        else f"{label} {report.measures[name]:.1f} s"
-        for name, label in MEASURES.items()
-        if name in report.measures
-    ]
-    return " · ".join(shown)
+    return " · ".join(
+        f"{label} {_shown(name, report.measures[name])}" for name, label in MEASURES.items() if name in report.measures
+    )
+
+
+def _shown(name: str, value: float) -> str:
+    """A figure with its unit, which its name carries."""
+    if name.endswith("_bytes"):
+        return f"{value / 1024 / 1024:.0f} MiB"
+    if name.endswith("_rate"):
+        return f"{value:.0%}"
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"

@@ -7,8 +7,12 @@ from holdfast.checkers import recovery
 from holdfast.checkers.configuration import functions_bounded
 from holdfast.clause import Holds, clause, conclude
 from holdfast.provocations.deliveries import FAILED_DELIVERIES
+from holdfast.provocations.faults import requirements_of
+from holdfast.provocations.requirements import Situation, unmet
+from holdfast.provocations.sidecar_disturbed import SIDECAR_DEAD
 from holdfast.provocations.steady import AFTERMATH, STEADY
 from holdfast.provocations.windows import COMPUTE_DEAD
+from holdfast.stack.patterns import SidecarPattern
 from holdfast.verdict import Family
 from holdfast_suites import under_load
 from holdfast_suites.judging import vacuous
@@ -18,16 +22,25 @@ LATENCY_RATIO = 3.0
 """How many times the median acknowledgement latency of before still counts as the same."""
 
 
+def fault_possible(situation: Situation) -> str:
+    """Something of the stack must have been taken away and given back."""
+    if isinstance(situation.pattern, SidecarPattern):
+        return "; ".join(unmet(requirements_of(SIDECAR_DEAD), situation))
+    return "; ".join(unmet(requirements_of(COMPUTE_DEAD), situation))
+
+
 @clause(
     "XX-1",
     Family.RECOVERY,
-    needs=[STEADY, COMPUTE_DEAD, AFTERMATH],
-    also=[FAILED_DELIVERIES],
+    needs=[STEADY, AFTERMATH],
+    also=[COMPUTE_DEAD, SIDECAR_DEAD, FAILED_DELIVERIES],
+    requires=[fault_possible],
     under_load=under_load.steady_again,
 )
 def test_xx_1(campaign: Campaign) -> Holds:
     """After every fault is healed, the stack returns to its steady state within its bound."""
-    before, dead, after = (campaign.evidence(one) for one in (STEADY, COMPUTE_DEAD, AFTERMATH))
+    fault = SIDECAR_DEAD if isinstance(campaign.pattern, SidecarPattern) else COMPUTE_DEAD
+    before, dead, after = (campaign.evidence(one) for one in (STEADY, fault, AFTERMATH))
     effect = campaign.pattern.effect
     if before.sample is None or after.sample is None:
         return conclude((), holds="", undecided=("the steady state was not measured",))

@@ -6,7 +6,7 @@ import os
 import random
 import site
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from holdfast.errors import TargetError
 from holdfast.relay.model import RelayedChannel
 from holdfast.stack.base import Json
 from holdfast.stack.components import Channel, Readiness, Start
+from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.lifecycle import general_values, order, started
 from holdfast.stack.resolve import Stack
-from holdfast.stack.templates import render_text
+from holdfast.stack.templates import placeholders, render_text
 from holdfast.targets.base import Target
 from holdfast.targets.interceptor.processes import APP_ID_VARIABLE, app_id
 
@@ -114,6 +115,8 @@ def plan(stack: Stack, *, run: str, folder: Path, logs: Path, environ: Mapping[s
     starts = started(descriptor)
     taken: set[int] = set()
     places = {name: _address(name, component.port, folder, taken) for name, component in starts.items()}
+    for name in _with_sockets(descriptor):
+        _need_short(places[name].socket)
     channels = {name: _channel_address(name, channel, folder, taken) for name, channel in descriptor.channels.items()}
     addresses: dict[str, str | int] = {}
     for name, place in {**places, **channels}.items():
@@ -233,16 +236,29 @@ def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _address(name: str, port: int | None, folder: Path, taken: set[int]) -> Address:
-    path = folder / f"{name}.sock"
+    if port is not None:
+        taken.add(port)
+    return Address(port=port if port is not None else free_port(taken), socket=folder / f"{name}.sock")
+
+
+def _with_sockets(descriptor: Descriptor) -> Iterator[str]:
+    """The started components that listen on a Unix socket."""
+    named = {channel.to for channel in descriptor.channels.values() if channel.transport == "unix"}
+    for name, component in started(descriptor).items():
+        assert component.start is not None
+        ready = component.start.ready
+        templates = [*component.start.command, *component.start.environment.values()]
+        if name in named or (ready is not None and ready.socket) or f"{name}.socket" in placeholders(templates):
+            yield name
+
+
+def _need_short(path: Path) -> None:
     if len(os.fsencode(path)) > _LONGEST_SOCKET:
         raise TargetError(
             f"the path {path} is too long for a Unix socket",
             cause=f"kernels take at most {_LONGEST_SOCKET} bytes or little more",
             remedy="set TMPDIR to a shorter folder, or give the component a shorter name",
         )
-    if port is not None:
-        taken.add(port)
-    return Address(port=port if port is not None else free_port(taken), socket=path)
 
 
 def _channel_address(name: str, channel: Channel, folder: Path, taken: set[int]) -> Address:

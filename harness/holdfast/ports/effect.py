@@ -10,6 +10,7 @@ from holdfast.ports.context import PortContext
 from holdfast.ports.expression import search
 from holdfast.ports.measure import measure
 from holdfast.ports.sources import Entry, read
+from holdfast.ports.sources.reading import Reading
 from holdfast.ports.text import text_of
 from holdfast.stack.effects import MEASURED, AnySource, Effect, ItemsMeasure
 
@@ -55,7 +56,15 @@ def read_source(source: AnySource, context: PortContext, port: str) -> Seen:
         ResourceError: a component is missing or may not be read.
         TargetError: the target does not answer.
     """
-    found = read(source, context, port)
+    return seen_in(source, read(source, context, port), context, port)
+
+
+def seen_in(source: AnySource, found: Reading, context: PortContext, port: str) -> Seen:
+    """Count what one reading of a source shows.
+
+    Raises:
+        PortError: it shows what it must not.
+    """
     if found.count is not None:
         return Seen(found.count)
     entries = found.entries

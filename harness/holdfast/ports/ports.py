@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from holdfast.errors import HoldfastError, PortError, ResourceError, TargetError
+from holdfast.history.exchanges import Exchange
 from holdfast.history.executions import EXECUTION, Execution
 from holdfast.history.logs import Event, LogRead, ViewRead
 from holdfast.history.model import Observation, Operation
@@ -19,6 +20,7 @@ from holdfast.ports.context import PortContext
 from holdfast.ports.counting import Counted, States, count, states
 from holdfast.ports.dead_letters import DeadLetter, read_dead_letters
 from holdfast.ports.effect import Seen, read_effect
+from holdfast.ports.exchanges import ask_for_effect, ask_url, http_source
 from holdfast.ports.executions import Executions
 from holdfast.ports.projections import Shown, read_events, read_view
 from holdfast.ports.quantity import quantity_port, read_quantity
@@ -173,6 +175,54 @@ class Ports:
             )[1],
             len(keys),
             deadline_seconds=deadline_seconds,
+        )
+
+    def ask(
+        self,
+        question: str,
+        *,
+        url: str = "",
+        submission: Submission | None = None,
+        degraded: str | None = None,
+        role: str = "",
+        timeout_seconds: float = _READ_TIMEOUT_SECONDS,
+    ) -> Exchange:
+        """Ask an application over HTTP, whatever comes of it.
+
+        Args:
+            question: name of an effect port with one HTTP source; of anything else where there is a ``url``.
+            url: template of the URL to GET instead of the effect's.
+            submission: whose effect.
+            degraded: JMESPath on the answer, true for one that is not the usual one.
+            role: what the provocation means the question to be.
+            timeout_seconds: how long to wait for the answer.
+
+        Raises:
+            PortError: it cannot be asked at all.
+            ResourceError: a component is missing.
+            DescriptorError: a placeholder stands for nothing.
+        """
+        context = self._context(submission or Submission("", ""), timeout_seconds)
+        started_seconds = self._recorder.now_seconds()
+        if url:
+            asked = ask_url(url, context)
+        else:
+            source = http_source(self._named(self._stack.descriptor.effects, question, "effect"))
+            if source is None:
+                raise PortError(f"effect {question} does not ask over HTTP", remedy="name one with one HTTP source")
+            asked = ask_for_effect(source, context, f"effect {question}", degraded)
+        answer = asked.answer
+        return Exchange(
+            question=question,
+            key=context.key,
+            role=role,
+            started_seconds=started_seconds,
+            completed_seconds=self._recorder.now_seconds(),
+            status=0 if answer.error else answer.status,
+            reason=self._redactor.shorten(answer.error),
+            count=asked.count,
+            values=asked.values,
+            degraded=asked.degraded,
         )
 
     def observe_status(self, status: str, submission: Submission, *, provocation: str = "") -> Observation:

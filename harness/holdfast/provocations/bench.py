@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from holdfast.checkers.recovery import Sample
 from holdfast.errors import Inconclusive
+from holdfast.history.exchanges import Witnessed
 from holdfast.history.executions import Execution
 from holdfast.history.logs import LogRead, ViewRead
 from holdfast.history.model import DeadLetterSeen, History, Operation, Outcome
@@ -101,6 +102,7 @@ class Bench:
     _logs: list[LogRead] = field(default_factory=list)
     _views: list[ViewRead] = field(default_factory=list)
     _broken_plan: BrokenPlan | None = None
+    _witnessed: list[Witnessed] = field(default_factory=list)
     _others: Iterator[int] = field(default_factory=itertools.count)
     _dead_letters: dict[str, DeadLetterSeen] = field(default_factory=dict)
     _rule_numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -440,6 +442,11 @@ class Bench:
         with self._lock:
             self._broken_plan = broken
 
+    def keep(self, *seen: Witnessed) -> None:
+        """Keep what was seen of an application and its sidecar."""
+        with self._lock:
+            self._witnessed += seen
+
     def submissions(self) -> tuple[Submission, ...]:
         """All that was generated here so far."""
         with self._lock:
@@ -485,6 +492,7 @@ class Bench:
             logs=tuple(self._logs),
             views=tuple(self._views),
             broken_plan=self._broken_plan,
+            witnessed=tuple(self._witnessed),
         )
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.checkers.recovery import Sample
+from holdfast.history.exchanges import Exchange, Life, Witnessed
 from holdfast.history.executions import Execution
 from holdfast.history.logs import LogRead, ViewRead
 from holdfast.history.model import DeadLetterSeen, FaultWindow, History
@@ -57,6 +58,21 @@ class Aimed:
     action: str
     at: Callable[[Situation], Sequence[str]]
     point: Literal["invocation", "call"] = "invocation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strike:
+    """A fault that a provocation puts on a whole component or channel by itself, for the plan.
+
+    Attributes:
+        lever: its name, e.g. ``component-kill``.
+        on: the component or channel, by its name in the descriptor.
+        about: what it does.
+    """
+
+    lever: str
+    on: Callable[[Situation], str]
+    about: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +131,8 @@ class Provocation:
         uses: the AWS calls it makes itself.
         commands: how many commands it sends when all goes well; repeats come on top.
         at_calls: how it is done where only the calls of functions can be broken; None where it cannot.
+        strikes: the faults that it puts on whole components by itself.
+        exclusive: whether it breaks what all others use, so that it runs when nothing else does, and leaves it whole.
     """
 
     name: str
@@ -131,6 +149,8 @@ class Provocation:
     uses: tuple[Uses, ...] = ()
     commands: Callable[[Situation], int] = _no_commands
     at_calls: AtCalls | None = None
+    strikes: tuple[Strike, ...] = ()
+    exclusive: bool = False
 
     def way(self, situation: Situation) -> Provocation | AtCalls:
         """How it is done in a situation."""
@@ -184,6 +204,7 @@ class Evidence:
         logs: its reads of event logs.
         views: its reads of read models.
         broken_plan: the smallest generated plan that broke a promise.
+        witnessed: what was seen of an application and its sidecar.
     """
 
     history: History
@@ -200,6 +221,18 @@ class Evidence:
     logs: tuple[LogRead, ...] = ()
     views: tuple[ViewRead, ...] = ()
     broken_plan: BrokenPlan | None = None
+    witnessed: tuple[Witnessed, ...] = ()
+
+    def asked(self, *questions: str, role: str = "") -> tuple[Exchange, ...]:
+        """What an application answered to these questions, to all where none is named; in a role where one is named."""
+        exchanges = (one for one in self.witnessed if isinstance(one, Exchange))
+        return tuple(
+            one for one in exchanges if (not questions or one.question in questions) and role in ("", one.role)
+        )
+
+    def lives(self, component: str) -> tuple[Life, ...]:
+        """Which process a component was whenever that was looked at, in order."""
+        return tuple(one for one in self.witnessed if isinstance(one, Life) and one.component == component)
 
     @property
     def decided_keys(self) -> frozenset[str]:

@@ -53,6 +53,7 @@ from holdfast.stack.patterns import (
     Pattern,
     SagaPattern,
     SagaStep,
+    SidecarPattern,
 )
 from holdfast.stack.templates import parse, suggestion
 
@@ -63,6 +64,8 @@ RESERVED = frozenset({"key", "value"}) | EVERYWHERE
 _ATTRIBUTES = ("arn", "name", "url")
 _WITH_URL = ("queue", "api", "function")
 
+_BESIDE = ("process", "container", "ecs_task", "pod", "function")
+"""What an application and its sidecar may be."""
 _PATTERN_REFERENCES: Mapping[str, tuple[str, ...]] = {
     "workers": ("function", "process"),
     "ingest": ("function", "process"),
@@ -92,11 +95,13 @@ _REFERENCES: Mapping[type[Part], Mapping[str, tuple[str, ...]]] = {
     SagaPattern: {**_PATTERN_REFERENCES, "state_machine": ("state_machine",)},
     SagaStep: {"function": ("function",)},
     CqrsPattern: {**_PATTERN_REFERENCES, "read_store": ("table", "bucket", "api", "cluster"), "read_roles": ("role",)},
+    SidecarPattern: {**_PATTERN_REFERENCES, "application": _BESIDE, "sidecar": _BESIDE},
     Compensation: {"function": ("function",)},
 }
 """Keys that name components, and the types these may have."""
 
 _TEMPLATES: Mapping[type[Part], tuple[str, ...]] = {
+    SidecarPattern: ("liveness", "readiness"),
     HttpCall: ("url", "path", "query", "headers", "json_body", "form", "body"),
     SqsCall: ("json_body", "body", "attributes", "group_id", "deduplication_id"),
     SnsCall: ("json_body", "body", "attributes", "group_id", "deduplication_id"),
@@ -255,6 +260,8 @@ class _Check:
             yield from self._saga(pattern, path)
         if isinstance(pattern, CqrsPattern):
             yield from self._cqrs(pattern, path)
+        if isinstance(pattern, SidecarPattern):
+            yield from self._sidecar(pattern, path)
         command = descriptor.commands.get(pattern.command)
         if pattern.order is not None and command is not None and pattern.order.group not in command.fields:
             yield _no_field(pattern.order.group, command.fields, pattern.command, (*path, "order", "group"))
@@ -302,6 +309,30 @@ class _Check:
             command = descriptor.commands.get(name)
             if command is not None and cqrs.aggregate not in command.fields:
                 yield _no_field(cqrs.aggregate, command.fields, name, at)
+
+    def _sidecar(self, sidecar: SidecarPattern, path: KeyPath) -> Iterator[Problem]:
+        descriptor = self._descriptor
+        yield from self._templates(sidecar, path, EVERYWHERE)
+        if sidecar.channel is not None:
+            yield from _exists(sidecar.channel, descriptor.channels, "channel", (*path, "channel"))
+        if sidecar.behind is not None:
+            yield from _exists(sidecar.behind, descriptor.commands, "command", (*path, "behind"))
+        read = descriptor.effects.get(sidecar.read or "")
+        if read is not None and (len(read.sources) != 1 or not isinstance(read.sources[0], HttpSource)):
+            yield Problem(
+                (*path, "read"),
+                f"the effect {sidecar.read} does not ask the application",
+                "name an effect with one source, of kind http",
+            )
+        command, answer_seconds = descriptor.commands.get(sidecar.command), sidecar.bounds.answer_seconds
+        if command is not None and command.timeout_seconds <= answer_seconds:
+            yield Problem(
+                (*path, "bounds", "answer_seconds"),
+                f"the command {sidecar.command} is given up after {command.timeout_seconds:g} s, so an answer after"
+                f" more"
+                f" than {answer_seconds:g} s would not be seen",
+                f"let commands.{sidecar.command}.timeout_seconds be more",
+            )
 
     def _special_inputs(self) -> Iterator[Problem]:
         descriptor = self._descriptor

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from holdfast.stack.base import ListOf, Name, Part
+from holdfast.stack.base import Expression, ListOf, Name, Part, Template
 from holdfast.stack.logs import Fold, Hook, Removal, Sessions
+from holdfast.stack.sidecar import SidecarBounds
 
 PatternName = Literal["external-storage", "storage-first", "saga", "cqrs", "sidecar"]
 CLAUSES: dict[PatternName, tuple[str, int]] = {
@@ -185,6 +186,34 @@ class CqrsPattern(Pattern):
         return tuple(dict.fromkeys((self.view, self.reads, *hooks)))
 
 
+class SidecarPattern(Pattern):
+    """An application whose state a companion process manages; ``read`` asks the application for it over HTTP."""
+
+    application: Annotated[Name, Field(description="The component that clients talk to.")]
+    sidecar: Annotated[Name, Field(description="The component beside it.")]
+    channel: Annotated[Name | None, Field(description="The channel between them, a table in [channels].")] = None
+    liveness: Annotated[Template, Field(description="URL at which the application says that it is alive.")]
+    readiness: Annotated[
+        Template | None, Field(description="URL at which it says that it is ready to serve, its sidecar included.")
+    ] = None
+    behind: Annotated[
+        Name | None,
+        Field(description="A command that writes into the store behind the sidecar, for a key that is there already."),
+    ] = None
+    degraded: Annotated[
+        Expression | None,
+        Field(description="JMESPath on {status, headers, json, text}: true for an answer that is not the usual one."),
+    ] = None
+    outage_statuses: Annotated[
+        ListOf[int], Field(min_length=1, description="Statuses that tell a client clearly to try again later.")
+    ] = Field(default_factory=lambda: [429, 502, 503, 504])
+    drained_to: Annotated[
+        Literal["store", "log"],
+        Field(description="Where acknowledged work is when the sidecar has ended in order: stored, or in its own log."),
+    ] = "store"
+    bounds: SidecarBounds = SidecarBounds()
+
+
 class Patterns(Part):
     """The patterns a stack claims; at least one."""
 
@@ -192,7 +221,7 @@ class Patterns(Part):
     storage_first: Annotated[Pattern | None, Field(alias="storage-first")] = None
     saga: SagaPattern | None = None
     cqrs: CqrsPattern | None = None
-    sidecar: Pattern | None = None
+    sidecar: SidecarPattern | None = None
 
     @model_validator(mode="after")
     def _some(self) -> Patterns:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import requests
+
 from holdfast.errors import PortError
 from holdfast.ports.answer import Answer
 from holdfast.ports.context import PortContext
@@ -19,8 +21,13 @@ from holdfast.stack.templates import render_text
 _SHOWN_CHARACTERS = 120
 
 
-def read(source: HttpSource, context: PortContext, port: str) -> Reading:
-    """Ask, and take the entries out of the JSON answer; a status in ``absent`` means no effect."""
+def ask(source: HttpSource, context: PortContext) -> tuple[requests.PreparedRequest, Answer]:
+    """Ask a source's URL, whatever comes of it; returns what was asked, and the answer.
+
+    Raises:
+        PortError: it cannot be asked at all.
+        ResourceError: a component is missing.
+    """
     url, headers = address(source, context)
     headers |= {name: render_text(value, context.values) for name, value in source.headers.items()}
     request = prepare(
@@ -30,7 +37,21 @@ def read(source: HttpSource, context: PortContext, port: str) -> Reading:
         query={name: render_text(value, context.values) for name, value in source.query.items()},
         sign_for=(source.sigv4, context.target) if source.sigv4 else None,
     )
-    answer = context.web.send(request, context.timeout_seconds)
+    return request, context.web.send(request, context.timeout_seconds)
+
+
+def read(source: HttpSource, context: PortContext, port: str) -> Reading:
+    """Ask, and take the entries out of the JSON answer; a status in ``absent`` means no effect."""
+    request, answer = ask(source, context)
+    return reading(source, request, answer, port)
+
+
+def reading(source: HttpSource, request: requests.PreparedRequest, answer: Answer, port: str) -> Reading:
+    """The entries of an answer; a status in ``absent`` means no effect.
+
+    Raises:
+        PortError: it is no answer that tells of effects.
+    """
     if answer.status in source.absent and not answer.error:
         return Reading()
     secrets = secret_values(request)

@@ -123,8 +123,13 @@ def test_a_path_that_is_too_long_for_a_socket_is_told_before_anything_starts(tmp
             "0.3 s",
         ),
         ({"command": ["no-such-program"]}, "cannot be started"),
+        pytest.param(
+            {"command": ["{python}", "-c", SLEEP], "cpus": [4095]},
+            "cannot be limited to the processors",
+            marks=pytest.mark.skipif(not hasattr(psutil.Process, "cpu_affinity"), reason="psutil sets none here"),
+        ),
     ],
-    ids=["ends", "never ready", "missing"],
+    ids=["ends", "never ready", "missing", "no such processor"],
 )
 def test_a_process_that_does_not_start_ends_all_and_says_why(
     start: dict[str, object], told: str, tmp_path: Path

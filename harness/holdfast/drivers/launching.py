@@ -236,7 +236,16 @@ def _popen(plan: ProcessPlan) -> subprocess.Popen[bytes]:
             cause=f"{plan.command[0]}: {error.strerror or error}",
             remedy=f"correct components.{plan.component}.start.command",
         ) from error
-    _limit(process.pid, plan.nice, plan.cpus)
+    try:
+        _limit(process.pid, plan.nice, plan.cpus)
+    except (ValueError, OSError) as error:
+        process.kill()
+        process.wait()
+        raise TargetError(
+            f"the process {plan.component} cannot be limited to the processors {list(plan.cpus)}",
+            cause=str(error),
+            remedy=f"name processors of this machine in components.{plan.component}.start.cpus",
+        ) from error
     return process
 
 

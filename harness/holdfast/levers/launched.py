@@ -101,6 +101,7 @@ def launched(stack: Stack, journal: Journal, *, logs: Path) -> Iterator[Stack]:
     Raises:
         TargetError: a process does not start, or is not ready in time; all is ended.
         InjectionError: the journal cannot be written; nothing was started.
+        HealError: something could not be ended; the journal keeps it.
     """
     if not launches(stack.descriptor):
         yield stack
@@ -118,8 +119,13 @@ def launched(stack: Stack, journal: Journal, *, logs: Path) -> Iterator[Stack]:
     finally:
         with interrupts.shielded():
             launcher.close()
-            if undo.healed_proof(undo.snapshot()):
-                journal.healed(entries)
+            if not undo.healed_proof(undo.snapshot()):
+                raise HealError(
+                    "not all that the run has started could be ended",
+                    cause=f"a process of it runs, or its folder {folder} cannot be removed",
+                    remedy=f"run `holdfast heal`, or {undo.by_hand(undo.snapshot())}",
+                )
+            journal.healed(entries)
 
 
 def _with(stack: Stack, launcher: Launcher) -> Stack:

@@ -37,7 +37,7 @@ def base_url(context: PortContext, resource: Resource) -> tuple[str, Mapping[str
     if not resource.url:
         raise PortError(
             f"component {resource.component} ({resource.type}) has no URL",
-            cause="only components of type api, or functions with a function URL, can be called over HTTP",
+            cause="only apis, functions with a function URL and processes that the run starts are called over HTTP",
             remedy="name an api component in the call, or give a whole url",
         )
     return context.target.function_url(resource.url) if resource.type == "function" else (resource.url, {})

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from holdfast.history.exchanges import Down, End
 from holdfast.levers.channel_fault import ChannelFault
+from holdfast.levers.signals import interrupts
 from holdfast.provocations.bench import Bench
 from holdfast.provocations.model import Provocation
 from holdfast.provocations.requirements import CALL_FAULTS
@@ -16,7 +17,7 @@ from holdfast.provocations.sidecar_requirements import (
     on_sidecar,
     readiness_named,
 )
-from holdfast.provocations.sidecar_stage import RECOVERY_ROLE, Stage, wait
+from holdfast.provocations.sidecar_stage import RECOVERY_ROLE, Stage
 from holdfast.relay.model import ChannelRule
 from holdfast.targets.base import Rule
 
@@ -102,7 +103,7 @@ def _start_application_first(stage: Stage, gone_seconds: float) -> None:
 def _probe(stage: Stage, role: str) -> None:
     for _ in range(PROBES):
         stage.ready(role)
-        wait(PROBE_SECONDS)
+        interrupts.pause(PROBE_SECONDS)
 
 
 def _down(stage: Stage, since_seconds: float, why: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,6 @@ from holdfast.history.exchanges import Exchange, Life
 from holdfast.history.model import Operation, Outcome
 from holdfast.levers.base import Lever
 from holdfast.levers.pull import pulled
-from holdfast.levers.signals import interrupts
 from holdfast.provocations.bench import Bench, side_by_side
 from holdfast.provocations.sidecar_requirements import sidecar_of
 from holdfast.stack.generate import Submission
@@ -132,13 +132,13 @@ class Stage:
                 if ending.wait(WATCH_SECONDS):
                     return
 
-        watching = threading.Thread(target=watch, name="watching the application")
-        watching.start()
-        try:
-            yield
-        finally:
-            ending.set()
-            watching.join()
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="watching") as pool:
+            watching = pool.submit(watch)
+            try:
+                yield
+            finally:
+                ending.set()
+            watching.result()
 
     def life(self, component: str) -> Life:
         """Which process a component is now."""
@@ -214,11 +214,6 @@ class Stage:
 
         bench.until("the plan's verdicts", left, lambda open_: not open_, self.pattern.bounds.recovery_seconds)
         bench.await_effects(bench.acknowledged(plan))
-
-
-def wait(seconds: float) -> None:
-    """Let time pass, unless the run is ending."""
-    interrupts.pause(seconds)
 
 
 def _status(operation: Operation) -> int:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from holdfast.history.model import Outcome
+from holdfast.levers.signals import interrupts
 from holdfast.provocations.bench import Bench, side_by_side
 from holdfast.provocations.model import Provocation
 from holdfast.provocations.requirements import CALL_FAULTS
@@ -16,7 +17,7 @@ from holdfast.provocations.sidecar_requirements import (
     read_named,
     sidecar_claimed,
 )
-from holdfast.provocations.sidecar_stage import Stage, wait
+from holdfast.provocations.sidecar_stage import Stage
 from holdfast.stack.generate import Submission
 from holdfast.targets.base import Rule
 
@@ -72,7 +73,7 @@ def _write_behind(bench: Bench) -> None:
     until_seconds = time.monotonic() + stage.pattern.bounds.staleness_seconds + 4 * POLL_SECONDS
     while time.monotonic() < until_seconds:
         stage.read_all(keys, CACHED_ROLE)
-        wait(POLL_SECONDS)
+        interrupts.pause(POLL_SECONDS)
     for one in rewritten:
         bench.ports.observe(stage.pattern.effect, one, provocation=bench.name)
 
@@ -81,7 +82,7 @@ def _outage(bench: Bench) -> None:
     """Ask for what is stored and in no cache, while the store is denied, slow and hung."""
     stage = Stage(bench)
     keys = stage.known(COLD * len(OUTAGES))
-    wait(stage.pattern.bounds.staleness_seconds)
+    interrupts.pause(stage.pattern.bounds.staleness_seconds)
     rules = {
         DENIED: Rule(id="", action="refuse", point="call", error="AccessDeniedException"),
         SLOW: Rule(id="", action="delay", point="call", delay_seconds=0.1 * stage.pattern.bounds.answer_seconds),

@@ -195,8 +195,7 @@ class Runner:
                 self.say(f"{len(schedules)} commands side by side, {len(placed)} faults")
                 sent = sorted(zip(schedules, submissions, strict=True), key=lambda pair: not _slow(pair[0]))
                 side_by_side(lambda pair: self.send(bench, *pair), sent, WIDTH)
-                quiet = self._settled(aim)
-                under_way = {} if quiet else self._under_way(bench, submissions)
+                quiet, under_way = self._settled(bench, aim, submissions)
                 hits = _hits(aim, placed)
             if any(schedule.for_good for schedule in schedules) and not quiet:
                 quiet = self._silence()  # what failed for good has healed, and may come to its end after all
@@ -250,17 +249,22 @@ class Runner:
                 )
         return placed, missed
 
-    def _settled(self, aim: Aim) -> bool:
+    def _settled(
+        self, bench: Bench, aim: Aim, submissions: Sequence[Submission]
+    ) -> tuple[bool, dict[str, dict[str, Observation]]]:
         """Wait for silence, longer than for one command while faults that were not passed before still are.
 
-        What works one after another, a shard or a message group, takes its time over as many faults.
+        What works one after another, a shard or a message group, takes its time over as many faults. Returns whether
+        it came, and the executions of each key as they were when it did not come at first.
         """
         bitten = aim.bitten()
+        under_way: dict[str, dict[str, Observation]] = {}
         while not self._silence():
+            under_way = under_way or self._under_way(bench, submissions)
             before, bitten = bitten, aim.bitten()
             if bitten == before:
-                return False
-        return True
+                return False, under_way
+        return True, under_way
 
     def run_with(self, found: Means) -> Ran:
         """Send one command while a lever does a fault to everything, heal it, and judge the command.

@@ -234,11 +234,14 @@ class Sweep:
         culprits: list[Ran] = []
         while groups:
             if not self._time_for(seconds):
-                self._notes.append("what is conserved was moved, and the budget was used up before it was told by what")
+                beside = (
+                    f", beside {len(wave) - len(whole)} sagas that are half done or violated," if whole != wave else ""
+                )
+                self._notes.append(f"what is conserved was moved{beside} and no time was left to tell by what")
                 break
             group = groups.pop()
             self.runner.say(f"what is conserved was moved: {len(group)} commands again")
-            again, seconds = self._timed(group)
+            again, seconds = self._timed(group if len(group) > 1 else group * self.budget.repeats)
             culprits += [one for one in again if one.case.unbalanced]
             if len(group) > 1 and any(one.unbalanced for one in again):
                 middle = len(group) // 2

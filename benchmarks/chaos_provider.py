@@ -24,8 +24,7 @@ class Work:
         runner: sends commands and knows the stack.
         bench: observes.
         schedule: the faults.
-        submission: the next command.
-        last: the last command that was sent.
+        submission: the command that meets them.
         rules: the ids of the rules in force.
     """
 
@@ -33,7 +32,6 @@ class Work:
     bench: Bench
     schedule: Schedule
     submission: Submission
-    last: Submission
     rules: tuple[str, ...] = ()
 
 
@@ -46,7 +44,7 @@ def work_on(work: Work) -> None:
 
 
 def put_fault() -> None:
-    """Action: put the faults in place, aimed at the next command."""
+    """Action: put the faults in place, aimed at the command."""
     (work,) = _works
     for number, fault in enumerate(work.schedule.faults):
         caller = work.runner.callers.physical(fault.point.caller)
@@ -57,22 +55,29 @@ def put_fault() -> None:
 
 
 def send_command() -> None:
-    """Action: send the next command until it is answered, as a client of a sweep does."""
+    """Action: send the command until it is answered, as a client of a sweep does."""
     (work,) = _works
     work.runner.send(work.bench, work.schedule, work.submission)
-    work.last = work.submission
 
 
-def saga_ended() -> bool:
-    """Probe: whether the saga of the last command has ended within its bound."""
+def stack_at_rest() -> bool:
+    """Probe: whether the saga has ended, and nothing of it comes later; until then a duplicate cannot be excluded."""
     (work,) = _works
-    return not await_ends(work.bench, [work.last])
+    return not await_ends(work.bench, [work.submission]) and work.runner.silence()
 
 
 def left_whole() -> bool:
-    """Probe: whether the last command is done as a whole or undone as a whole."""
+    """Probe: whether the command that met the fault is done as a whole or undone as a whole."""
     (work,) = _works
-    return not half_done(work.bench, [work.last])
+    return not half_done(work.bench, [work.submission])
+
+
+def ordinary_command_done() -> bool:
+    """Hypothesis: whether a command without a fault comes to its effect."""
+    (work,) = _works
+    (ordinary,) = work.bench.draw(1)
+    work.bench.submit(ordinary)
+    return not await_ends(work.bench, [ordinary]) and not half_done(work.bench, [ordinary])
 
 
 def remove_fault() -> None:

@@ -59,8 +59,7 @@ def swept(stack: ReferenceStack, folder: Path, budget: Budget, one_by_one: int, 
         if not one_by_one:
             return Measured(coverages=coverages)
         runner = next(iter(ready.runners.values()))
-        undisturbed = runner.undisturbed()
-        points = visited(undisturbed.trace, runner.callers).points
+        points = visited(runner.undisturbed().trace, runner.callers).points
         schedules, _ = singles([(point, kind) for point in points for kind in Kind], runner.known, ())
         sample = random.Random(0).sample(schedules, min(one_by_one, len(schedules)))
         started = time.monotonic()
@@ -71,7 +70,7 @@ def swept(stack: ReferenceStack, folder: Path, budget: Budget, one_by_one: int, 
             return Measured(coverages=coverages, alone_seconds=alone_seconds)
         from chaos_toolkit import driven
 
-        chaos_seconds, ended = driven(runner, undisturbed, sample)
+        chaos_seconds, ended = driven(runner, sample)
     return Measured(coverages=coverages, alone_seconds=alone_seconds, chaos_seconds=chaos_seconds, ended=ended)
 
 

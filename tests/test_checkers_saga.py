@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -226,6 +227,9 @@ def test_no_lock_outlives_its_saga() -> None:
         ),
     )
     assert sagas.locks_left(history(start, *reads, seen("k", 0, 9.6, port="lock")), locking) == ()
+    assert sagas.unseen(history(start, *reads, held), "lock") == ()
+    assert sagas.unseen(history(start, *reads, replace(held, complete=False)), "lock") == ("k",)
+    assert sagas.unseen(history(start, *reads), "lock") == ("k",)
     assert sagas.locks_left(history(start, *read("k", 1, 0, 0, 0, 0), held), locking) == ()
 
 

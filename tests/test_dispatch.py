@@ -142,14 +142,16 @@ def test_a_delayed_call_counts_as_open_until_it_is_made() -> None:
 
 
 def test_only_functions_that_are_not_held_are_at_work() -> None:
-    """What a rule delays, what a service handles and what has ended needs no processor."""
+    """What a rule delays or leaves without an answer, what a service handles and what has ended needs no processor."""
     before = TRACER.working_count()
     function = TRACER.begin("f-worker", "request-2", "{}")
     with handling(CALLER, "{}"):
         assert TRACER.working_count() == before + 1
     with TRACER.holding(function):
         assert TRACER.working_count() == before
-    assert TRACER.working_count() == before + 1
+    for status, working in ((0, 0), (200, 1)):
+        TRACER.call(function, "sqs", "SendMessage", status)
+        assert TRACER.working_count() == before + working
     function.ended_seconds = 1.0
     assert TRACER.working_count() == before
 

@@ -276,10 +276,13 @@ def test_sg_9(campaign: Campaign) -> Holds:
     saga, evidence = _saga(campaign), campaign.evidence(CONTENTION)
     contending = evidence.history.role(CONTENDING_ROLE)
     quantities = campaign.stack.descriptor.conserved
-    dirty = sagas.dirty_reads(evidence.history, saga) if saga.reads is not None else ()
+    generated = _there(campaign, [GENERATED_SAGAS])
+    # what a saga reads may have been done by any other that ran before it
+    everyone = sum((one.history for one in _there(campaign, (*EVERYTHING, GENERATED_SAGAS))), History())
+    dirty = sagas.dirty_reads(everyone, saga) if saga.reads is not None else ()
     return _conclude_on(
         [
-            *_conserved(campaign, [evidence, *_there(campaign, [GENERATED_SAGAS])]),
+            *_conserved(campaign, [evidence, *generated]),
             *sagas.all_or_nothing(evidence.history, saga),
             *dirty,
         ],
@@ -288,6 +291,7 @@ def test_sg_9(campaign: Campaign) -> Holds:
         undecided=[
             *(gap for name in quantities for gap in conservation.undecided(evidence.history, port=quantity_port(name))),
             *_undecided(evidence.history, saga),
+            *_unseen(evidence.history, saga.reads),
             *_seen(contending, saga, Fate.COMMITTED, Fate.COMPENSATED),
         ],
         holds=f"of {len(evidence.submissions)} sagas on one resource {_tally(evidence.history, saga)}; "
@@ -295,7 +299,7 @@ def test_sg_9(campaign: Campaign) -> Holds:
     )
 
 
-@clause("SG-10", Family.RECOVERY, needs=[COMPENSATION_DEAD], also=[CALLBACK_LOST])
+@clause("SG-10", Family.RECOVERY, needs=[COMPENSATION_DEAD], also=[SAGA_LOAD, CALLBACK_LOST])
 def test_sg_10(campaign: Campaign) -> Holds:
     """No saga stays unfinished past its bound; one that cannot be compensated is surfaced with its input."""
     saga, dead = _saga(campaign), campaign.evidence(COMPENSATION_DEAD)
@@ -314,7 +318,7 @@ def test_sg_10(campaign: Campaign) -> Holds:
     return _conclude_on(
         [*stuck, *saga_ends.surfaced(half, saga, letters=dead.dead_letters, keys=dead.submissions), *locks],
         dead,
-        undecided=[*_undecided(half, saga), *saga_ends.running_still(history), *slowed],
+        undecided=[*_undecided(half, saga), *saga_ends.running_still(history), *slowed, *_unseen(history, saga.lock)],
         holds=f"{acknowledged(history)} sagas ended within {bound:g} s; {len(dead.dead_letters)} whose compensation "
         "failed for good are dead letters with their input",
     )
@@ -455,6 +459,11 @@ def test_sg_16(campaign: Campaign) -> Holds:
         " ones with the same input"
         + (f"; of those that share a resource {_tally(shared[0].history, saga)}" if shared else ""),
     )
+
+
+def _unseen(history: History, port: str | None) -> tuple[str, ...]:
+    """The keys of which a declared port was not read to the end."""
+    return () if port is None else sagas.unseen(history, port)
 
 
 def _late(

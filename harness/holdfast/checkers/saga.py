@@ -377,6 +377,16 @@ def dirty_reads(history: History, saga: SagaPattern) -> tuple[Finding, ...]:
     return ranked(found)
 
 
+def unseen(history: History, port: str) -> tuple[str, ...]:
+    """Keys that were not read to the end at a port.
+
+    Args:
+        history: what concerns the clause.
+        port: that of a lock, or of reads.
+    """
+    return tuple(record.key for record in records(history, port) if record.settled is None)
+
+
 def undecided(history: History, saga: SagaPattern) -> tuple[str, ...]:
     """Keys of which not every step was read to the end, or not after the last answer.
 

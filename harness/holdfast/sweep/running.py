@@ -59,8 +59,8 @@ WIDTH = 16
 """So many clients at once; one waits as long as its own call is held, or until it may send again."""
 
 WORKING_AT_ONCE = 8
-"""So many functions may be at work when the next command is sent: what waits for a delay or a retry takes no
-processor, and of the others some wait for an answer that was lost."""
+"""So many functions may be at work when the next command is sent; what waits for a delay, a retry or an answer that was
+lost takes no processor."""
 
 LONGEST_ADMISSION_SECONDS = 2.0
 """A command that has waited for so long is sent all the same."""
@@ -165,7 +165,7 @@ class Runner:
 
         def settle(_: Submission) -> None:
             # Silence and not the effect is waited for: whoever looks at an effect may invoke a function itself.
-            if not self._silence():
+            if not self.silence():
                 raise Inconclusive("the stack does not come to rest after one command, so nothing can be traced")
 
         submission, trace = follow(bench, ANY_FUNCTION, "traced", settle)
@@ -198,7 +198,7 @@ class Runner:
                 quiet, under_way = self._settled(bench, aim, submissions)
                 hits = _hits(aim, placed)
             if any(schedule.for_good for schedule in schedules) and not quiet:
-                quiet = self._silence()  # what failed for good has healed, and may come to its end after all
+                quiet = self.silence()  # what failed for good has healed, and may come to its end after all
             traces = side_by_side(lambda key: Trace.of(bench.interceptor, key), keys, READERS)
         for (at, number), count in hits.items():
             if not count:
@@ -259,7 +259,7 @@ class Runner:
         """
         bitten = aim.bitten()
         under_way: dict[str, dict[str, Observation]] = {}
-        while not self._silence():
+        while not self.silence():
             under_way = under_way or self._under_way(bench, submissions)
             before, bitten = bitten, aim.bitten()
             if bitten == before:
@@ -282,7 +282,7 @@ class Runner:
         with pulled(levers, stack=self.stack, journal=self.journal, recorder=self.recorder, provocation=bench.name):
             self.send(bench, schedule, submission)
             interrupts.pause(HELD_SECONDS)
-        quiet = self._silence()
+        quiet = self.silence()
         (ran,) = self._looked_at(bench, [schedule], [submission], [Trace()], {}, quiet=quiet)
         return ran
 
@@ -319,7 +319,9 @@ class Runner:
                 pause=interrupts.pause,
             )
 
-    def _silence(self) -> bool:
+    def silence(self) -> bool:
+        """Wait until nothing waits or runs any more; whether that came within the bounds."""
+
         def say(message: str, seconds: float) -> None:
             self.listener(Progress(self.stack.descriptor.name, message, seconds))
 

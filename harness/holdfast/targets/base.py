@@ -255,7 +255,7 @@ class Interceptor(Protocol):
         """How many invocations have not ended, calls that a rule delays, and batches that wait to be tried again."""
 
     def working(self) -> int:
-        """How many invocations of functions need a processor: not ended, and waiting for no call that a rule delays."""
+        """How many invocations of functions need a processor: not ended, and waiting for no delayed or lost answer."""
 
 
 class Target(Protocol):

@@ -36,14 +36,15 @@ class Meter:
         self._started = self._clock()
         self._stalled_before = _stalled_seconds()
 
-    def owed_seconds(self, timeout_seconds: float) -> float:
+    def owed_seconds(self, timeout_seconds: float, longest_extension: float = LONGEST_EXTENSION) -> float:
         """How much longer what is timed may still go on, seconds; 0 when its time is up.
 
         Args:
             timeout_seconds: how long it has on an idle machine.
+            longest_extension: so many times that again at most.
         """
         passed = self._clock() - self._started
-        allowed = timeout_seconds * (1 + LONGEST_EXTENSION * self._busy_share(passed))
+        allowed = timeout_seconds * (1 + longest_extension * self._busy_share(passed))
         return max(0.0, allowed - passed)
 
     def busy(self) -> bool:

@@ -62,6 +62,11 @@ class Invocation:
     held: int = 0
     calls: list[TracedCall] = field(default_factory=list)
 
+    @property
+    def waits_in_vain(self) -> bool:
+        """Whether its last call got no answer: it waits for one until its client, or its time, is up."""
+        return bool(self.calls) and self.calls[-1].status == 0
+
     def traced(self) -> TracedInvocation:
         """What the trace shows of it."""
         return TracedInvocation(
@@ -151,9 +156,12 @@ class Tracer:
             return waiting + self._held + sum(not one.ended_seconds for one in self._ring)
 
     def working_count(self) -> int:
-        """How many invocations of functions have not ended and wait for no call that a rule delays."""
+        """How many invocations of functions have not ended, and wait for no delayed call and no lost answer."""
         with self._lock:
-            return sum(not one.ended_seconds and not one.by_service and not one.held for one in self._ring)
+            return sum(
+                not one.ended_seconds and not one.by_service and not one.held and not one.waits_in_vain
+                for one in self._ring
+            )
 
     @contextmanager
     def holding(self, caller: Invocation | None) -> Iterator[None]:

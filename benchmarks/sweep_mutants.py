@@ -3,12 +3,12 @@
     python benchmarks/sweep_mutants.py [--stack NAME]... [--pairs N] [--replays N] [--times N] [--results FILE]
                                       [--seconds N]
 
-Sweeps every mutant of the stacks that are no CQRS: all single faults and, where they broke nothing, pairs. Prints one
-line a mutant: *found* with the smallest schedule; *other evidence* where the clause that it breaks is shown by no fault
-of one command (told from the clause's family and the provocations that it needs); else *missed*. The first violation of
-the first N mutants found of each stack is then replayed ``--times`` times, as ``holdfast replay`` does. With
-``--results`` each line is kept, and a run that was ended goes on where it was. It exits 1 when a replay agreed in fewer
-than nine of ten runs.
+Sweeps every mutant of the stacks that are no CQRS: all single faults and, where they broke nothing and the clause that
+it breaks may be shown by faults of one command, pairs. Prints one line a mutant: *found* with the smallest schedule;
+*other evidence* where no fault of one command shows the clause (told from its family and the provocations that it
+needs); else *missed*. The first violation of the first N mutants found of each stack is then replayed ``--times``
+times, as ``holdfast replay`` does. With ``--results`` each line is kept, and a run that was ended goes on where it was.
+It exits 1 when a replay agreed in fewer than nine of ten runs.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ def swept(
     with tempfile.TemporaryDirectory(prefix="holdfast-benchmark-") as folder:
         descriptor = materialise(stack.directory, mutant, Path(folder) / "stack")
         options = Options(folder=Path(folder) / "holdfast", environ={})
-        budget = Budget(seconds=600.0, pairs=pairs, stop_at_first=True)
+        why = out_of_reach(clause)
+        budget = Budget(seconds=600.0, pairs=0 if why else pairs, stop_at_first=True)
         about = {"stack": stack.name, "mutant": mutant.name, "clause": mutant.clause}
         try:
             with opened(descriptor, options=options, target=target) as ready:
@@ -98,7 +99,6 @@ def swept(
         seconds = sum(coverage.seconds for coverage in coverages)
         found = [(coverage, one) for coverage in coverages for one in coverage.violations]
         if not found:
-            why = out_of_reach(clause)
             open_cells = sum(coverage.count(Mark.INCONCLUSIVE) for coverage in coverages)
             open_too = f"; {open_cells} faults inconclusive" if open_cells else ""
             needs = ", ".join(one.name for one in clause.needs)

@@ -154,7 +154,14 @@ MUTANTS: dict[str, tuple[Document, list[Expected]]] = {
         [(FindingKind.COMPENSATION_NOT_RETRIED, VIOLATED, "CancelCar", ("car",), ())],
     ),
     "a compensation retries itself by hand": (
-        mutant(lambda states: states["CancelCar"].update(Catch=[caught("CancelCar")], Retry=[])),
+        mutant(
+            lambda states: (
+                states["CancelCar"].update(Catch=[caught("Tried")], Retry=[]),
+                states.update(
+                    Tried={"Type": "Choice", "Choices": [{"Next": "CancelCar"}], "Default": "Surface"},
+                ),
+            )
+        ),
         [],
     ),
     "a compensation is not caught": (
@@ -404,7 +411,8 @@ def test_items_of_a_map_are_all_undone() -> None:
         return machine(
             {
                 "Seats": {"Type": "Map", "ItemProcessor": item, "End": True, "Catch": catch},
-                "UndoSeats": {"Type": "Map", "Iterator": undo, "Next": "Failed", "Catch": [caught("Failed")]},
+                "UndoSeats": {"Type": "Map", "Iterator": undo, "Next": "Failed", "Catch": [caught("Tell")]},
+                "Tell": task("Tell", "Failed"),
                 "Failed": {"Type": "Fail"},
             }
         )
@@ -484,7 +492,7 @@ def test_a_derived_saga_is_never_violated_where_the_pivot_decides() -> None:
     """Without a declared pivot a failure of the last task is inconclusive; one before a compensated step is not."""
     analysis = judged(TRAVEL, None)
     assert analysis.verdict is INCONCLUSIVE
-    assert {each.state for each in analysis.findings} == {"ConfirmBooking", "Surface"}
+    assert {each.state for each in analysis.findings} == {"ConfirmBooking"}
     orphaned = judged(mutant(_first_catcher("ReserveCar", "CancelFlight")), None)
     assert (
         FindingKind.ORPHANED,

@@ -237,7 +237,8 @@ def test_the_command_prints_findings_as_a_linter_does(tmp_path: Path, capsys: py
     quiet = machine(
         {
             "Reserve": step("Reserve", None, "Cancel"),
-            "Cancel": task("Cancel", None, Retry=[{"ErrorEquals": ["States.ALL"]}], Catch=[caught("Told")]),
+            "Cancel": task("Cancel", None, Retry=[{"ErrorEquals": ["States.ALL"]}], Catch=[caught("Tell")]),
+            "Tell": task("Tell", "Told"),
             "Told": {"Type": "Fail"},
         }
     )

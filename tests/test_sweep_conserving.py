@@ -199,7 +199,7 @@ def test_halving_finds_the_schedules_that_move_what_is_conserved(moves: list[Sch
     """Of a wave after which the sum is wrong, exactly those schedules are found of which each alone makes it wrong."""
     waves = Waves(moves)
     sweep = sweep_of(waves)
-    culprits = sweep._unbalancing(waves.run(SCHEDULES))
+    culprits = sweep._unbalancing(waves.run(SCHEDULES), 1.0)
     assert {one.schedule for one in culprits} == set(moves)
     assert all(one.judgement.mark is Mark.VIOLATED and one.judgement.findings == (MOVED,) for one in culprits)
     assert sweep._unexplained == []
@@ -210,12 +210,12 @@ def test_a_sum_that_only_many_commands_move_is_told_all_the_same() -> None:
     """Where no schedule alone makes the sum wrong, it is told without one: a promise is broken."""
     waves = Waves(SCHEDULES, only_together=6)
     sweep = sweep_of(waves)
-    assert sweep._unbalancing(waves.run(SCHEDULES)) == []
+    assert sweep._unbalancing(waves.run(SCHEDULES), 1.0) == []
     assert sweep._unexplained == [MOVED]
 
 
 def test_nothing_is_run_again_where_what_is_conserved_stays() -> None:
     """A wave that leaves every sum as it was costs nothing more."""
     waves = Waves([])
-    assert sweep_of(waves)._unbalancing(waves.run(SCHEDULES)) == []
+    assert sweep_of(waves)._unbalancing(waves.run(SCHEDULES), 1.0) == []
     assert waves.sizes == [len(SCHEDULES)]

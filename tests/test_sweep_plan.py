@@ -17,7 +17,7 @@ from holdfast.sweep.kinds import (
     rule_of,
 )
 from holdfast.sweep.plan import Fault, Schedule, chosen, pairs, singles, views
-from holdfast.sweep.points import Point, visited
+from holdfast.sweep.points import Caller, Point, visited
 from holdfast.targets.base import Rule
 from holdfast.targets.interceptor.rules import RuleBook, problems
 from sweep_examples import CALLERS, CHARGE, GET, HANDLER, INVOKE, KNOWN, PUT, QUEUE, STREAM, single, trace
@@ -122,6 +122,10 @@ def test_what_would_stall_for_ever_passes_after_some_failures() -> None:
     assert times(Point(caller=QUEUE, service="sqs", operation="ReceiveMessage")) == STALLED_TIMES
     assert times(Point(caller=STREAM, service="lambda", operation="Invoke")) == STALLED_TIMES
     assert times(INVOKE) == times(PUT) == 0
+    rule = Point(caller=Caller(component="booked", type="rule"), service="sqs", operation="SendMessage")
+    enduring = replace(KNOWN, enduring=frozenset({"booked"}))
+    assert times(rule) == 0
+    assert [rule_of(rule, kind, "k", "physical", enduring).times for kind in sorted(LASTING)] == [STALLED_TIMES] * 2
 
 
 def test_singles_meet_a_patient_client_and_before_the_acknowledgement_one_that_gives_up() -> None:

@@ -17,6 +17,7 @@ from holdfast.definition.order import order_findings
 from holdfast.definition.paths import FailureExit, Machine
 from holdfast.definition.rules import rule_findings
 from holdfast.definition.steps import SagaSteps, check_steps
+from holdfast.definition.surfacing import surfacing_findings
 from holdfast.verdict.model import Verdict, merge
 
 
@@ -61,7 +62,7 @@ def analyse(definition: Definition, steps: SagaSteps | None = None) -> Analysis:
     compensations = Compensations(graph, steps, effects.of_items)
     exits = tuple(_exits(graph, effects, giving_up, compensations))
     machine = Machine(graph=graph, steps=steps, effects=giving_up, compensations=compensations, exits=exits)
-    found = [*leftovers(machine), *order_findings(machine), *rule_findings(machine)]
+    found = [*leftovers(machine), *order_findings(machine), *rule_findings(machine), *surfacing_findings(machine)]
     ordered = sorted(dict.fromkeys(found), key=lambda each: (each.file, each.line, each.kind.value, each.state))
     return Analysis(definition=definition, steps=steps, exits=exits, findings=tuple(ordered))
 

@@ -24,6 +24,8 @@ class FindingKind(StrEnum):
     RETRIED_NOT_IDEMPOTENT = "retry of a non-idempotent step"
     COMPENSATION_NOT_RETRIED = "compensation not retried"
     COMPENSATION_NOT_CAUGHT = "compensation not caught"
+    COMPENSATION_NOT_TOLD = "failed compensation not told"
+    COMPENSATION_ENDLESS = "compensation tried for ever"
     EXPRESS_NOT_IDEMPOTENT = "Express with a non-idempotent step"
     EXPRESS_TOO_LONG = "Express may take too long"
     UNKNOWN_MACHINE = "nested machine not known"

@@ -36,6 +36,10 @@ def _relevant(machine: Machine, failure: FailureExit) -> list[Step]:
     What runs side by side is accounted for where the whole composite fails.
     """
     names = failure.to_undo
+    if failure.state not in machine.success:
+        # what nothing undoes from here on even without this failure is told at the failure that leads here
+        onward = (machine.compensations.may_run(state) for state in machine.graph.following(failure.state))
+        names &= machine.effects.beside(failure.state).union(*onward)
     if not failure.route.crossed:
         names -= machine.effects.beside(failure.state)
     elif machine.graph.states[failure.state].kind is Kind.FAIL:

@@ -47,10 +47,7 @@ def await_silence(
         check: raises when the run has to end.
     """
     quiet_seconds = _quiet_seconds(stack, pattern, configuration)
-    bounds = stack.descriptor.bounds
-    redelivered_seconds = patience_seconds(configuration, pattern.workers, bounds)
-    saga_seconds = bounds.saga_seconds if isinstance(pattern, SagaPattern) else 0.0
-    deadline_seconds = bounds.recovery_seconds + redelivered_seconds + saga_seconds + quiet_seconds
+    deadline_seconds = longest_wait_seconds(stack, pattern, configuration)
     busy_at = now_seconds()
 
     def quiet() -> bool:
@@ -70,6 +67,15 @@ def await_silence(
         longest_interval_seconds=0.4,
         pause=interrupts.pause,
     ).met
+
+
+def longest_wait_seconds(stack: Stack, pattern: Pattern, configuration: Configuration) -> float:
+    """How long silence is waited for at most: what the declared bounds allow, and the silence itself."""
+    bounds = stack.descriptor.bounds
+    redelivered_seconds = patience_seconds(configuration, pattern.workers, bounds)
+    saga_seconds = bounds.saga_seconds if isinstance(pattern, SagaPattern) else 0.0
+    quiet_seconds = _quiet_seconds(stack, pattern, configuration)
+    return bounds.recovery_seconds + redelivered_seconds + saga_seconds + quiet_seconds
 
 
 def _quiet_seconds(stack: Stack, pattern: Pattern, configuration: Configuration) -> float:

@@ -8,6 +8,7 @@ from holdfast.errors import DefinitionError
 from holdfast.provocations.requirements import Situation
 from holdfast.provocations.saga_places import saga_of
 from holdfast.stack.configuration import MachineConfiguration
+from holdfast.stack.patterns import SagaPattern
 
 
 def analysis_of(situation: Situation) -> Analysis:
@@ -47,7 +48,11 @@ def _name(machine: MachineConfiguration) -> str:
 
 def declared_steps(situation: Situation) -> SagaSteps | None:
     """The steps of the descriptor as the analysis takes them; None where it lists none."""
-    saga = saga_of(situation)
+    return steps_of(saga_of(situation))
+
+
+def steps_of(saga: SagaPattern) -> SagaSteps | None:
+    """The steps of a pattern as the analysis takes them; None where it lists none."""
     if not saga.steps:
         return None
     before = saga.predecessors()

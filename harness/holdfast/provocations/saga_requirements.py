@@ -199,7 +199,12 @@ def outcome_reported(situation: Situation) -> str:
 
 
 def answer_tells(situation: Situation) -> bool:
-    """Whether the answer to the start of an Express workflow tells how it ended, as far as the descriptor says.
+    """Whether the answer to the start of an Express workflow, and no status, tells how it ended."""
+    return saga_of(situation).status is None and ends_before_its_answer(situation)
+
+
+def ends_before_its_answer(situation: Situation) -> bool:
+    """Whether an Express workflow has ended when its start is answered, as far as the descriptor says.
 
     An execution that Holdfast starts does when it is synchronous; of an API nobody can tell but the descriptor, which
     then asks the answer for ``SUCCEEDED`` (``acknowledgement.acknowledged``, an expression).
@@ -207,7 +212,7 @@ def answer_tells(situation: Situation) -> bool:
     saga = saga_of(situation)
     command = situation.stack.descriptor.commands[saga.command]
     machine = situation.configuration.machine(saga.state_machine)
-    if machine is None or not machine.express or saga.status is not None:
+    if machine is None or not machine.express:
         return False
     last, rule = command.calls[-1], command.acknowledgement.acknowledged
     synchronous = last.kind == "http" or bool(getattr(last, "synchronous", False))

@@ -24,12 +24,14 @@ class Relay:
         target_arn: who is given the events; an address for a subscription that is no AWS resource.
         dead_letter_arn: where goes what could not be delivered; empty when nowhere.
         event_age_seconds: how long delivery is tried; None where AWS decides by the kind of the target.
+        retries: how often delivery is tried again at most; None where that is not declared.
     """
 
     component: str
     target_arn: str
     dead_letter_arn: str = ""
     event_age_seconds: int | None = None
+    retries: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,7 @@ def _targets(stack: Stack, name: str) -> list[Relay]:
                     event_age_seconds=int(
                         (target.get("RetryPolicy") or {}).get("MaximumEventAgeInSeconds", RULE_EVENT_AGE_SECONDS)
                     ),
+                    retries=(target.get("RetryPolicy") or {}).get("MaximumRetryAttempts"),
                 )
                 for target in page["Targets"]
             ]

@@ -81,6 +81,9 @@ class Surroundings:
         state_seconds: the TimeoutSeconds of each state, by component of its state machine and name.
         express: the components of state machines that are Express.
         once: the states that may not be run twice, by component and name, as the descriptor says.
+        enduring: the rules and topics that try a delivery again for hours.
+        unbounded_seconds: how long a call is held from a state without a timeout; 0 where such a state is left alone,
+            since a whole bound of a saga passes until it shows anything.
     """
 
     timeout_seconds: Mapping[str, float] = field(default_factory=dict)
@@ -88,6 +91,8 @@ class Surroundings:
     state_seconds: Mapping[tuple[str, str], float] = field(default_factory=dict)
     express: frozenset[str] = frozenset()
     once: frozenset[tuple[str, str]] = frozenset()
+    enduring: frozenset[str] = frozenset()
+    unbounded_seconds: float = 0.0
 
 
 def inapplicable(point: Point, kind: Kind, known: Surroundings) -> str:
@@ -111,8 +116,13 @@ def endless(point: Point, kind: Kind, known: Surroundings) -> bool:
     """Whether a fault that does not pass holds a command up for as long as it is there, and uses no delivery up.
 
     So does a poll, and a stream whose function is throttled: its batch is tried until it is too old
-    (docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html).
+    (docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html). So do a rule and a topic, which try a target
+    for 24 hours and longer unless they declare otherwise
+    (docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html and
+    docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html).
     """
+    if point.caller.type in ("rule", "topic"):
+        return kind in LASTING and point.caller.component in known.enduring
     if kind is not Kind.FOR_GOOD or point.caller.type != "mapping":
         return False
     stream = point.caller not in known.visibility_seconds
@@ -122,6 +132,8 @@ def endless(point: Point, kind: Kind, known: Surroundings) -> bool:
 def delay_seconds(point: Point, known: Surroundings) -> float:
     """How long a call is held so that its caller gives up; 0 when that is too long, or never happens."""
     patience = _patience_seconds(point, known)
+    if patience is None and point.caller.type == "state_machine":
+        return known.unbounded_seconds
     if patience is None or patience + MARGIN_SECONDS > LONGEST_DELAY_SECONDS:
         return 0.0
     factor = BUSY_FACTOR if point.caller.type == "function" else 1.0

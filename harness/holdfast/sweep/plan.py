@@ -100,7 +100,7 @@ def singles(
             continue
         fault = Fault(point, kind)
         schedules.append(Schedule(faults=(fault,)))
-        if point.caller.component in synchronous and point.caller.type in ("function", "api"):
+        if point.caller.component in synchronous and point.caller.type in ("function", "api", "state_machine"):
             schedules.append(Schedule(faults=(fault,), patient=False))
     return schedules, left
 

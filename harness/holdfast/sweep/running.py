@@ -67,6 +67,9 @@ HELD_SECONDS = 3.0
 READERS = 4
 """So many looks at once."""
 
+HOUR_SECONDS = 3600
+"""What is tried again for longer than this, with no limit of tries, is given up in no sweep."""
+
 PAUSE_SECONDS = 0.2
 """Before the second try; each further pause is longer by as much."""
 
@@ -122,6 +125,7 @@ class Runner:
     known: Surroundings = field(init=False)
     invariants: Invariants = field(init=False)
     _gate: threading.Lock = field(default_factory=threading.Lock)
+    _rested: bool = True
     _waves: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
@@ -180,13 +184,14 @@ class Runner:
         submissions = [bench.draw(1, dict(fields or {}))[0] for _ in schedules]
         placed, missed = self._placed(schedules, submissions)
         keys = [one.key for one in submissions]
-        before = self._quantities(bench)
+        # what an earlier wave left under way may still move what is conserved
+        before = self._quantities(bench) if self._rested else {}
         with bench.watched(ANY_FUNCTION, *keys, points=("invocation",)):
             with bench.aimed([(one.component, one.rule) for one in placed]) as aim:
                 self.say(f"{len(schedules)} commands side by side, {len(placed)} faults")
                 sent = sorted(zip(schedules, submissions, strict=True), key=lambda pair: not _slow(pair[0]))
                 side_by_side(lambda pair: self._send(bench, *pair), sent, WIDTH)
-                quiet = self._settled(aim)
+                quiet, under_way = self._settled(bench, aim, submissions)
                 hits = _hits(aim, placed)
             if any(schedule.for_good for schedule in schedules) and not quiet:
                 quiet = self._silence()  # what failed for good has healed, and may come to its end after all
@@ -194,7 +199,8 @@ class Runner:
         for (at, number), count in hits.items():
             if not count:
                 missed.setdefault(at, []).append(f"{schedules[at].faults[number].point.name} was not passed")
-        ran = self._looked_at(bench, schedules, submissions, traces, missed, quiet=quiet)
+        self._rested = quiet
+        ran = self._looked_at(bench, schedules, submissions, traces, missed, quiet=quiet, under_way=under_way)
         return self._weighed(ran, unbalanced(self._declared, before, self._quantities(bench))) if quiet else ran
 
     @property
@@ -239,17 +245,22 @@ class Runner:
                 )
         return placed, missed
 
-    def _settled(self, aim: Aim) -> bool:
+    def _settled(
+        self, bench: Bench, aim: Aim, submissions: Sequence[Submission]
+    ) -> tuple[bool, dict[str, dict[str, Observation]]]:
         """Wait for silence, longer than for one command while faults that were not passed before still are.
 
-        What works one after another, a shard or a message group, takes its time over as many faults.
+        What works one after another, a shard or a message group, takes its time over as many faults. Returns whether
+        it came, and the executions of each key as they were when it did not come at first.
         """
         bitten = aim.bitten()
+        under_way: dict[str, dict[str, Observation]] = {}
         while not self._silence():
+            under_way = under_way or self._under_way(bench, submissions)
             before, bitten = bitten, aim.bitten()
             if bitten == before:
-                return False
-        return True
+                return False, under_way
+        return True, under_way
 
     def run_with(self, found: Means) -> Ran:
         """Send one command while a lever does a fault to everything, heal it, and judge the command.
@@ -330,15 +341,16 @@ class Runner:
         missed: Mapping[int, Sequence[str]],
         *,
         quiet: bool,
+        under_way: Mapping[str, Mapping[str, Observation]] | None = None,
     ) -> list[Ran]:
         """Look at every key at every port, and judge it."""
         self.say(f"a last look at {len(submissions)} keys")
-        looks = side_by_side(lambda one: self._look(bench, one, quiet=quiet), submissions, READERS)
-        aggregates = side_by_side(lambda one: self._aggregate(bench, one), submissions, READERS)
+        looks = side_by_side(lambda one: self._look(bench, one), submissions, READERS)
         letters = self._dead_letters()
         operations: dict[str, list[Operation]] = {}
         for operation in bench.operations():
             operations.setdefault(operation.key, []).append(operation)
+        aggregates = side_by_side(lambda one: self._aggregate(bench, one, operations), submissions, READERS)
         deliveries = min((delivery_limit(self.configuration, one) for one in self.pattern.workers), default=1)
         anonymous = tuple(sorted({port for port, one in letters if not one.key}))
         found = []
@@ -347,7 +359,7 @@ class Runner:
                 key=submission.key,
                 schedule=schedule,
                 operations=tuple(operations.get(submission.key, ())),
-                observations=looks[at],
+                observations={**looks[at], **(under_way or {}).get(submission.key, {})},
                 dead_letters=tuple(
                     DeadLetterSeen(key=one.key, original=one.original, body=one.body, port=port)
                     for port, one in letters
@@ -367,16 +379,25 @@ class Runner:
             )
         return found
 
-    def _look(self, bench: Bench, submission: Submission, *, quiet: bool) -> dict[str, Observation]:
-        """The last look at each port: the status before the effects that it speaks of.
+    def _under_way(self, bench: Bench, submissions: Sequence[Submission]) -> dict[str, dict[str, Observation]]:
+        """The executions of each key while the faults are still in place, where the stack does not come to rest.
 
-        Without rest its execution as well, which may be the reason.
+        What runs past its bound is violated, also where it comes to its end once the fault is gone.
         """
-        seen: dict[str, Observation] = {}
         saga = self.pattern if isinstance(self.pattern, SagaPattern) else None
         machine = self.configuration.machine(saga.state_machine) if saga is not None else None
-        if machine is not None and not machine.express and not quiet:
-            seen[EXECUTION] = self.ports.observe_executions(machine.component, submission, provocation=bench.name)
+        if machine is None or machine.express:
+            return {}
+        component = machine.component
+
+        def look(one: Submission) -> tuple[str, dict[str, Observation]]:
+            return one.key, {EXECUTION: self.ports.observe_executions(component, one, provocation=bench.name)}
+
+        return dict(side_by_side(look, submissions, READERS))
+
+    def _look(self, bench: Bench, submission: Submission) -> dict[str, Observation]:
+        """The last look at each port: the status before the effects that it speaks of."""
+        seen: dict[str, Observation] = {}
         if self.pattern.status is not None:
             seen[self.pattern.status] = self.ports.observe_status(
                 self.pattern.status, submission, provocation=bench.name
@@ -385,14 +406,16 @@ class Runner:
             seen[port] = self.ports.observe(port, submission, provocation=bench.name)
         return seen
 
-    def _aggregate(self, bench: Bench, submission: Submission) -> Stream | None:
+    def _aggregate(
+        self, bench: Bench, submission: Submission, operations: Mapping[str, Sequence[Operation]]
+    ) -> Stream | None:
         """The command's aggregate, its log read before the views that must show it; None where there is none."""
         pattern = self.pattern
         if not isinstance(pattern, CqrsPattern):
             return None
         log = look_at_log(bench, submission)
         views = [look_at_view(bench, submission, view=one) for one in dict.fromkeys((pattern.view, pattern.reads))]
-        mine = tuple(one for one in bench.operations() if one.key == submission.key)
+        mine = tuple(operations.get(submission.key, ()))
         return Stream(aggregate=log.aggregate, operations=mine, logs=(log,), views=tuple(views))
 
     def _dead_letters(self) -> list[tuple[str, DeadLetter]]:
@@ -503,4 +526,9 @@ def surroundings(configuration: Configuration, pattern: Pattern, callers: Caller
         state_seconds=states,
         express=frozenset(express),
         once=frozenset(once),
+        enduring=frozenset(
+            one.component
+            for one in configuration.relays
+            if one.retries is None and (one.event_age_seconds or HOUR_SECONDS) >= HOUR_SECONDS
+        ),
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from holdfast.campaign import Progress, new_prefix
 from holdfast.errors import DescriptorError, HoldfastError, Inconclusive, InjectionError
 from holdfast.opening import Options, ready, silent
+from holdfast.provocations.saga_requirements import ends_before_its_answer
 from holdfast.provocations.stopping import Stopping
 from holdfast.redaction import Clean, cleaning
 from holdfast.stack.configuration import read_configuration
@@ -95,8 +96,9 @@ class Sweep:
         alone, alone_seconds = self._timed(schedules)
         singles_seconds = self.clock() - self._started
         second = self._pairs(undisturbed, alone, alone_seconds)
-        together, _ = self._timed(second.schedules)
-        culprits = [one for wave in (alone, together) for one in self._unbalancing(wave)]
+        together, together_seconds = self._timed(second.schedules)
+        waves = ((alone, alone_seconds), (together, together_seconds))
+        culprits = [one for wave, seconds in waves for one in self._unbalancing(wave, seconds)]
         violations = self._violations([*alone, *together, *culprits], alone_seconds)
         return Coverage(
             stack=stack.descriptor.name,
@@ -168,8 +170,11 @@ class Sweep:
 
     def _synchronous(self) -> frozenset[str]:
         """The components that work before a command is acknowledged."""
-        apis = {name for name, one in self.runner.stack.resources.items() if one.type == "api"}
-        return frozenset(self.runner.pattern.ingest) | apis
+        pattern = self.runner.pattern
+        found = {*pattern.ingest, *(name for name, one in self.runner.stack.resources.items() if one.type == "api")}
+        if isinstance(pattern, SagaPattern) and pattern.state_machine and ends_before_its_answer(self.runner.situation):
+            found.add(pattern.state_machine)
+        return frozenset(found)
 
     def _surfacing(self) -> set[tuple[str, str]]:
         """The calls that put a request where dead letters are."""
@@ -210,22 +215,29 @@ class Sweep:
             return replace(found, schedules=(), dropped=found.dropped + len(found.schedules))
         return found
 
-    def _unbalancing(self, wave: Sequence[Ran]) -> list[Ran]:
+    def _unbalancing(self, wave: Sequence[Ran], seconds: float) -> list[Ran]:
         """The runs that show which commands of a wave moved what is conserved: in halves, until one schedule is left.
 
         A saga that is half done, as it may be, holds what is counted nowhere, and a violation is known already: without
         them the sum has to be right.
+
+        Args:
+            wave: the runs.
+            seconds: how long they took together.
         """
         saga = self.runner.pattern
         if not isinstance(saga, SagaPattern) or not any(one.unbalanced for one in wave):
             return []
         whole = [one for one in wave if one.judgement.mark is not Mark.VIOLATED and not half_done(one.case, saga)]
         groups = [list(dict.fromkeys(one.schedule for one in whole))]
-        culprits = []
-        while groups and self._time_for(0.0):
+        culprits: list[Ran] = []
+        while groups:
+            if not self._time_for(seconds):
+                self._notes.append("what is conserved was moved, and the budget was used up before it was told by what")
+                break
             group = groups.pop()
             self.runner.say(f"what is conserved was moved: {len(group)} commands again")
-            again, _ = self._timed(group)
+            again, seconds = self._timed(group)
             culprits += [one for one in again if one.case.unbalanced]
             if len(group) > 1 and any(one.unbalanced for one in again):
                 middle = len(group) // 2

@@ -1,14 +1,15 @@
 """Which planted bugs the sweep finds, and how often the replay of what it found breaks the same promise.
 
     python benchmarks/sweep_mutants.py [--stack NAME]... [--pairs N] [--replays N] [--times N] [--results FILE]
-                                      [--seconds N]
+                                      [--seconds N] [--mutant NAME]... [-k WORDS]
 
-Sweeps every mutant of the stacks that are no CQRS: all single faults and, where they broke nothing and the clause that
-it breaks may be shown by faults of one command, pairs. Prints one line a mutant: *found* with the smallest schedule;
-*other evidence* where no fault of one command shows the clause (told from its family and the provocations that it
-needs); else *missed*. The first violation of the first N mutants found of each stack is then replayed ``--times``
-times, as ``holdfast replay`` does. With ``--results`` each line is kept, and a run that was ended goes on where it was.
-It exits 1 when a replay agreed in fewer than nine of ten runs.
+Sweeps every mutant, or those that are named: all single faults, or those with all of the words, and, where they broke
+nothing and the clause that it breaks may be shown by faults of one command, pairs. Of CQRS without ``--mutant`` none:
+its shard takes minutes a mutant. Prints one line a mutant: *found* with the smallest schedule; *other evidence* where
+no fault of one command shows the clause (told from its family and the provocations that it needs); else *missed*. The
+first violation of the first N mutants found of each stack is then replayed ``--times`` times, as ``holdfast replay``
+does. With ``--results`` each line is kept, and a run that was ended goes on where it was. It exits 1 when a replay
+agreed in fewer than nine of ten runs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from holdfast.clause import Clause
@@ -82,14 +83,14 @@ def out_of_reach(clause: Clause) -> str:
 
 
 def swept(
-    stack: ReferenceStack, mutant: Mutant, clause: Clause, target: EmbeddedTarget, *, pairs: int, times: int
+    stack: ReferenceStack, mutant: Mutant, clause: Clause, target: EmbeddedTarget, *, budget: Budget, times: int
 ) -> Result:
     """Sweep one mutant, and replay its first violation so many times."""
     with tempfile.TemporaryDirectory(prefix="holdfast-benchmark-") as folder:
         descriptor = materialise(stack.directory, mutant, Path(folder) / "stack")
         options = Options(folder=Path(folder) / "holdfast", environ={})
         why = out_of_reach(clause)
-        budget = Budget(seconds=600.0, pairs=0 if why else pairs, stop_at_first=True)
+        budget = replace(budget, pairs=0 if why else budget.pairs)
         about = {"stack": stack.name, "mutant": mutant.name, "clause": mutant.clause}
         try:
             with opened(descriptor, options=options, target=target) as ready:
@@ -157,9 +158,11 @@ def summary(results: Mapping[tuple[str, str], Result]) -> list[str]:
 
 def main() -> int:
     """Sweep the mutants, one after another, and print what came of it."""
-    stacks = [stack for stack in reference_stacks() if stack.pattern != "cqrs"]
+    stacks = reference_stacks()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stack", action="append", choices=[one.name for one in stacks], help="all when left out")
+    parser.add_argument("--mutant", action="append", metavar="NAME", help="all when left out")
+    parser.add_argument("-k", default="", metavar="WORDS", dest="expression", help="points and kinds, as for the sweep")
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--replays", type=int, default=2, help="violations of each stack that are replayed")
     parser.add_argument("--times", type=int, default=10, help="replays of each of them")
@@ -172,11 +175,14 @@ def main() -> int:
     with EmbeddedTarget.start() as target:
         for stack in stacks:
             for mutant in mutants(stack) if not given.stack or stack.name in given.stack else ():
+                if mutant.name not in given.mutant if given.mutant else stack.pattern == "cqrs":
+                    continue
                 if (stack.name, mutant.name) in results or time.monotonic() - started > given.seconds:
                     continue
                 replays = sum(one.replays > 0 for one in results.values() if one.stack == stack.name)
                 times = given.times if replays < given.replays else 0
-                result = swept(stack, mutant, clauses[mutant.clause], target, pairs=given.pairs, times=times)
+                budget = Budget(seconds=600.0, pairs=given.pairs, stop_at_first=True, expression=given.expression)
+                result = swept(stack, mutant, clauses[mutant.clause], target, budget=budget, times=times)
                 results[stack.name, mutant.name] = result
                 print(result.line(), flush=True)
                 if given.results is not None:

@@ -224,11 +224,17 @@ def test_every_kind_at_every_new_call_comes_before_a_second_visit() -> None:
         assert len({(one.faults[1].point.state, one.faults[1].kind) for one in few}) == 4
 
 
-def test_where_nothing_passes_what_surfaces_a_request_is_left_alone() -> None:
-    """A fault for good, and one for good at the call that surfaces the request, leave nothing that is promised."""
-    gone = trace("uuid-1/r1 sqs:SendMessage 200")
+@pytest.mark.parametrize(("caller", "left"), [("f-worker", [Kind.REFUSED]), ("uuid-2", [])])
+def test_where_nothing_passes_what_surfaces_a_request_is_left_alone(caller: str, left: list[Kind]) -> None:
+    """A fault for good, and one that keeps the request from the dead letters, leave nothing that is promised.
+
+    A function sends again what was refused once; a mapping does not.
+    """
+    gone = trace(f"{caller}/r1 sqs:SendMessage 200")
     told = planned((single(HANDLER, Kind.FOR_GOOD), gone), surfacing={("sqs", "SendMessage")})
-    assert [one.faults[1].kind for one in told.schedules] == [Kind.REFUSED]  # type: ignore[attr-defined]
+    assert [one.faults[1].kind for one in told.schedules] == left  # type: ignore[attr-defined]
+    passing = planned((single(HANDLER, Kind.REFUSED), gone), surfacing={("sqs", "SendMessage")})
+    assert len(passing.schedules) == 2  # type: ignore[attr-defined]
 
 
 def test_pruning_agrees_with_a_brute_force_over_all_pairs() -> None:

@@ -185,7 +185,8 @@ def pairs(
         known: what is known of them.
         kinds: the kinds of second faults.
         surfacing: the calls that put a request among the dead letters, by service and operation: where a first fault
-            does not pass and these fail for good too, nothing is promised.
+            does not pass and these fail for good too, nothing is promised. A mapping sends its letter once:
+            https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html (DestinationDeliveryFailures).
         most: how many to return.
         seed: of the order among equals.
     """
@@ -203,8 +204,8 @@ def pairs(
     for schedule, trace in ran:
         for point, view in _new(schedule, trace, usual, callers):
             for kind in kinds:
-                call = (point.service, point.operation)
-                hopeless = schedule.for_good and kind is Kind.FOR_GOOD and call in surfacing
+                fatal = _UNSENT if point.caller.type == "mapping" else (Kind.FOR_GOOD,)
+                hopeless = schedule.for_good and kind in fatal and (point.service, point.operation) in surfacing
                 if not hopeless and not inapplicable(point, kind, known):
                     unknown = (point.caller, point.service, point.operation, point.state) not in usual
                     candidates.append((not unknown, random_order.random(), schedule, Fault(point, kind), view))
@@ -230,6 +231,10 @@ def pairs(
         pruned=pruned,
         dropped=max(0, len(kept) - most),
     )
+
+
+_UNSENT = (Kind.REFUSED, Kind.THROTTLED, Kind.FOR_GOOD)
+"""Kinds with which a call that is made once is not performed."""
 
 
 def _new(

@@ -350,11 +350,11 @@ class Runner:
         """Look at every key at every port, and judge it."""
         self.say(f"a last look at {len(submissions)} keys")
         looks = side_by_side(lambda one: self._look(bench, one), submissions, READERS)
-        aggregates = side_by_side(lambda one: self._aggregate(bench, one), submissions, READERS)
         letters = self._dead_letters()
         operations: dict[str, list[Operation]] = {}
         for operation in bench.operations():
             operations.setdefault(operation.key, []).append(operation)
+        aggregates = side_by_side(lambda one: self._aggregate(bench, one, operations), submissions, READERS)
         deliveries = min((delivery_limit(self.configuration, one) for one in self.pattern.workers), default=1)
         anonymous = tuple(sorted({port for port, one in letters if not one.key}))
         found = []
@@ -410,14 +410,16 @@ class Runner:
             seen[port] = self.ports.observe(port, submission, provocation=bench.name)
         return seen
 
-    def _aggregate(self, bench: Bench, submission: Submission) -> Stream | None:
+    def _aggregate(
+        self, bench: Bench, submission: Submission, operations: Mapping[str, Sequence[Operation]]
+    ) -> Stream | None:
         """The command's aggregate, its log read before the views that must show it; None where there is none."""
         pattern = self.pattern
         if not isinstance(pattern, CqrsPattern):
             return None
         log = look_at_log(bench, submission)
         views = [look_at_view(bench, submission, view=one) for one in dict.fromkeys((pattern.view, pattern.reads))]
-        mine = tuple(one for one in bench.operations() if one.key == submission.key)
+        mine = tuple(operations.get(submission.key, ()))
         return Stream(aggregate=log.aggregate, operations=mine, logs=(log,), views=tuple(views))
 
     def _dead_letters(self) -> list[tuple[str, DeadLetter]]:

@@ -231,6 +231,15 @@ def test_a_budget_of_time_ends_the_run(tmp_path: Path) -> None:
     assert "Traceback" not in ended.text
 
 
+def test_a_budget_of_money_ends_the_run(tmp_path: Path) -> None:
+    """Before the run of a stack costs more than it may, it stops, heals, and says what it has cost."""
+    path = copy_of("webhooks", tmp_path / "stack")
+    ended = holdfast("gate", path, "-k", "SF-3", "--dollars", "0.000001", cwd=tmp_path)
+    assert ended.code == ExitCode.BUDGET, ended.text
+    assert "the budget of $1e-06 would be passed" in ended.out
+    assert "Traceback" not in ended.text
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

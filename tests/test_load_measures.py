@@ -12,12 +12,13 @@ import pytest
 from holdfast.errors import HoldfastError
 from holdfast.history.columns import NANOSECONDS, NOTHING, OK, UNKNOWN, Columns, Names
 from holdfast.history.model import ErrorClass, FaultWindow
+from holdfast.pricing.metering import Bill, Budget, Meter
+from holdfast.pricing.prices import read_prices
 from holdfast.stack.commands import Command
 from holdfast.stack.configuration import Configuration, FunctionConfiguration
 from holdfast.stack.descriptor import LoadBounds, Stop
 from holdfast.targets.base import TracedTotals
 from holdfast_load.judging import probing
-from holdfast_load.judging.cost import Bill, Budget, Meter, read_prices
 from holdfast_load.judging.measures import joined, measure
 from holdfast_load.judging.rows import Rows
 from holdfast_load.judging.thresholds import missed

@@ -12,6 +12,7 @@ import pytest
 
 from holdfast.cli import main
 from holdfast.errors import ExitCode, HistoryError
+from holdfast.pricing.prices import read_prices
 from holdfast.runs import begin
 from holdfast.verdict import StackReport
 from holdfast_reports.comparing import Change, Course, compare
@@ -19,7 +20,7 @@ from holdfast_reports.documents import ReportRead
 from holdfast_reports.figures import figures
 from holdfast_reports.junit import junit
 from holdfast_reports.markdown import append_step_summary, markdown
-from holdfast_reports.prices import dollars_per_thousand
+from holdfast_reports.prices import thousand_commands
 from holdfast_reports.story import Story, read_story
 from holdfast_reports.svg import svg
 from holdfast_reports.trend import trend_of
@@ -226,7 +227,9 @@ def test_the_figures_of_a_pattern_name_how_they_were_measured(tmp_path: Path) ->
 def test_a_price_says_what_it_leaves_out() -> None:
     """A service whose price is not known is named, and counts nothing."""
     measures = {"transitions_per_thousand": 4_000.0, "requests_per_thousand:kinesis:PutRecord": 1_000.0}
-    assert dollars_per_thousand(measures) == (pytest.approx(0.1), ("kinesis",))
+    found = thousand_commands(measures, read_prices(), "us-east-1")
+    assert found.dollars == pytest.approx(0.1)
+    assert found.unpriced == {"kinesis:PutRecord": 1_000.0}
 
 
 def test_verdicts_are_read_as_they_are_documented(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ class Options:
         folder: where journals, verdicts and runs are kept.
         kept_runs: how many runs of a stack are kept.
         deadline_seconds: when the run's budget of time is used up, on the monotonic clock; None for no budget.
+        most_dollars: what a stack's run may cost; None for no budget.
         environ: for ``${ENV}`` in the descriptor and the usual variables of the target.
     """
 
@@ -62,6 +63,7 @@ class Options:
     folder: Path = DEFAULT_FOLDER
     kept_runs: int = KEPT
     deadline_seconds: float | None = None
+    most_dollars: float | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def deploys(self, kind: str) -> bool:

@@ -53,6 +53,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--minutes", type=_positive, metavar="N", help="stop and heal when the run has taken this long (exit 7)"
     )
     group.addoption(
+        "--dollars", type=_positive, metavar="N", help="stop and heal before a stack's run costs more (exit 7)"
+    )
+    group.addoption(
         "--holdfast-dry-run", action="store_true", help="print what would be sent and broken, and do neither"
     )
     group.addoption(

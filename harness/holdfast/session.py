@@ -93,6 +93,7 @@ def options_of(config: pytest.Config) -> Options:
         seed=config.getoption("--holdfast-seed"),
         folder=Path(config.getoption("--holdfast-folder")),
         kept_runs=config.getoption("--holdfast-runs"),
+        most_dollars=config.getoption("--dollars"),
         deadline_seconds=None if minutes is None else session_of(config).started_seconds + minutes * 60,
     )
 

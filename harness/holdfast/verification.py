@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from holdfast.campaign import Campaign, Progress, new_prefix
+from holdfast.campaign import COMMANDS_AT_ONCE, Campaign, Progress, new_prefix
 from holdfast.checkers import persistence, recovery
 from holdfast.checkers.columnar import convergence
 from holdfast.checkers.projections import visibility
@@ -21,6 +21,8 @@ from holdfast.levers.journal import Journal
 from holdfast.levers.pointing import pointed
 from holdfast.opening import DEFAULT_FOLDER, Options, ready, silent
 from holdfast.ports.ports import Ports
+from holdfast.pricing.metering import Budget, Meter
+from holdfast.pricing.prices import TABLE, read_prices
 from holdfast.provocations import sidecar_measures
 from holdfast.provocations.cqrs_load import CQRS_LOAD
 from holdfast.provocations.cqrs_runs import cqrs_of, fold_of, read_history, streams_of
@@ -34,6 +36,7 @@ from holdfast.provocations.stopping import Stopping
 from holdfast.provocations.windows import BURST
 from holdfast.redaction import cleaned, cleaning
 from holdfast.runs import at_end
+from holdfast.stack.configuration import read_configuration
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import PatternName, SidecarPattern
@@ -81,7 +84,9 @@ class Verification:
         self._measured: dict[PatternName, dict[str, float]] = {}
         self._replays = options.folder / stack.descriptor.name / "replays"
         prefix = new_prefix()
-        stopping = Stopping.of(stack, deadline_seconds=options.deadline_seconds)
+        stopping = Stopping.of(
+            stack, deadline_seconds=options.deadline_seconds, over_budget=_budgeted(stack, options.most_dollars)
+        )
         stopping.check()
         for pattern, _ in chosen:
             plan_file(self._replays, pattern).unlink(missing_ok=True)  # of an earlier run
@@ -156,6 +161,17 @@ class Verification:
             found = self._measured[pattern] = self._measured.get(pattern) or measured(campaign)
             measures |= found
         return measures
+
+
+def _budgeted(stack: Stack, most_dollars: float | None) -> Callable[[int], str] | None:
+    """What says that a run has cost what it may; None without a budget."""
+    if most_dollars is None:
+        return None
+    named = stack.descriptor.load.prices
+    prices = read_prices(TABLE if named is None else stack.path.parent / named)
+    meter, budget = Meter(stack, read_configuration(stack), prices), Budget(dollars=most_dollars)
+    command = next(iter(stack.descriptor.patterns.values())).command
+    return lambda sent: budget.exceeded(meter.bill({command: sent}), coming=COMMANDS_AT_ONCE)
 
 
 def measured(campaign: Campaign) -> dict[str, float]:

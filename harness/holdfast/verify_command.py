@@ -43,6 +43,7 @@ NAME.stack.toml::SF-1 verifies one clause.
   --allow-aws             opt in to break parts of a stack on real AWS
   --side-by-side N        stacks verified at once (default: 4)
   --minutes N             stop and heal when the run has taken this long
+  --dollars N             stop and heal before the run of a stack costs more, at list prices
   --holdfast-seed N       seed of the generated values
   --holdfast-folder DIR   journals, verdicts and runs (default: .holdfast)
   --holdfast-runs N       runs of a stack that are kept (default: 20)

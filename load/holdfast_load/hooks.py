@@ -15,6 +15,8 @@ from holdfast.history.writing import HistoryFile
 from holdfast.levers.base import Lever
 from holdfast.levers.signals import interruptible
 from holdfast.opening import Ready
+from holdfast.pricing.metering import Bill, Budget, Meter
+from holdfast.pricing.prices import TABLE, read_prices
 from holdfast.provocations.stopping import Stopping
 from holdfast.redaction import cleaning
 from holdfast.reporting import report_run, show_reports
@@ -23,7 +25,6 @@ from holdfast.sampling import queues_sampled
 from holdfast.stack.configuration import Configuration, read_configuration
 from holdfast.stack.generate import Submission
 from holdfast.verdict.document import write
-from holdfast_load.judging.cost import TABLE, Bill, Budget, Meter, read_prices
 from holdfast_load.judging.judge import Judgement, judge
 from holdfast_load.judging.looking import Broken, Looking
 from holdfast_load.judging.probing import LOOK_SECONDS, Probing, observations

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from holdfast.errors import HoldfastError
+from holdfast.pricing.metering import Bill, Budget
 from holdfast.stack.descriptor import Stop
-from holdfast_load.judging.cost import Bill, Budget
 from holdfast_load.plan import LoadProgress
 
 AHEAD_SECONDS = 2.0

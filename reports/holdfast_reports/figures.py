@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from holdfast.pricing.prices import read_prices
 from holdfast.verdict.model import Verdict
-from holdfast_reports.prices import PRICES_OF, dollars_per_thousand
+from holdfast_reports.prices import thousand_commands
 from holdfast_reports.story import Story
 from holdfast_reports.wording import count, duration, milliseconds
 
@@ -117,13 +118,15 @@ def _cost(story: Story) -> Iterator[Figure]:
         about = "as the load run counted and priced it; see its notes"
         yield Figure(group=group, name="price", value=f"${measures[LOAD_DOLLARS]:,.4f}", about=about)
     if "invocations_per_thousand" in measures or requests:
-        price, unpriced = dollars_per_thousand(measures)
-        left_out = f"; without {', '.join(unpriced)}" if unpriced else ""
+        prices = read_prices()
+        found = thousand_commands(measures, prices, "")
+        left_out = f"; without {', '.join(found.unpriced)}" if found.unpriced else ""
         yield Figure(
             group=group,
             name="price",
-            value=f"${price:,.4f}",
-            about=f"list prices of {PRICES_OF}, a unit of size each, without the time functions run{left_out}",
+            value=f"${found.dollars:,.4f}",
+            about=f"list prices of {found.region} as of {prices.as_of}, a unit of size each, without the time that "
+            f"functions run{left_out}",
         )
 
 

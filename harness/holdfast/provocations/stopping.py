@@ -22,6 +22,10 @@ ALARM_SECONDS = 5.0
 (docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html)."""
 
 
+PRICED_SECONDS = 1.0
+"""How often what a run has cost is worked out anew."""
+
+
 class Stopping:
     """The stop conditions of one run, shared by all its threads.
 
@@ -29,6 +33,7 @@ class Stopping:
         conditions: what ends the run.
         alarm_state: asks for the alarm's state, e.g. ``OK``; not called without an alarm.
         deadline_seconds: when the run's budget of time is used up, on the clock; None for no budget.
+        over_budget: from how many commands were sent to why the budget of money is used up; empty while it is not.
         clock: monotonic clock, seconds.
     """
 
@@ -38,11 +43,14 @@ class Stopping:
         alarm_state: Callable[[], str],
         *,
         deadline_seconds: float | None = None,
+        over_budget: Callable[[int], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._conditions = conditions
         self._alarm_state = alarm_state
         self._deadline_seconds = deadline_seconds
+        self._over_budget = over_budget
+        self._priced_seconds = clock()
         self._clock = clock
         self._lock = threading.Lock()
         self._sent = 0
@@ -51,17 +59,28 @@ class Stopping:
         self._reason = ""
 
     @classmethod
-    def of(cls, stack: Stack, *, deadline_seconds: float | None = None) -> Stopping:
-        """The conditions of a stack's descriptor, and the run's own deadline on the monotonic clock."""
+    def of(
+        cls,
+        stack: Stack,
+        *,
+        deadline_seconds: float | None = None,
+        over_budget: Callable[[int], str] | None = None,
+    ) -> Stopping:
+        """The conditions of a stack's descriptor, and the run's own budgets of time and money."""
         alarm = stack.descriptor.stop.alarm
-        return cls(stack.descriptor.stop, lambda: alarm_state(stack, alarm or ""), deadline_seconds=deadline_seconds)
+        return cls(
+            stack.descriptor.stop,
+            lambda: alarm_state(stack, alarm or ""),
+            deadline_seconds=deadline_seconds,
+            over_budget=over_budget,
+        )
 
     def check(self) -> None:
         """Go on, unless a condition is met.
 
         Raises:
             StoppedError: the run has to end.
-            BudgetError: its time is used up.
+            BudgetError: its time or its money is used up.
             ResourceError: the alarm does not exist or may not be read; at the first check only.
             TargetError: the target does not answer; at the first check only.
         """
@@ -72,6 +91,15 @@ class Stopping:
                 remedy="allow more minutes, or judge fewer clauses at a time with -k",
             )
         with self._lock:
+            if self._over_budget is not None and self._clock() - self._priced_seconds >= PRICED_SECONDS:
+                self._priced_seconds = self._clock()
+                spent = self._over_budget(self._sent)
+                if spent:
+                    raise BudgetError(
+                        f"The run was stopped: {spent}.",
+                        cause="--dollars; every fault that was in place is healed, and what was decided stays decided",
+                        remedy="allow more dollars, or judge fewer clauses at a time with -k",
+                    )
             if not self._reason and self._alarm_due():
                 self._look_at_alarm()
             if self._reason:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from holdfast.clause import Clause, decide_under_load
 from holdfast.errors import ExitCode
 from holdfast.history.model import FaultWindow
+from holdfast.pricing.metering import Bill, Meter
 from holdfast.redaction import Clean, cleaned
 from holdfast.stack.patterns import PatternName
 from holdfast.suites import clauses_of
 from holdfast.under_load import LoadEvidence
 from holdfast.verdict.model import ClauseVerdict, StackReport, Verdict
 from holdfast_load.judging import probing
-from holdfast_load.judging.cost import Bill, Meter
 from holdfast_load.judging.looking import Broken, Looking
 from holdfast_load.judging.measures import Measures, measure
 from holdfast_load.judging.rows import Rows, read

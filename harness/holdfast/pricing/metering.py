@@ -7,17 +7,11 @@ the calls that the client made are counted, and what lies behind a command is wh
 
 from __future__ import annotations
 
-import tomllib
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, ValidationError
-
-from holdfast.errors import HoldfastError
-from holdfast.stack.base import Part
+from holdfast.pricing.prices import Prices, priced
 from holdfast.stack.commands import (
     AnyCall,
     EventBridgeCall,
@@ -32,47 +26,9 @@ from holdfast.stack.configuration import Configuration
 from holdfast.stack.resolve import Stack
 from holdfast.targets.base import TracedTotals
 
-TABLE = Path(__file__).with_name("prices.toml")
-MILLION = 1_000_000
 _MEGABYTES = 1_024
 _POLLED = 2
 """Requests to a queue for a batch that a mapping hands to a function: one to receive it and one to delete it."""
-
-Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class Prices(Part):
-    """A price table.
-
-    Attributes:
-        version: of the table's form.
-        as_of: when the prices were those.
-        sources: where they were found.
-        regions: dollars for a million units, by region and unit.
-        calls: the units of one call, by ``service:Operation``.
-    """
-
-    version: int
-    as_of: str
-    sources: list[str]
-    regions: Annotated[dict[str, dict[str, Dollars]], Field(min_length=1)]
-    calls: dict[str, dict[str, Dollars]]
-
-
-def read_prices(path: Path = TABLE) -> Prices:
-    """Read a price table.
-
-    Raises:
-        HoldfastError: it cannot be read, or is none.
-    """
-    try:
-        return Prices.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
-        raise HoldfastError(
-            f"The price table {path} cannot be used.",
-            cause=" ".join(str(error).split())[:300],
-            remedy="docs/load.md has its form; an example lies beside the code: holdfast_load/judging/prices.toml",
-        ) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +104,7 @@ class Meter:
         self._configuration = configuration
         self._prices = prices
         self._before = self._totals()
-        self.region = stack.target.region if stack.target.region in prices.regions else next(iter(prices.regions))
+        self.region = stack.target.region
 
     def bill(self, sent_of: Mapping[str, int], transitions: float = 0.0) -> Bill:
         """What was requested since the meter was made, priced.
@@ -158,31 +114,17 @@ class Meter:
             transitions: state transitions of all executions.
         """
         usage = self._usage(sent_of)
-        counted: defaultdict[str, float] = defaultdict(float)
-        unpriced: dict[str, float] = {}
-        for call, count in usage.calls.items():
-            units = self._prices.calls.get(call)
-            if units is None:
-                unpriced[call] = count
-            for unit, each in (units or {}).items():
-                counted[unit] += each * count
-        for unit, count in usage.units.items():
-            counted[unit] += count
-        if transitions:
-            counted["state-transition"] += transitions
-        prices = self._prices.regions[self.region]
-        for unit in [unit for unit in counted if unit not in prices]:
-            unpriced[unit] = counted.pop(unit)
-        by_unit = {unit: count * prices[unit] / MILLION for unit, count in counted.items()}
+        units = {**usage.units, **({"state-transition": transitions} if transitions else {})}
+        found = priced(self._prices, self.region, usage.calls, units)
         return Bill(
-            dollars=sum(by_unit.values()),
+            dollars=found.dollars,
             commands=sum(sent_of.values()),
-            by_unit=by_unit,
-            counted=dict(counted),
-            region=self.region,
+            by_unit=found.by_unit,
+            counted=found.counted,
+            region=found.region,
             as_of=self._prices.as_of,
             how=usage.how,
-            unpriced=unpriced,
+            unpriced=found.unpriced,
         )
 
     def _totals(self) -> TracedTotals | None:

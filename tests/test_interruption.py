@@ -232,5 +232,5 @@ def test_a_run_that_stops_at_the_first_failure_ends_the_others_in_order(tmp_path
     assert ended.code == pytest.ExitCode.TESTS_FAILED, ended.text
     assert "webhook-orders on embedded: 1 violated" in ended.out
     assert not list(tmp_path.glob("holdfast-*"))
-    assert not list((tmp_path / ".holdfast").rglob("*.jsonl"))
+    assert not list((tmp_path / ".holdfast" / "journal").rglob("*.jsonl"))
     assert "Traceback" not in ended.text

@@ -32,9 +32,9 @@ class Shopper(ContractUser):
 
 
 def locust(folder: Path, target: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run Locust as somebody would, for two seconds."""
+    """Run Locust as somebody would, for six seconds: its users begin once they know the stack."""
     (folder / "shop.py").write_text(LOCUSTFILE.format(target=target))
-    options = ["--headless", "-u", "2", "-r", "2", "-t", "2s", "--loglevel", "WARNING", "--json"]
+    options = ["--headless", "-u", "2", "-r", "2", "-t", "6s", "--loglevel", "WARNING", "--json"]
     return subprocess.run(
         [Path(sys.executable).with_name("locust"), "-f", "shop.py", *options],
         cwd=folder,

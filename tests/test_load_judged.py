@@ -30,7 +30,9 @@ def test_a_run_ends_before_its_budget_is_passed_and_is_judged(embedded: Embedded
     (folder,) = (tmp_path / WEBHOOKS.directory.name).parent.glob("*/runs/*")
     assert read_verdicts(folder) is not None
     series = read_series(folder)
-    assert [one.name for one in series] == ["rate", "in flight", "not acknowledged", "lag"]
+    depths = [one for one in series if one.name == "queue depth"]
+    assert {one.component for one in depths} == {"queue", "dlq"}
+    assert [one.name for one in series[len(depths) :]] == ["rate", "in flight", "not acknowledged", "lag"]
     assert all(len(one.seconds) == len(one.values) > 0 for one in series)
     run = read_run(folder)
     assert run.figures["sent"] == measures["sent"]

@@ -88,6 +88,7 @@ class Clause:
         needs: the provocations whose evidence it cannot be decided without.
         also: further provocations whose evidence it judges where they can be run.
         requires: what must be so for it to be decided at all, beside what its provocations require.
+        provoked_if: what must be so for a verification to provoke it; a load run has faults of its own.
         leaves_open: what must be so for it to hold; without it, nothing is decided but violations.
         function: the check.
         under_load: its check on the evidence of a load run; None where that does not decide it.
@@ -100,6 +101,7 @@ class Clause:
     function: ClauseFunction
     also: tuple[Provocation, ...] = ()
     requires: tuple[Requirement, ...] = ()
+    provoked_if: tuple[Requirement, ...] = ()
     leaves_open: tuple[Requirement, ...] = ()
     under_load: LoadCheck | None = None
 
@@ -111,6 +113,7 @@ def clause(
     needs: Sequence[Provocation] = (),
     also: Sequence[Provocation] = (),
     requires: Sequence[Requirement] = (),
+    provoked_if: Sequence[Requirement] = (),
     leaves_open: Sequence[Requirement] = (),
     under_load: LoadCheck | None = None,
 ) -> Callable[[ClauseFunction], ClauseFunction]:
@@ -126,6 +129,7 @@ def clause(
             function=function,
             also=tuple(also),
             requires=tuple(requires),
+            provoked_if=tuple(provoked_if),
             leaves_open=tuple(leaves_open),
             under_load=under_load,
         )
@@ -191,7 +195,7 @@ def decide(clause: Clause, campaign: Campaign, clock: Callable[[], float] = time
     Raises:
         HoldfastError: the stack, the target or a port cannot be used, or a fault could not be healed.
     """
-    return _decided(clause, campaign, clause.function, clock)
+    return _decided(clause, campaign, clause.function, (*clause.requires, *clause.provoked_if), clock)
 
 
 def decide_under_load(
@@ -203,11 +207,15 @@ def decide_under_load(
         HoldfastError: the stack, the target or a port cannot be used.
     """
     assert clause.under_load is not None
-    return _decided(clause, evidence, clause.under_load, clock)
+    return _decided(clause, evidence, clause.under_load, clause.requires, clock)
 
 
 def _decided(
-    clause: Clause, campaign: Judged, function: Callable[[Any], Holds], clock: Callable[[], float]
+    clause: Clause,
+    campaign: Judged,
+    function: Callable[[Any], Holds],
+    requires: Sequence[Requirement],
+    clock: Callable[[], float],
 ) -> ClauseVerdict:
     start = clock()
 
@@ -230,7 +238,7 @@ def _decided(
     declared = () if met_by is None else (f"declared limit, met by {met_by.how}: {met_by.reason}",)
     found: Holds | Inconclusive
     try:
-        found = _checked(clause, campaign, function)
+        found = _checked(clause, campaign, function, requires)
     except Violated as violated:
         fed = _fed(_unmet(violated.findings, campaign, met_by), campaign)
         if fed:
@@ -248,9 +256,11 @@ def _decided(
     return verdict(Verdict.INCONCLUSIVE, str(found), (*declared, *getattr(found, "evidence", ())), ())
 
 
-def _checked(clause: Clause, campaign: Judged, function: Callable[[Any], Holds]) -> Holds:
+def _checked(
+    clause: Clause, campaign: Judged, function: Callable[[Any], Holds], requires: Sequence[Requirement]
+) -> Holds:
     """Run the check where what it requires is met, and let it hold only where nothing is left open."""
-    if clause.requires and (missing := unmet(clause.requires, campaign.situation)):
+    if requires and (missing := unmet(requires, campaign.situation)):
         raise Inconclusive("; ".join(missing))
     found = function(campaign)
     if clause.leaves_open and (gaps := unmet(clause.leaves_open, campaign.situation)):

@@ -193,9 +193,9 @@ def decidable(clause: Clause, situation: Situation, denied: frozenset[Grant] = f
     waived = situation.stack.descriptor.waive.get(clause.id, "")
     if waived:
         return Decidable(id=clause.id, text=clause.text, waived=waived)
-    blocked = list(unmet(clause.requires, situation))
+    blocked = list(unmet((*clause.requires, *clause.provoked_if), situation))
     gaps = list(unmet(clause.leaves_open, situation))
-    resting = [*clause.requires, *clause.leaves_open]
+    resting = [*clause.requires, *clause.provoked_if, *clause.leaves_open]
     for provocation in clause.needs:
         blocked += _why_not(provocation, situation, denied)
         gaps += unmet(provocation.leaves_open, situation)

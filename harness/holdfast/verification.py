@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -89,7 +89,8 @@ class Verification:
         )
         stopping.check()
         for pattern, _ in chosen:
-            plan_file(self._replays, pattern).unlink(missing_ok=True)  # of an earlier run
+            with suppress(OSError):  # of an earlier run; a folder that cannot be written is told of at the end
+                plan_file(self._replays, pattern).unlink()
         self._campaigns = {
             pattern: Campaign(
                 stack=stack,

@@ -40,7 +40,7 @@ def fault_possible(situation: Situation) -> str:
     Family.RECOVERY,
     needs=[STEADY, AFTERMATH],
     also=[COMPUTE_DEAD, SIDECAR_DEAD, STORE_OUTAGE, FAILED_DELIVERIES],
-    requires=[fault_possible],
+    provoked_if=[fault_possible],
     under_load=under_load.steady_again,
 )
 def test_xx_1(campaign: Campaign) -> Holds:

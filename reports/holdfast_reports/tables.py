@@ -69,8 +69,8 @@ def show_changes(changes: Sequence[Change], *, write_line: Callable[[str], None]
 def show_trend(trend: Sequence[Point], *, write_line: Callable[[str], None]) -> None:
     """Print the runs of a stack, oldest first."""
     table = Table(title="runs of this stack", title_justify="left", title_style="bold", box=BOX)
-    for name in ("began (UTC)", "run", "target"):
-        table.add_column(name)
+    for name, least in (("began (UTC)", 19), ("run", 6), ("target", 8)):
+        table.add_column(name, min_width=least)
     for name in ("held", "violated", "inconclusive", "ack p99", "effect p99", "took"):
         table.add_column(name, justify="right")
     for point in trend:

@@ -9,6 +9,7 @@ Whoever has Holdfast installed loads this module with every pytest run, so all e
 
 from __future__ import annotations
 
+import argparse
 import fnmatch
 import os
 import sys
@@ -71,11 +72,14 @@ def _positive(text: str) -> float:
     """A positive number of an option.
 
     Raises:
-        ValueError: it is none; argparse says so.
+        argparse.ArgumentTypeError: it is none.
     """
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
     if not 0 < number < float("inf"):
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text} is no number above 0")
     return number
 
 

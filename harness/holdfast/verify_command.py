@@ -70,8 +70,7 @@ def verify_command(arguments: Sequence[str]) -> int:
     need_stacks(rest, "verify")
     if own.dry_run:
         rest.append("--holdfast-dry-run")
-    ran = run(rest)
-    return ran.exit_code(strict=own.strict)
+    return run(rest).exit_code(strict=own.strict)
 
 
 def need_stacks(arguments: Sequence[str], command: str) -> None:
@@ -138,6 +137,11 @@ def run(arguments: Sequence[str]) -> Ran:
 
     seen = _Watcher()
     code = pytest.main([*PYTEST_OPTIONS, *arguments], plugins=[seen])
+    if code == pytest.ExitCode.USAGE_ERROR and any("::" in argument for argument in arguments):
+        sys.stderr.write(
+            "holdfast: A clause that was named is none that its stack owes.\n"
+            "  remedy: holdfast verify NAME.stack.toml --collect-only -q lists the clauses\n"
+        )
     interrupted = (seen.session.interrupted if seen.session else "") or seen.interrupted
     return Ran(pytest_code=int(code), session=seen.session, interrupted=interrupted)
 

@@ -83,7 +83,11 @@ def read_template(path: Path) -> dict[str, Any]:
         template = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, Loader=_Loader)  # noqa: S506
         template = json.loads(json.dumps(template, allow_nan=False))
     except OSError as error:
-        raise DeploymentError(f"{path}: the template cannot be read", cause=error.strerror or str(error)) from error
+        raise DeploymentError(
+            f"{path}: the template cannot be read",
+            cause=error.strerror or str(error),
+            remedy="correct the path, or its permissions",
+        ) from error
     except (yaml.YAMLError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DeploymentError(
             f"{path}: the template is not valid YAML or JSON",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from holdfast.checkers import conservation, saga_ends
 from holdfast.checkers.saga import Fate
 from holdfast.checkers.saga_ends import Claim
 from holdfast.history.executions import EXECUTION
-from holdfast.history.model import DeadLetterSeen
+from holdfast.history.model import DeadLetterSeen, ErrorClass, FaultWindow
 from holdfast.verdict.model import Finding
 from test_checkers_saga import ORDERS, read
 
@@ -40,6 +41,18 @@ def test_a_saga_that_runs_past_its_bound_is_told() -> None:
     assert saga_ends.over_since(lived, port=EXECUTION, running=["RUNNING"]) == {"k"}
     assert saga_ends.over_since(history(start, early, late), port=EXECUTION, running=["RUNNING"]) == frozenset()
     assert saga_ends.over_since(history(start), port=EXECUTION, running=["RUNNING"]) == frozenset()
+    struck = FaultWindow(
+        lever="invocation-fault",
+        component="refund",
+        error_class=ErrorClass.FAILURE,
+        started_seconds=0.0,
+        ended_seconds=69.0,
+        proof="hit",
+        key="k",
+    )
+    only_healed, by_itself = (replace(lived, windows=(replace(struck, ended_seconds=at),)) for at in (69.0, 71.0))
+    assert saga_ends.over_since(only_healed, port=EXECUTION, running=["RUNNING"]) == frozenset()
+    assert saga_ends.over_since(by_itself, port=EXECUTION, running=["RUNNING"]) == {"k"}
 
 
 def letter(key: str, original: str | None) -> DeadLetterSeen:

@@ -51,15 +51,28 @@ def unfinished(
 
 
 def over_since(history: History, *, port: str, running: Collection[str]) -> frozenset[str]:
-    """The keys that were under way no more when they were last looked at.
+    """The keys that were under way no more when they were last looked at, and not only since their fault was healed.
 
     Args:
         history: what concerns the clause.
         port: what tells how a saga stands.
         running: the states in which it is under way.
     """
-    last = {record.key: record.final for record in records(history, port)}
-    return frozenset(key for key, read in last.items() if read is not None and read.state and read.state not in running)
+    healed = {window.key: window.ended_seconds for window in history.windows if window.key}
+    return frozenset(
+        record.key
+        for record in records(history, port)
+        if record.final is not None
+        and _over(record.final, running)
+        and any(
+            _over(read, running) and read.started_seconds <= healed.get(record.key, read.started_seconds)
+            for read in record.complete
+        )
+    )
+
+
+def _over(read: Observation, running: Collection[str]) -> bool:
+    return bool(read.state) and read.state not in running
 
 
 def running_still(history: History) -> tuple[str, ...]:

@@ -29,12 +29,13 @@ class Shopper(ContractUser):
     def place(self):
         self.submit("place_order")
 """
+USERS = 2
 
 
 def locust(folder: Path, target: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run Locust as somebody would, for six seconds: its users begin once they know the stack."""
     (folder / "shop.py").write_text(LOCUSTFILE.format(target=target))
-    options = ["--headless", "-u", "2", "-r", "2", "-t", "6s", "--loglevel", "WARNING", "--json"]
+    options = ["--headless", "-u", str(USERS), "-r", str(USERS), "-t", "6s", "--loglevel", "WARNING", "--json"]
     return subprocess.run(
         [Path(sys.executable).with_name("locust"), "-f", "shop.py", *options],
         cwd=folder,
@@ -65,7 +66,9 @@ def test_locust_alone_records_what_its_users_submit(tmp_path: Path) -> None:
     assert columns is not None
     assert columns.complete, columns.notes
     assert columns.kinds == ("place_order",)
-    assert set(columns.outcome.tolist()) == {0}
+    outcomes = columns.outcome.tolist()
+    assert set(outcomes) <= {0, 2}
+    assert outcomes.count(2) <= USERS, "only what was in flight when the run ended may be unknown"
     assert len({columns.sessions.label(code) for code in columns.session}) == 2
     assert f'"num_requests": {len(columns)}' in ended.stdout
 

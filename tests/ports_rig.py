@@ -290,6 +290,26 @@ def new_queue(target: Any, component: str = "queue", **attributes: str) -> Resou
     return resource(component, "queue", name=name, url=url, arn=arn)
 
 
+def new_ledger(target: Any) -> Resource:
+    """A new table with the key ``pk`` and ``sk``, and an index by ``by``."""
+    name = fresh("ledger")
+    target.client("dynamodb").create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": part, "AttributeType": "S"} for part in ("pk", "sk", "by")],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "by-value",
+                "KeySchema": [{"AttributeName": "by", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+    )
+    arn = f"arn:aws:dynamodb:{target.region}:{target.account}:table/{name}"
+    return resource("ledger", "table", name=name, arn=arn)
+
+
 def new_bucket(target: Any) -> Resource:
     """A new bucket."""
     name = fresh("bucket")

@@ -58,6 +58,9 @@ class Here(InsideDriver):
     def run(self, place: dict[str, str], script: str) -> str:
         return subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False, timeout=60).stdout
 
+    def described(self) -> dict[str, Any]:
+        return {}
+
 
 @pytest.fixture
 def sleeper() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:

@@ -11,7 +11,7 @@ from holdfast.ports.bulk import Keys
 from holdfast.stack.generate import Submission
 from holdfast.stack.resolve import Resource
 from holdfast.targets.embedded import EmbeddedTarget
-from ports_rig import StubTarget, answers, fresh, new_bucket, new_queue, ports_of, resource, serving
+from ports_rig import StubTarget, answers, new_bucket, new_ledger, new_queue, ports_of, resource, serving
 
 KEYS = tuple(f"k-{number}" for number in range(12))
 PLACE = {"kind": "http", "url": "http://127.0.0.1:9/"}
@@ -20,30 +20,15 @@ PLACE = {"kind": "http", "url": "http://127.0.0.1:9/"}
 @pytest.fixture(scope="module")
 def table(embedded: EmbeddedTarget) -> Resource:
     """A ledger: key number n has n % 4 entries, each with the amount n; a row of another run lies beside them."""
-    name = fresh("ledger")
-    dynamodb = embedded.client("dynamodb")
-    dynamodb.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": part, "AttributeType": "S"} for part in ("pk", "sk", "by")],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": "by-value",
-                "KeySchema": [{"AttributeName": "by", "KeyType": "HASH"}],
-                "Projection": {"ProjectionType": "ALL"},
-            }
-        ],
-    )
+    ledger, dynamodb = new_ledger(embedded), embedded.client("dynamodb")
     pad = {"S": "x" * 200_000}  # so that a scan has several pages
     for number, key in enumerate(KEYS):
         for entry in range(number % 4):
             item = {"pk": {"S": key}, "sk": {"S": f"e#{entry}"}, "by": {"S": f"v-{key}"}, "n": {"N": str(number)}}
-            dynamodb.put_item(TableName=name, Item=item | {"pad": pad})
-    dynamodb.put_item(TableName=name, Item={"pk": {"S": "k-99"}, "sk": {"S": "e#0"}})
-    dynamodb.put_item(TableName=name, Item={"pk": {"S": "shared"}, "sk": {"S": "k-3/a"}})
-    arn = f"arn:aws:dynamodb:{embedded.region}:{embedded.account}:table/{name}"
-    return resource("ledger", "table", name=name, arn=arn)
+            dynamodb.put_item(TableName=ledger.name, Item=item | {"pad": pad})
+    dynamodb.put_item(TableName=ledger.name, Item={"pk": {"S": "k-99"}, "sk": {"S": "e#0"}})
+    dynamodb.put_item(TableName=ledger.name, Item={"pk": {"S": "shared"}, "sk": {"S": "k-3/a"}})
+    return ledger
 
 
 def place(number: int) -> Submission:

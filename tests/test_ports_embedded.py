@@ -20,7 +20,7 @@ from holdfast.stack.generate import Submission
 from holdfast.stack.resolve import Resource
 from holdfast.targets.embedded import EmbeddedTarget
 from holdfast.waiting import eventually
-from ports_rig import fresh, messages, new_bucket, new_queue, ports_of, resource, stack_of, submission
+from ports_rig import fresh, messages, new_bucket, new_ledger, new_queue, ports_of, resource, stack_of, submission
 
 HANDLER = """
 def handler(event, context):
@@ -258,39 +258,22 @@ def effect(target: EmbeddedTarget, source: dict[str, Any], *resources: Resource)
 
 def test_tables(target: EmbeddedTarget) -> None:
     """A query counts the items of one key, over pages and through an index; a get finds one."""
-    name = fresh("ledger")
-    dynamodb = target.client("dynamodb")
-    dynamodb.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": part, "AttributeType": "S"} for part in ("pk", "sk", "by")],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": "by-value",
-                "KeySchema": [{"AttributeName": "by", "KeyType": "HASH"}],
-                "Projection": {"ProjectionType": "ALL"},
-            }
-        ],
-    )
+    ledger, dynamodb = new_ledger(target), target.client("dynamodb")
     pad = "x" * 300_000  # five of these make two pages of 1 MB
     for index in range(5):
         item = {"pk": {"S": "k-1"}, "sk": {"S": f"e#{index}"}, "by": {"S": "v-1"}, "pad": {"S": pad}}
-        dynamodb.put_item(TableName=name, Item=item)
-    dynamodb.put_item(TableName=name, Item={"pk": {"S": "k-1"}, "sk": {"S": "other"}})
-    table = resource(
-        "ledger", "table", name=name, arn=f"arn:aws:dynamodb:{target.region}:{target.account}:table/{name}"
-    )
+        dynamodb.put_item(TableName=ledger.name, Item=item)
+    dynamodb.put_item(TableName=ledger.name, Item={"pk": {"S": "k-1"}, "sk": {"S": "other"}})
     query = {"kind": "dynamodb-query", "table": "ledger", "partition": {"pk": "{key}"}, "value": "sk"}
-    prefixed = effect(target, {**query, "sort_prefix": {"sk": "e#"}}, table)
+    prefixed = effect(target, {**query, "sort_prefix": {"sk": "e#"}}, ledger)
     assert prefixed.observe("done", submission()).values == ("e#0", "e#1", "e#2", "e#3", "e#4")
-    assert effect(target, query, table).observe("done", submission()).count == 6
+    assert effect(target, query, ledger).observe("done", submission()).count == 6
     by = {"kind": "dynamodb-query", "table": "ledger", "index": "by-value", "partition": {"by": "{value}"}}
-    assert effect(target, by, table).observe("done", submission()).count == 5
+    assert effect(target, by, ledger).observe("done", submission()).count == 5
     get = {"kind": "dynamodb-get", "table": "ledger", "item_key": {"pk": "{key}", "sk": "other"}}
-    assert effect(target, get, table).observe("done", submission()).count == 1
-    assert effect(target, get, table).observe("done", submission("k-2")).count == 0
-    effect(target, query, table).check()
+    assert effect(target, get, ledger).observe("done", submission()).count == 1
+    assert effect(target, get, ledger).observe("done", submission("k-2")).count == 0
+    effect(target, query, ledger).check()
 
 
 def test_objects_as_effects(target: EmbeddedTarget) -> None:

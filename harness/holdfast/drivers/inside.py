@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -28,7 +29,7 @@ class Found:
     ready: bool
 
 
-class InsideDriver:
+class InsideDriver(ABC):
     """A component that is a process in a container of a task or pod.
 
     Where the descriptor names the process by its command line it is signalled alone, inside the container. SIGKILL and
@@ -40,6 +41,7 @@ class InsideDriver:
     component: str
     command_line: str
 
+    @abstractmethod
     def found(self) -> Found:
         """The one container that is proven to be the component's.
 
@@ -47,15 +49,14 @@ class InsideDriver:
             ResourceError: none is.
             GuardRailError: several are.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def again(self, place: dict[str, str]) -> Found | None:
         """The container at a place as it is now; None when it is gone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, place: dict[str, str], script: str) -> str:
         """Run a script inside a container; what it printed."""
-        raise NotImplementedError
 
     def find(self) -> Instance:
         """The one instance that is proven to be the component."""
@@ -172,9 +173,9 @@ class InsideDriver:
         if self.again(place) is not None:
             self.run(place, shell.relieve(token))
 
+    @abstractmethod
     def described(self) -> dict[str, Any]:
         """What is needed to make it again."""
-        raise NotImplementedError
 
     def _send(self, instance: Instance, name: str) -> None:
         place = json.loads(instance.id)

@@ -166,21 +166,7 @@ def inventory(template: Mapping[str, Json]) -> Inventory:
 
 def _named(node: Json) -> list[str]:
     """The logical ids that a value names, each once; pseudo parameters are none."""
-    named = (*references(node), *_attributes(node))
-    return [name for name in dict.fromkeys(named) if not name.startswith("AWS::")]
-
-
-def _attributes(node: Json) -> Iterator[str]:
-    """The logical ids in ``Fn::GetAtt``, in order of their appearance."""
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            if key == "Fn::GetAtt" and value:
-                yield value.split(".")[0] if isinstance(value, str) else str(value[0])
-            else:
-                yield from _attributes(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _attributes(value)
+    return [name for name in dict.fromkeys(references(node)) if not name.startswith("AWS::")]
 
 
 def _parsed(value: Json) -> Json:

@@ -141,10 +141,13 @@ def uses_transform(template: Mapping[str, Any]) -> bool:
 
 
 def references(node: object) -> Iterator[str]:
-    """The names that a part of a template refers to by ``Ref`` or inside ``Fn::Sub``."""
+    """The names that a part of a template refers to by ``Ref``, ``Fn::GetAtt`` or inside ``Fn::Sub``."""
     for mapping in _mappings(node):
         if isinstance(mapping.get("Ref"), str):
             yield mapping["Ref"]
+        attribute = mapping.get("Fn::GetAtt")
+        if attribute:
+            yield attribute.split(".")[0] if isinstance(attribute, str) else str(attribute[0])
         text = mapping.get("Fn::Sub")
         text = text[0] if isinstance(text, list) and text else text
         if isinstance(text, str):

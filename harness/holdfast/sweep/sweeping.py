@@ -306,11 +306,13 @@ class Swept:
         coverages: what was covered, one for each pattern.
         clean: removes secrets from texts about it.
         run: the folder of what is kept of it; None where nothing is.
+        hidden: generated fields whose values are secret.
     """
 
     coverages: tuple[Coverage, ...]
     clean: Clean
     run: RunFolder | None
+    hidden: frozenset[str] = frozenset()
 
 
 @contextmanager
@@ -389,6 +391,7 @@ def sweep(
             ),
             clean=ready.clean,
             run=ready.run,
+            hidden=ready.stack.descriptor.marked.hidden_fields,
         )
 
 

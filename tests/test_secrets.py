@@ -246,7 +246,7 @@ def test_a_payload_to_replay_keeps_its_secrets(tmp_path: Path) -> None:
     ended = verify(descriptor, "-k", "SF-4", cwd=tmp_path, **PLANTED)
     assert ended.code == ExitCode.VIOLATED, ended.text
     assert "replay: curl" in ended.out
-    assert traces(tmp_path, known, ended) == []
+    assert [name for name, _ in traces(tmp_path, known, ended) if name in PLANTED] == []
 
 
 @pytest.mark.parametrize("value", [MARKED["card"], PLANTED["PLANTED_BODY"]])

@@ -7,7 +7,7 @@ the status. A disk that is full ends the record, not the process: `Recorder.prob
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,6 +56,27 @@ class Reply:
     answered: bool = True
     position: int | None = None
     value: Any = None
+
+
+def places_of(path: Path, columns: Sequence[str], *wanted: str) -> list[int]:
+    """Where columns of a load run stand in a row of a file.
+
+    Args:
+        path: the file, for messages.
+        columns: what its header names.
+        wanted: the columns.
+
+    Raises:
+        HistoryError: it was not recorded by a load run.
+    """
+    try:
+        return [columns.index(name) for name in wanted]
+    except ValueError as error:
+        raise HistoryError(
+            f"{path} does not say when operations were intended.",
+            cause="it was not recorded by a load run",
+            remedy="name a file that one of its workers recorded",
+        ) from error
 
 
 class Recorder:

@@ -22,6 +22,7 @@ from holdfast.inference.sample import Sample, parse_sample
 from holdfast.inference.trials import learn
 from holdfast.inference.writing import Origin, descriptor, marked
 from holdfast.opening import Options
+from holdfast.progress import telling
 from holdfast.stack.aws_errors import translated
 from holdfast.stack.descriptor import AwsPin
 from holdfast.targets.base import Target
@@ -47,7 +48,8 @@ def init_command(arguments: Sequence[str]) -> int:
     sample = _sample(own, parts)
     known = None
     if sample is not None and own.template:
-        known = learn(Path(own.template), found.origin, found.there, parts, sample, say=_say)
+        with telling() as say:
+            known = learn(Path(own.template), found.origin, found.there, parts, sample, say=say)
     text = descriptor(found.origin, found.there, parts, sample, known)
     _write(path, text)
     _tell(path, parts, text)
@@ -189,15 +191,12 @@ def _doctor(path: Path, own: argparse.Namespace) -> None:
     target = None if own.template else own.target
     options = Options(target=target, allow_aws=own.allow_aws)
     try:
-        lines = described(diagnose(path, options=options, say=_say))
+        with telling() as say:
+            lines = described(diagnose(path, options=options, say=say))
     except HoldfastError as error:
         sys.stdout.write(f"holdfast doctor {path} cannot say what it decides yet: {error}\n")
         return
     sys.stdout.write("\n".join(lines) + "\n")
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"  {line}\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,20 +10,19 @@ from holdfast.definition.files import parse_text
 from holdfast.errors import DescriptorError
 from holdfast.inference import evidence
 from holdfast.inference.inventory import Inventory
-from holdfast.inference.learning import Laboratory, Trial
+from holdfast.inference.learning import LONGEST_SECONDS, Laboratory, Trial
 from holdfast.inference.patterns import Parts
 from holdfast.inference.sample import Sample
 from holdfast.inference.steps import Actor, actors_of_choreography, actors_of_machine, found_steps
 from holdfast.inference.writing import Knowledge, Origin
+from holdfast.progress import Say
 from holdfast.targets.deployment import deploy
 from holdfast.targets.open import open_target
 
 _ACCEPTED = range(200, 300)
 
 
-def learn(
-    template: Path, origin: Origin, there: Inventory, parts: Parts, sample: Sample, *, say: Callable[[str], None]
-) -> Knowledge:
+def learn(template: Path, origin: Origin, there: Inventory, parts: Parts, sample: Sample, *, say: Say) -> Knowledge:
     """Deploy the template on the embedded target, send the sample twice, and once more to a saga that has to turn back.
 
     Args:
@@ -39,8 +38,9 @@ def learn(
         HoldfastError: the template cannot be deployed.
     """
     with _laboratory(template, origin, there, parts, say) as laboratory:
-        say("sending the sample")
+        say("the sample to settle", LONGEST_SECONDS)
         good = _accepted(laboratory.attempt(sample, 1, like=None))
+        say("the sample to settle a second time", LONGEST_SECONDS)
         again = _accepted(laboratory.attempt(sample, 2, like=good))
         actors = _actors(laboratory, parts)
         failed = _turned_back(laboratory, sample, parts, actors, say)
@@ -62,9 +62,7 @@ def learn(
 
 
 @contextmanager
-def _laboratory(
-    template: Path, origin: Origin, there: Inventory, parts: Parts, say: Callable[[str], None]
-) -> Iterator[Laboratory]:
+def _laboratory(template: Path, origin: Origin, there: Inventory, parts: Parts, say: Say) -> Iterator[Laboratory]:
     say("opening the embedded target")
     target = open_target("embedded")
     try:
@@ -97,14 +95,14 @@ def _actors(laboratory: Laboratory, parts: Parts) -> tuple[Actor, ...]:
 
 
 def _turned_back(
-    laboratory: Laboratory, sample: Sample, parts: Parts, actors: tuple[Actor, ...], say: Callable[[str], None]
+    laboratory: Laboratory, sample: Sample, parts: Parts, actors: tuple[Actor, ...], say: Say
 ) -> Trial | None:
     """A saga whose last step that can be undone fails after its effect, so that everything is undone."""
     undone = [actor for actor in actors if actor.undone_by] or list(actors[:1])
     if parts.pattern != "saga" or not undone:
         return None
     last = undone[-1]
-    say(f"sending it once more, with {last.name} failing after its effect")
+    say(f"the sample to settle once more, with {last.name} failing after its effect", LONGEST_SECONDS)
     if last.state:
         return laboratory.attempt(sample, 3, failing_state=last.state, like=None)
     return laboratory.attempt(sample, 3, failing_function=last.function, like=None)

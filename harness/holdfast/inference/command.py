@@ -27,6 +27,7 @@ from holdfast.inference.toml import marked
 from holdfast.inference.trials import Draft, learn
 from holdfast.inference.writing import Origin, descriptor
 from holdfast.opening import Options
+from holdfast.progress import telling
 from holdfast.stack.descriptor import AwsPin
 from holdfast.targets.open import open_target
 
@@ -47,12 +48,13 @@ def init_command(arguments: Sequence[str]) -> int:
     known = None
     if sample is not None and own.template and parts.route is not None:
         draft = Draft(path=path, text=descriptor(found.origin, found.there, parts, sample, None))
-        known = learn(
-            Path(own.template), sample, origin=found.origin, there=found.there, parts=parts, draft=draft, say=_say
-        )
+        with telling() as say:
+            known = learn(
+                Path(own.template), sample, origin=found.origin, there=found.there, parts=parts, draft=draft, say=say
+            )
     elif sample is not None:
         why = "the template shows no API" if own.template else "a deployed stack is only read"
-        _say(f"the sample is not sent, only its form is taken: {why}")
+        sys.stderr.write(f"  the sample is not sent, only its form is taken: {why}\n")
     text = descriptor(found.origin, found.there, parts, sample, known)
     _write(path, text)
     _tell(path, parts, text)
@@ -224,15 +226,12 @@ def _doctor(path: Path, own: argparse.Namespace) -> None:
     target = None if own.template else own.target
     options = Options(target=target, allow_aws=own.allow_aws)
     try:
-        lines = described(diagnose(path, options=options, say=_say))
+        with telling() as say:
+            lines = described(diagnose(path, options=options, say=say))
     except HoldfastError as error:
         sys.stdout.write(f"holdfast doctor {path} cannot say what it decides yet: {error}\n")
         return
     sys.stdout.write("\n".join(lines) + "\n")
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"  {line}\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from holdfast.definition.files import parse_text
 from holdfast.errors import DescriptorError
 from holdfast.inference import evidence
 from holdfast.inference.inventory import Inventory, Route
-from holdfast.inference.learning import Fault, Laboratory, Trial
+from holdfast.inference.learning import LONGEST_SECONDS, Fault, Laboratory, Trial
 from holdfast.inference.patterns import Parts, view_routes
 from holdfast.inference.sample import Sample, filled
 from holdfast.inference.serving import Served, ask_read, life, live_route, read_path, ready_paths
@@ -29,6 +29,7 @@ from holdfast.inference.steps import (
 from holdfast.inference.writing import Knowledge, Origin
 from holdfast.levers.journal import Journal, Pin
 from holdfast.opening import Options, resolved, started
+from holdfast.progress import Say
 from holdfast.stack.environment import Environment
 from holdfast.stack.loading import load_descriptor
 from holdfast.targets.deployment import deploy
@@ -60,7 +61,7 @@ def learn(
     there: Inventory,
     parts: Parts,
     draft: Draft,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Knowledge:
     """Deploy the template on the embedded target, send the sample twice, and once more to a saga that has to turn back.
 
@@ -79,8 +80,9 @@ def learn(
     """
     with _laboratory(template, origin, there, parts, say) as laboratory, _started(laboratory, parts, draft, say):
         ready = ready_paths(laboratory.running) if laboratory.running is not None else {}
-        say("sending the sample")
+        say("the sample to settle", LONGEST_SECONDS)
         good = _accepted(laboratory.attempt(sample, 1))
+        say("the sample to settle a second time", LONGEST_SECONDS)
         again = _accepted(laboratory.attempt(sample, 2, like=good))
         actors, last = _actors(laboratory, parts)
         failed = _turned_back(laboratory, sample, _faults(actors, last), good, say)
@@ -110,9 +112,7 @@ def learn(
 
 
 @contextmanager
-def _laboratory(
-    template: Path, origin: Origin, there: Inventory, parts: Parts, say: Callable[[str], None]
-) -> Iterator[Laboratory]:
+def _laboratory(template: Path, origin: Origin, there: Inventory, parts: Parts, say: Say) -> Iterator[Laboratory]:
     parameters = _filled_parameters(origin.parameters)
     say("opening the embedded target")
     target = open_target("embedded")
@@ -140,7 +140,7 @@ def _filled_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def _started(laboratory: Laboratory, parts: Parts, draft: Draft, say: Callable[[str], None]) -> Iterator[None]:
+def _started(laboratory: Laboratory, parts: Parts, draft: Draft, say: Say) -> Iterator[None]:
     """Have the processes of a stack running, where it has any, as a run has them."""
     if parts.beside is None or not parts.beside.started:
         yield
@@ -192,14 +192,14 @@ def _faults(actors: tuple[Actor, ...], last: str) -> Iterator[Fault]:
 
 
 def _turned_back(
-    laboratory: Laboratory, sample: Sample, faults: Iterable[Fault], good: Trial, say: Callable[[str], None]
+    laboratory: Laboratory, sample: Sample, faults: Iterable[Fault], good: Trial, say: Say
 ) -> Trial | None:
     """A saga that leaves other entries than one that was completed; else the last one that was tried."""
     if laboratory.parts.pattern != "saga":
         return None
     failed = None
     for number, fault in enumerate(faults, 3):
-        say(f"sending it once more, with {fault.step} failing {fault.when} its effect")
+        say(f"the sample to settle once more, with {fault.step} failing {fault.when} its effect", LONGEST_SECONDS)
         failed = laboratory.attempt(sample, number, fault=fault)
         if any(not evidence.placed(laboratory.there, one, good) for one in _entries(laboratory, good, failed)):
             return failed

@@ -7,10 +7,9 @@ import json
 import random
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from holdfast.campaign import Progress
 from holdfast.checkers.projections import Stream
 from holdfast.errors import Inconclusive
 from holdfast.history.executions import EXECUTION
@@ -23,6 +22,7 @@ from holdfast.ports.dead_letters import DeadLetter
 from holdfast.ports.folding import folding
 from holdfast.ports.ports import Ports
 from holdfast.ports.streams import records_given_up
+from holdfast.progress import Listener, Progress
 from holdfast.provocations.bench import Aim, Bench, side_by_side
 from holdfast.provocations.cqrs_runs import look_at_log, look_at_view
 from holdfast.provocations.quiescence import await_silence
@@ -123,7 +123,7 @@ class Runner:
     configuration: Configuration
     seed: int
     prefix: str
-    listener: Callable[[Progress], None]
+    listener: Listener
     stopping: Stopping
     callers: Callers = field(init=False)
     known: Surroundings = field(init=False)
@@ -252,17 +252,18 @@ class Runner:
     def _settled(
         self, bench: Bench, aim: Aim, submissions: Sequence[Submission]
     ) -> tuple[bool, dict[str, dict[str, Observation]]]:
-        """Wait for silence, longer than for one command while faults that were not passed before still are.
+        """Wait for silence, longer than for one command while faults still hit.
 
-        What works one after another, a shard or a message group, takes its time over as many faults. Returns whether
-        it came, and the executions of each key as they were when it did not come at first.
+        What works one after another, a shard or a message group, takes its time over as many faults, and over each
+        delivery of one that fails for good. Returns whether silence came, and the executions of each key as they were
+        when it did not come at first.
         """
-        bitten = aim.bitten()
+        progress = aim.progress()
         under_way: dict[str, dict[str, Observation]] = {}
         while not self.silence():
             under_way = under_way or self._under_way(bench, submissions)
-            before, bitten = bitten, aim.bitten()
-            if bitten == before:
+            before, progress = progress, aim.progress()
+            if progress == before:
                 return False, under_way
         return True, under_way
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from holdfast.inference.writing import Knowledge, Origin
 from holdfast.levers.journal import Journal, Pin
 from holdfast.opening import Options, resolved, started
 from holdfast.progress import Say
+from holdfast.stack.environment import Environment
 from holdfast.stack.loading import load_descriptor
 from holdfast.targets.deployment import deploy
 from holdfast.targets.open import open_target
@@ -111,11 +113,12 @@ def learn(
 
 @contextmanager
 def _laboratory(template: Path, origin: Origin, there: Inventory, parts: Parts, say: Say) -> Iterator[Laboratory]:
+    parameters = _filled_parameters(origin.parameters)
     say("opening the embedded target")
     target = open_target("embedded")
     try:
         say("deploying")
-        with deploy(target, template, stack_name=_STACK, parameters=origin.parameters):
+        with deploy(target, template, stack_name=_STACK, parameters=parameters):
             listed = target.client("cloudformation").describe_stack_resources(StackName=_STACK)
             physical = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in listed["StackResources"]}
             laboratory = Laboratory(target, there, parts, physical)
@@ -123,6 +126,17 @@ def _laboratory(template: Path, origin: Origin, there: Inventory, parts: Parts, 
             yield laboratory
     finally:
         target.close()
+
+
+def _filled_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Parameters with ``${NAME}`` replaced, as they are when the descriptor is read, which keeps the name alone."""
+    environment = Environment(os.environ)
+    filled_in = {name: str(environment.substitute(value, (name,))) for name, value in parameters.items()}
+    for problem in environment.problems:
+        raise DescriptorError(
+            f"--parameter {problem.path[0]} cannot be used.", cause=problem.cause, remedy=problem.remedy
+        )
+    return filled_in
 
 
 @contextmanager

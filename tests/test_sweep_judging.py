@@ -146,7 +146,7 @@ def saga_case(counts: tuple[int, int, int, int], state: str = "", **more: object
         (saga_case((1, 1, 0, 0), "failed"), Mark.HELD),
         (saga_case((0, 0, 0, 0), "failed"), Mark.HELD),
         (saga_case((0, 0, 0, 0), operations=(unknown("k"),)), Mark.HELD),
-        (saga_case((0, 0, 0, 0), "pending", operations=(unknown("k"),)), Mark.HELD),
+        (saga_case((0, 0, 0, 0), "pending", operations=(unknown("k"),)), Mark.VIOLATED),
         (saga_case((0, 0, 0, 0), "pending"), Mark.VIOLATED),
         (saga_case((1, 1, 0, 0), "pending", operations=(unknown("k"),)), Mark.VIOLATED),
         (saga_case((0, 0, 0, 0)), Mark.VIOLATED),

@@ -295,8 +295,7 @@ class AllOrNothing:
         if self.pattern.lock is not None:
             yield from saga.locks_left(history, self.pattern)
         if self.status is not None and self.pattern.status is not None:
-            if not self._never_begun(case):
-                yield from saga_ends.agree(history, self.pattern, port=self.pattern.status, claims=self._claims())
+            yield from saga_ends.agree(history, self.pattern, port=self.pattern.status, claims=self._claims())
             yield from self._lost(case)
 
     def open(self, case: Case) -> str:
@@ -359,20 +358,12 @@ class AllOrNothing:
             if not self.pattern.after_pivot(step.name)
         )
 
-    def _nothing_done(self, case: Case) -> bool:
-        (left,) = saga.left(case.history(), self.pattern)
-        return left.whole and not any(step.done for step in left.steps)
-
-    def _never_begun(self, case: Case) -> bool:
-        """Whether nobody was told that a saga was begun, nothing of it was done, and it is reported as under way."""
-        status = case.seen(self.pattern.status)
-        under_way = self.status is not None and status is not None and status.state in self.status.pending
-        return under_way and not case.acknowledged and self._nothing_done(case)
-
     def _lost(self, case: Case) -> Iterator[Finding]:
         """A saga that was acknowledged, of which nothing was done and nothing is reported."""
         status = case.seen(self.pattern.status)
-        if case.acknowledged and self._nothing_done(case) and status is not None and not status.state:
+        (left,) = saga.left(case.history(), self.pattern)
+        nothing_done = left.whole and not any(step.done for step in left.steps)
+        if case.acknowledged and nothing_done and status is not None and not status.state:
             sentence = f"{case.key} was acknowledged, nothing of it was done, and nothing is reported of it"
             yield _finding(case, "acknowledged and lost", sentence, self.pattern.status)
 

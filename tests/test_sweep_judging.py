@@ -10,10 +10,13 @@ import pytest
 from histories import fail, ok, unknown
 from holdfast.stack.effects import Status
 from holdfast.stack.patterns import Pattern, SagaPattern
-from holdfast.sweep.judging import AllOrNothing, Case, Mark, OneEffect, invariants_of, judge
+from holdfast.sweep.all_or_nothing import AllOrNothing
+from holdfast.sweep.judging import Case, Mark, judge
 from holdfast.sweep.kinds import Kind
+from holdfast.sweep.one_effect import OneEffect
 from holdfast.sweep.plan import Fault, Schedule
 from holdfast.sweep.points import Caller
+from holdfast.sweep.promises import invariants_of
 from sweep_examples import CHARGE, GET, HANDLER, PUT, case, look, single
 
 PATTERN = Pattern(command="place", effect="entered", status="order", row="row", message="message")

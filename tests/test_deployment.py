@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +61,6 @@ Resources:
     Type: AWS::Lambda::LayerVersion
     Properties: {Content: handlers}
 """
-
-
-@pytest.fixture(scope="module")
-def target() -> Iterator[EmbeddedTarget]:
-    """An emulator for the tests of this module."""
-    with EmbeddedTarget.start() as started:
-        yield started
 
 
 @pytest.fixture

@@ -93,13 +93,6 @@ they need a crowd, or a fault that lasts."""
 
 
 @pytest.fixture(scope="module")
-def target() -> Iterator[EmbeddedTarget]:
-    """An emulator for the tests of this module."""
-    with EmbeddedTarget.start() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def booking(target: EmbeddedTarget) -> Iterator[Saga]:
     """The travel booking."""
     with deployed(target, STACK.descriptor, name="test-booking", path="trips", key="trip_id") as saga:

@@ -16,7 +16,7 @@ from holdfast.levers.signals import Interrupted, interrupts
 from holdfast.progress import Waits
 from holdfast.stack.loading import load_descriptor
 from holdfast.verdict.model import ClauseVerdict, StackReport
-from holdfast.verification import Options, choose, opened
+from holdfast.verification import Options, opened
 
 QUIET_SECONDS = 5.0
 """A person who waits longer than this is told what is waited for."""
@@ -139,7 +139,7 @@ class Background:
         if kind != "embedded":
             self._lasting.add(path)
         with opened(path, options=self._options, ids=ids, listener=partial(self._heard, path)) as verification:
-            for pattern, clause in choose(verification.stack.descriptor, ids):
+            for pattern, clause in verification.chosen:
                 if self._stopping.is_set():
                     break
                 verdict = verification.decide(pattern, clause)

@@ -15,7 +15,7 @@ from holdfast.checkers.columnar import convergence
 from holdfast.checkers.projections import visibility
 from holdfast.clause import Clause, decide
 from holdfast.costing import per_thousand
-from holdfast.errors import DescriptorError, Inconclusive, InjectionError, TargetError
+from holdfast.errors import Inconclusive, InjectionError, TargetError
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal
 from holdfast.levers.pointing import pointed
@@ -41,7 +41,7 @@ from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import PatternName, SidecarPattern
 from holdfast.stack.resolve import Stack
-from holdfast.suites import clauses_of
+from holdfast.suites import choose
 from holdfast.sweep.replay import Found, plan_file, write_plan
 from holdfast.targets.base import Target, TargetKind
 from holdfast.verdict.model import ClauseVerdict, StackReport, Verdict
@@ -79,7 +79,7 @@ class Verification:
         _, secret_key, token = stack.target.credentials()
         self._clean = cleaning(stack.descriptor, secret_key, token)
         self._started = time.monotonic()
-        self._asked_for = len(chosen)
+        self.chosen = tuple(chosen)
         self._verdicts: list[ClauseVerdict] = []
         self._measured: dict[PatternName, dict[str, float]] = {}
         self._replays = options.folder / stack.descriptor.name / "replays"
@@ -151,7 +151,7 @@ class Verification:
             seed=self._options.seed,
             seconds=round(time.monotonic() - self._started, 3),
             measures=self._measures(),
-            complete=len(self._verdicts) == self._asked_for,
+            complete=len(self._verdicts) == len(self.chosen),
             run=self._run,
         )
 
@@ -239,22 +239,6 @@ def _costs(campaign: Campaign) -> dict[str, float]:
         return {}
 
 
-def choose(descriptor: Descriptor, ids: Sequence[str] = ()) -> tuple[tuple[PatternName, Clause], ...]:
-    """The clauses a stack owes, or those of given ids.
-
-    Raises:
-        DescriptorError: an id names no clause that the stack owes.
-    """
-    owed = clauses_of(descriptor)
-    unknown = set(ids) - {clause.id for _, clause in owed}
-    if unknown:
-        raise DescriptorError(
-            f"The stack {descriptor.name} owes no clause {', '.join(sorted(unknown))}.",
-            remedy=f"it owes {', '.join(clause.id for _, clause in owed)}",
-        )
-    return tuple((pattern, clause) for pattern, clause in owed if not ids or clause.id in ids)
-
-
 @contextmanager
 def opened(
     path: Path,
@@ -337,7 +321,7 @@ def verify(
         HoldfastError: as `opened`, or a fault could not be healed.
     """
     with opened(path, options=options, ids=ids, target=target, listener=listener) as verification:
-        for pattern, clause in choose(verification.stack.descriptor, ids):
+        for pattern, clause in verification.chosen:
             verification.decide(pattern, clause)
         return verification.report()
 
@@ -347,4 +331,4 @@ def _needed(clauses: Sequence[Clause], descriptor: Descriptor) -> tuple[Provocat
     return tuple(dict.fromkeys(provocation for clause in asked for provocation in (*clause.needs, *clause.also)))
 
 
-__all__ = ["DEFAULT_FOLDER", "Options", "Verification", "choose", "opened", "silent", "verify"]
+__all__ = ["DEFAULT_FOLDER", "Options", "Verification", "opened", "silent", "verify"]

@@ -83,12 +83,12 @@ class Verification:
         self._verdicts: list[ClauseVerdict] = []
         self._measured: dict[PatternName, dict[str, float]] = {}
         self._replays = options.folder / stack.descriptor.name / "replays"
-        prefix = new_prefix()
+        prefix, patterns = new_prefix(), tuple(dict.fromkeys(pattern for pattern, _ in chosen))
         stopping = Stopping.of(
             stack, deadline_seconds=options.deadline_seconds, over_budget=_budgeted(stack, options.most_dollars)
         )
         stopping.check()
-        for pattern, _ in chosen:
+        for pattern in patterns:
             with suppress(OSError):  # of an earlier run; a folder that cannot be written is told of at the end
                 plan_file(self._replays, pattern).unlink()
         self._campaigns = {
@@ -104,7 +104,7 @@ class Verification:
                 listener=listener,
                 stopping=stopping,
             )
-            for at, pattern in enumerate(dict.fromkeys(pattern for pattern, _ in chosen))
+            for at, pattern in enumerate(patterns)
         }
 
     def decide(self, pattern: PatternName, clause: Clause) -> ClauseVerdict:

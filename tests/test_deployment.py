@@ -319,7 +319,7 @@ def test_a_sam_stack_is_there_inside_the_context_and_gone_after_it(target: Embed
         folder / "template.yaml",
         stack_name="speaking",
         parameters={"Word": "tak"},
-        progress=lines.append,
+        progress=lambda line, _until_seconds=0.0: lines.append(line),
     ) as deployed:
         made = outputs(target, deployed.stack_name)
         assert say(target, made["SpeakerArn"]) == {"said": "tak"}

@@ -65,7 +65,7 @@ def situation(embedded: EmbeddedTarget, tmp_path_factory: pytest.TempPathFactory
             descriptor,
             options=Options(cloudformation=deployed.stack_name),
             target=embedded,
-            say=lambda _: None,
+            say=lambda *_: None,
         ) as stack,
     ):
         yield Situation(
@@ -385,8 +385,8 @@ def test_looking_changes_nothing(situation: Situation, embedded: EmbeddedTarget)
         through = EmbeddedTarget(embedded._process, embedded.directory, urlsplit(seen.url).port or 0, embedded.region)
         options = Options(cloudformation=situation.stack.cloudformation, deploy=False)
         path = situation.stack.path
-        assert diagnose(path, options=options, target=through, say=lambda _: None).complete
-        plan = planned(path, options=options, target=through, say=lambda _: None)
+        assert diagnose(path, options=options, target=through, say=lambda *_: None).complete
+        plan = planned(path, options=options, target=through, say=lambda *_: None)
         through._clients.close()
         through._http.close()
     assert plan.sent > 100
@@ -398,7 +398,7 @@ def test_the_plan_is_what_is_done(situation: Situation, embedded: EmbeddedTarget
     """The commands that the plan announces are sent, and its phases are the windows of the run, in order."""
     options = Options(cloudformation=situation.stack.cloudformation, deploy=False, folder=tmp_path)
     path, ids = situation.stack.path, ("SF-1", "SF-2", "SF-3", "XX-1")
-    plan = planned(path, options=options, ids=ids, target=embedded, say=lambda _: None)
+    plan = planned(path, options=options, ids=ids, target=embedded, say=lambda *_: None)
     with opened(path, options=options, ids=ids, target=embedded) as verification:
         for _, clause in clauses_of(situation.stack.descriptor):
             if clause.id in ids:

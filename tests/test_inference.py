@@ -17,7 +17,8 @@ from holdfast.inference.learning import Trial
 from holdfast.inference.patterns import infer
 from holdfast.inference.sample import Sample, filled, parse_sample
 from holdfast.inference.steps import Actor, FoundStep, found_steps, pivot
-from holdfast.inference.writing import Origin, descriptor, marked, toml
+from holdfast.inference.toml import marked, toml
+from holdfast.inference.writing import Origin, descriptor
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import SagaPattern
 from holdfast_fixtures.catalogue import reference_stacks
@@ -145,7 +146,7 @@ def test_what_calls_feeds_and_writes_is_read() -> None:
     assert there.feeds == (("Queue", "Worker"),)
     assert there.dead_letters == {"Queue": "Dlq"}
     assert there.functions["Worker"].writes == ("Ledger",)
-    assert there.tables["Ledger"] == Table(partition="id", sort="at", sort_is_number=True)
+    assert there.tables["Ledger"] == Table(partition="id", sort="at")
     parts = infer(there)
     assert parts is not None
     assert (parts.pattern, parts.store, parts.workers, parts.roles, parts.dead_letters) == (

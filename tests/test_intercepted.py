@@ -97,7 +97,7 @@ def intercepted(deployed: Deployed) -> Iterator[StandIn]:
     target.close()
 
 
-def quietly(_: object) -> None:
+def quietly(*_: object) -> None:
     """Nobody listens."""
 
 

@@ -10,18 +10,12 @@ from concurrent.futures import TimeoutError as NotYet
 from functools import partial
 from pathlib import Path
 
-from holdfast.campaign import Progress
 from holdfast.errors import HoldfastError
 from holdfast.levers.signals import Interrupted, interrupts
-from holdfast.progress import Waits
+from holdfast.progress import LOOK_SECONDS, Progress, Waits
 from holdfast.stack.loading import load_descriptor
 from holdfast.verdict.model import ClauseVerdict, StackReport
 from holdfast.verification import Options, opened
-
-QUIET_SECONDS = 5.0
-"""A person who waits longer than this is told what is waited for."""
-
-LOOK_SECONDS = 0.1
 
 INTERRUPTED_SECONDS = 8.0
 """How long an interrupted run waits for what it does on the embedded target, which ends with it in any case."""
@@ -57,7 +51,6 @@ class Background:
         self._failures: dict[str, HoldfastError] = {}
         self._lasting: set[Path] = set()
         self._waits = Waits()
-        self._told_seconds = time.monotonic()
         self._stopping = threading.Event()
 
     def start_all(self) -> None:
@@ -73,7 +66,6 @@ class Background:
         """
         self._start(path)
         future = self._verdicts[path, clause_id]
-        self._told_seconds = max(self._told_seconds, time.monotonic() - QUIET_SECONDS)
         while True:
             try:
                 return future.result(timeout=LOOK_SECONDS)
@@ -152,8 +144,5 @@ class Background:
             raise Interrupted("stopped")
 
     def _tell(self) -> None:
-        now = time.monotonic()
-        if now - self._told_seconds > QUIET_SECONDS:
-            self._told_seconds = now
-            for line in self._waits.news():
-                self._write_line(line)
+        for line in self._waits.news():
+            self._write_line(line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from holdfast.levers.journal import Journal, Pin
 from holdfast.opening import Options, resolved, started
 from holdfast.permissions import Grant, of_deployment, of_pointing, of_ports, of_provocation, of_reading, policy
 from holdfast.ports.ports import Ports
+from holdfast.progress import Say
 from holdfast.provocations.faults import requirements_of
 from holdfast.provocations.model import Provocation
 from holdfast.provocations.requirements import Requirement, Situation, Supported, unmet
@@ -89,7 +90,7 @@ def examined(
     options: Options,
     ids: Sequence[str] = (),
     target: Target | None = None,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Iterator[tuple[Stack, tuple[tuple[Clause, Situation], ...]]]:
     """A stack that was found, with its clauses; its template is deployed only where ``verify`` would deploy it.
 
@@ -121,7 +122,7 @@ def diagnose(
     options: Options,
     ids: Sequence[str] = (),
     target: Target | None = None,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Diagnosis:
     """Say what can be decided, after checking that every port can be used; reads only.
 
@@ -155,9 +156,7 @@ def diagnose(
         )
 
 
-def least_policy(
-    path: Path, *, options: Options, ids: Sequence[str] = (), say: Callable[[str], None]
-) -> dict[str, Any]:
+def least_policy(path: Path, *, options: Options, ids: Sequence[str] = (), say: Say) -> dict[str, Any]:
     """The least-privilege IAM policy for judging these clauses.
 
     Raises:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from holdfast.campaign import Progress, new_prefix
+from holdfast.campaign import new_prefix
 from holdfast.errors import GuardRailError, HistoryError
 from holdfast.history.columns import NANOSECONDS
 from holdfast.history.events import EventFile
@@ -20,6 +20,7 @@ from holdfast.levers.launched import launched
 from holdfast.levers.signals import Interrupted
 from holdfast.levers.watchdog import watched
 from holdfast.ports.ports import Ports
+from holdfast.progress import Progress, Say
 from holdfast.redaction import clean_errors, cleaned_arguments, cleaning
 from holdfast.runs import KEPT, Run, RunFolder, RunKind, at_end, begin
 from holdfast.sampling import queues_sampled
@@ -86,7 +87,7 @@ def resolved(
     *,
     options: Options,
     target: Target | None = None,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Iterator[Stack]:
     """A stack whose components are found, on a target that refuses calls which reach outside of them.
 
@@ -102,9 +103,9 @@ def resolved(
     """
     clean = cleaning(descriptor)
 
-    def told(line: str) -> None:
+    def told(line: str, until_seconds: float = 0.0) -> None:
         with suppress(Interrupted):  # removing what was deployed is a part of ending in order
-            say(clean(line))
+            say(clean(line), until_seconds)
 
     with clean_errors(clean), ExitStack() as exits:
         if target is None:
@@ -123,6 +124,7 @@ def resolved(
                 allow_aws=options.allow_aws,
             )
             exits.callback(target.close)
+            exits.callback(told, f"ending the {kind} target")
         cloudformation = options.cloudformation
         if options.deploys(target.kind) and descriptor.deploy is not None and cloudformation is None:
             cloudformation = f"{descriptor.name}-{new_prefix()}"
@@ -142,7 +144,7 @@ def resolved(
 
 
 @contextmanager
-def started(stack: Stack, journal: Journal, *, options: Options, say: Callable[[str], None]) -> Iterator[Stack]:
+def started(stack: Stack, journal: Journal, *, options: Options, say: Say) -> Iterator[Stack]:
     """A stack whose processes and channels run, with a watchdog that ends them when the run is killed.
 
     Args:
@@ -189,7 +191,7 @@ def ready(
     options: Options,
     kind: RunKind | None = None,
     target: Target | None = None,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Iterator[Ready]:
     """A stack whose ports have been checked, with its seed put, a journal, and a watchdog where one is needed.
 
@@ -222,9 +224,7 @@ def ready(
 
 
 @contextmanager
-def _written(
-    stack: Stack, recorder: Recorder, options: Options, kind: RunKind, say: Callable[[str], None]
-) -> Iterator[RunFolder | None]:
+def _written(stack: Stack, recorder: Recorder, options: Options, kind: RunKind, say: Say) -> Iterator[RunFolder | None]:
     """The folder of a run, into which its history is written while it grows; None where it cannot be made."""
     _, secret_key, token = stack.target.credentials()
     clean = cleaning(stack.descriptor, secret_key, token)

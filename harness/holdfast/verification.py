@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from holdfast.campaign import COMMANDS_AT_ONCE, Campaign, Progress, new_prefix
+from holdfast.campaign import COMMANDS_AT_ONCE, Campaign, new_prefix
 from holdfast.checkers import persistence, recovery
 from holdfast.checkers.columnar import convergence
 from holdfast.checkers.projections import visibility
@@ -23,11 +23,13 @@ from holdfast.opening import DEFAULT_FOLDER, Options, ready, silent
 from holdfast.ports.ports import Ports
 from holdfast.pricing.metering import Budget, Meter
 from holdfast.pricing.prices import TABLE, read_prices
+from holdfast.progress import Listener, Progress, Say
 from holdfast.provocations import sidecar_measures
 from holdfast.provocations.cqrs_load import CQRS_LOAD
 from holdfast.provocations.cqrs_runs import cqrs_of, fold_of, read_history, streams_of
 from holdfast.provocations.cqrs_sides import READ_SIDE_DEAD
 from holdfast.provocations.model import Provocation
+from holdfast.provocations.saga_coverage import PlanCoverage, to_json
 from holdfast.provocations.saga_generated import GENERATED_SAGAS
 from holdfast.provocations.sidecar_cost import SIDECAR_COST
 from holdfast.provocations.sidecar_disturbed import SIDECAR_DEAD, SIDECAR_HUNG
@@ -35,7 +37,7 @@ from holdfast.provocations.steady import STEADY
 from holdfast.provocations.stopping import Stopping
 from holdfast.provocations.windows import BURST
 from holdfast.redaction import cleaned, cleaning
-from holdfast.runs import at_end
+from holdfast.runs import RunFolder, at_end
 from holdfast.stack.configuration import read_configuration
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.loading import load_descriptor
@@ -70,13 +72,14 @@ class Verification:
         journal: Journal,
         chosen: Sequence[tuple[PatternName, Clause]],
         options: Options,
-        listener: Callable[[Progress], None],
+        listener: Listener,
         run: str = "",
     ) -> None:
         self.stack = stack
         self._run = run
         self._options = options
         _, secret_key, token = stack.target.credentials()
+        self._listener = listener
         self._clean = cleaning(stack.descriptor, secret_key, token)
         self._started = time.monotonic()
         self.chosen = tuple(chosen)
@@ -113,6 +116,7 @@ class Verification:
         Raises:
             HoldfastError: the stack, the target or a port cannot be used, or a fault could not be healed.
         """
+        self._listener(Progress(self.stack.descriptor.name, f"judging {clause.id}"))
         verdict = cleaned(decide(clause, self._campaigns[pattern]), self._clean)
         if verdict.verdict is Verdict.VIOLATED and GENERATED_SAGAS in clause.also:
             verdict = self._with_replay(pattern, verdict)
@@ -140,6 +144,14 @@ class Verification:
         )
         path = write_plan(found, broken, folder=self._replays, clean=self._clean)
         return replace(verdict, evidence=(*verdict.evidence, f"again: holdfast replay {path}"))
+
+    def plans(self) -> dict[str, PlanCoverage]:
+        """What generated plans of sagas have visited, by pattern; nothing where none were run."""
+        return {
+            pattern: found
+            for pattern, campaign in self._campaigns.items()
+            if campaign.has(GENERATED_SAGAS) and (found := campaign.evidence(GENERATED_SAGAS).plan_coverage) is not None
+        }
 
     def report(self) -> StackReport:
         """All verdicts so far."""
@@ -246,7 +258,7 @@ def opened(
     options: Options,
     ids: Sequence[str] = (),
     target: Target | None = None,
-    listener: Callable[[Progress], None] = silent,
+    listener: Listener = silent,
 ) -> Iterator[Verification]:
     """Open a stack for judgement: nothing is injected before everything it needs is known to be there.
 
@@ -264,8 +276,8 @@ def opened(
     descriptor = load_descriptor(path, options.environ)
     chosen = choose(descriptor, ids)
 
-    def say(message: str) -> None:
-        listener(Progress(descriptor.name, message))
+    def say(message: str, until_seconds: float = 0.0) -> None:
+        listener(Progress(descriptor.name, message, until_seconds))
 
     with ExitStack() as exits:
         run = exits.enter_context(ready(path, descriptor, options=options, kind="verify", target=target, say=say))
@@ -284,11 +296,18 @@ def opened(
         )
         if folder is not None:
             exits.enter_context(at_end(lambda: folder.verdicts(verification.report())))
+            exits.enter_context(at_end(lambda: _plans(folder, verification)))
         yield verification
 
 
+def _plans(folder: RunFolder, verification: Verification) -> None:
+    found = verification.plans()
+    if found:
+        folder.plans(to_json(found))
+
+
 @contextmanager
-def _intercepted(stack: Stack, journal: Journal, recorder: Recorder, say: Callable[[str], None]) -> Iterator[None]:
+def _intercepted(stack: Stack, journal: Journal, recorder: Recorder, say: Say) -> Iterator[None]:
     """Have the functions' calls pass the target's interceptor, where they have to be pointed there."""
     url = stack.target.interceptor_url
     if url is None:
@@ -313,7 +332,7 @@ def verify(
     options: Options,
     ids: Sequence[str] = (),
     target: Target | None = None,
-    listener: Callable[[Progress], None] = silent,
+    listener: Listener = silent,
 ) -> StackReport:
     """Judge a stack and return its report; what `holdfast verify` does, without pytest.
 

@@ -6,12 +6,15 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import ExitCode, HoldfastError
+from holdfast.progress import telling
 
 if TYPE_CHECKING:
     from holdfast.session import Session
@@ -151,8 +154,13 @@ def run(arguments: Sequence[str]) -> Ran:
     """
     import pytest
 
-    seen = _Watcher()
-    code = pytest.main([*PYTEST_OPTIONS, *arguments], plugins=[seen])
+    with ExitStack() as collecting:
+        # pytest captures standard error while it collects, so a copy of it is written to
+        terminal = collecting.enter_context(os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1))
+        say = collecting.enter_context(telling(partial(print, file=terminal)))
+        say("importing what is needed and reading the descriptors")
+        seen = _Watcher(collecting.close)
+        code = pytest.main([*PYTEST_OPTIONS, *arguments], plugins=[seen])
     if code == pytest.ExitCode.USAGE_ERROR and seen.session is None:
         sys.stderr.write(
             "holdfast: An option cannot be used.\n"
@@ -165,9 +173,14 @@ def run(arguments: Sequence[str]) -> Ran:
 class _Watcher:
     """Keeps the plugin's session, so that it outlives pytest."""
 
-    def __init__(self) -> None:
+    def __init__(self, collected: Callable[[], None]) -> None:
         self.session: Session | None = None
         self.interrupted = ""
+        self._collected = collected
+
+    def pytest_collection_finish(self) -> None:
+        """Pytest's hook."""
+        self._collected()
 
     def pytest_sessionfinish(self, session: Any) -> None:
         """Pytest's hook."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from holdfast.campaign import new_prefix
 from holdfast.errors import ExitCode, HoldfastError
 from holdfast.opening import DEFAULT_FOLDER, Options, ready
+from holdfast.progress import telling
 from holdfast.redaction import Clean, cleaned_arguments, cleaning
 from holdfast.runs import Run, RunFolder, at_end, begin
 from holdfast.stack.descriptor import Descriptor
@@ -72,12 +73,13 @@ def _drive(own: argparse.Namespace, locust: tuple[str, ...], line: tuple[str, ..
     shown = Shown(sys.stderr)
     started = time.monotonic()
     with ExitStack() as exits:
-        stack = exits.enter_context(ready(own.stack, descriptor, options=options, say=shown.line))
+        say = exits.enter_context(telling(shown.line))
+        stack = exits.enter_context(ready(own.stack, descriptor, options=options, say=say))
         _, secret_key, token = stack.stack.target.credentials()
         clean = cleaning(descriptor, secret_key, token)
         folder = _folder(options, descriptor, stack.stack.target.kind, cleaned_arguments(line, clean), clean)
         exits.enter_context(at_end(lambda: folder.end(time.monotonic() - started)))
-        hooks = hooks_of(stack, plan, folder)
+        hooks = hooks_of(stack, plan, folder, say=say)
         record = run(
             plan,
             stack.stack,
@@ -86,6 +88,7 @@ def _drive(own: argparse.Namespace, locust: tuple[str, ...], line: tuple[str, ..
             hooks=hooks,
             launch=launch,
             shown=shown,
+            say=say,
         )
         _say(record)
         code = hooks.on_end(record)

@@ -26,6 +26,7 @@ from holdfast.ports.dead_letters import DeadLetter
 from holdfast.ports.ports import Ports
 from holdfast.provocations.model import Evidence, FaultPoint
 from holdfast.provocations.requirements import Situation, interceptor_there, redeliveries_in_time
+from holdfast.provocations.saga_coverage import PlanCoverage
 from holdfast.provocations.saga_plans import BrokenPlan
 from holdfast.provocations.stopping import Stopping
 from holdfast.stack.base import Json
@@ -102,6 +103,7 @@ class Bench:
     _logs: list[LogRead] = field(default_factory=list)
     _views: list[ViewRead] = field(default_factory=list)
     _broken_plan: BrokenPlan | None = None
+    _plan_coverage: PlanCoverage | None = None
     _witnessed: list[Witnessed] = field(default_factory=list)
     _others: Iterator[int] = field(default_factory=itertools.count)
     _dead_letters: dict[str, DeadLetterSeen] = field(default_factory=dict)
@@ -437,6 +439,11 @@ class Bench:
             self._views.append(read)
         return read
 
+    def keep_plan_coverage(self, coverage: PlanCoverage) -> None:
+        """Keep what generated plans have visited."""
+        with self._lock:
+            self._plan_coverage = coverage
+
     def keep_broken_plan(self, broken: BrokenPlan) -> None:
         """Keep the smallest generated plan that broke a promise."""
         with self._lock:
@@ -492,6 +499,7 @@ class Bench:
             logs=tuple(self._logs),
             views=tuple(self._views),
             broken_plan=self._broken_plan,
+            plan_coverage=self._plan_coverage,
             witnessed=tuple(self._witnessed),
         )
 

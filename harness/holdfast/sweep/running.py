@@ -7,10 +7,9 @@ import json
 import random
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from holdfast.campaign import Progress
 from holdfast.checkers.projections import Stream
 from holdfast.errors import Inconclusive
 from holdfast.history.executions import EXECUTION
@@ -23,6 +22,7 @@ from holdfast.ports.dead_letters import DeadLetter
 from holdfast.ports.folding import folding
 from holdfast.ports.ports import Ports
 from holdfast.ports.streams import records_given_up
+from holdfast.progress import Listener, Progress
 from holdfast.provocations.bench import Aim, Bench, side_by_side
 from holdfast.provocations.cqrs_runs import look_at_log, look_at_view
 from holdfast.provocations.quiescence import await_silence
@@ -123,7 +123,7 @@ class Runner:
     configuration: Configuration
     seed: int
     prefix: str
-    listener: Callable[[Progress], None]
+    listener: Listener
     stopping: Stopping
     callers: Callers = field(init=False)
     known: Surroundings = field(init=False)

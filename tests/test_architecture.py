@@ -21,7 +21,7 @@ PACKAGES = {
     "holdfast_reports": ROOT / "reports" / "holdfast_reports",
 }
 LAYERS = [
-    {"errors", "waiting", "progress"},
+    {"errors", "waiting", "progress", "extras"},
     {"history"},
     {"verdict"},
     {"runs"},

@@ -154,7 +154,7 @@ def test_what_calls_feeds_and_writes_is_read() -> None:
     assert there.feeds == (("Queue", "Worker"),)
     assert there.dead_letters == {"Queue": "Dlq"}
     assert there.functions["Worker"].writes == ("Ledger",)
-    assert there.tables["Ledger"] == Table(partition="id", sort="at", sort_is_number=True)
+    assert there.tables["Ledger"] == Table(partition="id", sort="at")
     parts = infer(there)
     assert parts is not None
     assert (parts.pattern, parts.store, parts.workers, parts.roles, parts.dead_letters) == (

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from holdfast.errors import HistoryError
 from holdfast.verdict.describe import describe, span_seconds
-from holdfast.verdict.model import ClauseVerdict
-from holdfast_reports.story import read_story
+from holdfast.verdict.model import ClauseVerdict, Verdict
+from holdfast_reports.story import Story, read_story
 from holdfast_reports.svg import svg
 from holdfast_reports.wording import SIGNS, count
 
 FINDINGS_SHOWN = 3
 STEP_CHARACTERS = 600
+TITLE_CHARACTERS = 160
 
 
 def attach(verdict: ClauseVerdict, *, run: Path | None) -> None:
@@ -33,6 +34,12 @@ def attach(verdict: ClauseVerdict, *, run: Path | None) -> None:
         return
     import allure
 
+    allure.dynamic.title(_title(verdict))  # type: ignore[no-untyped-call]
+    allure.dynamic.epic("Holdfast")  # type: ignore[no-untyped-call]
+    allure.dynamic.tag(verdict.verdict.value)  # type: ignore[no-untyped-call]
+    story = None if run is None else _story(run)
+    if story is not None:
+        allure.dynamic.feature(story.run.stack)  # type: ignore[no-untyped-call]
     if verdict.text:
         allure.dynamic.description(verdict.text)  # type: ignore[no-untyped-call]
     if verdict.evidence:
@@ -44,7 +51,9 @@ def attach(verdict: ClauseVerdict, *, run: Path | None) -> None:
     if more > 0:
         _steps(f"{count(more, 'further counterexample')}, in verdict.json", ())
     _steps(f"{SIGNS[verdict.verdict]} {verdict.verdict}: {verdict.reason}", ())
-    picture = None if run is None else _picture(run, verdict)
+    if story is not None and verdict.verdict is Verdict.VIOLATED:
+        _steps(f"try it again: {story.again(verdict.id)}", ())
+    picture = None if story is None else _picture(story, verdict)
     if picture is not None:
         allure.attach(picture, name="timeline", attachment_type=allure.attachment_type.SVG)
 
@@ -58,12 +67,23 @@ def _steps(title: str, lines: Sequence[str]) -> None:
                 pass
 
 
-def _picture(run: Path, verdict: ClauseVerdict) -> str | None:
-    """The timeline of a run that is still going on; None where there is none yet."""
+def _title(verdict: ClauseVerdict) -> str:
+    """The clause, and what is promised in its first sentence."""
+    promise = " ".join(verdict.text.split()).split(". ")[0].rstrip(".")
+    return f"{verdict.id}: {promise}"[:TITLE_CHARACTERS] if promise else verdict.id
+
+
+def _story(run: Path) -> Story | None:
+    """What is known of a run that is still going on; None where that cannot be read."""
     try:
-        line = read_story(run).timeline
+        return read_story(run)
     except HistoryError:
         return None
+
+
+def _picture(story: Story, verdict: ClauseVerdict) -> str | None:
+    """The timeline of a run; None where there is none yet."""
+    line = story.timeline
     if line is None or not line.operations:
         return None
     span = span_seconds(verdict.findings[0]) if verdict.findings else None

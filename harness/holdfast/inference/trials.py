@@ -67,7 +67,7 @@ def _laboratory(template: Path, origin: Origin, there: Inventory, parts: Parts, 
     target = open_target("embedded")
     try:
         say("deploying")
-        with deploy(target, template, stack_name="holdfast-init", parameters=origin.parameters):
+        with deploy(target, template, stack_name="holdfast-init", parameters=origin.parameters, progress=say):
             listed = target.client("cloudformation").describe_stack_resources(StackName="holdfast-init")
             physical = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in listed["StackResources"]}
             laboratory = Laboratory(target, there, parts, physical)

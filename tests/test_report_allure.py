@@ -46,6 +46,7 @@ def test_a_violated_clause_is_told_in_steps_with_its_picture(tmp_path: Path) -> 
     assert [step["name"] for step in proof["steps"]] == ["role-deny on gateway: denied"]
     assert [len(step["steps"]) for step in witnesses] == [3, 3, 3]
     assert witnesses[0]["name"].startswith("acknowledged and lost: k-7 was acknowledged")
+    assert [one["status"] for one in (proof, *witnesses, verdict)] == ["passed", *["failed"] * 4]
     assert more["name"] == "4 further counterexamples, in verdict.json"
     assert verdict["name"] == "✕ violated: k-7 was acknowledged and is gone"
     assert again["name"].startswith("try it again: holdfast verify ")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from holdfast.errors import HistoryError
@@ -46,25 +47,29 @@ def attach(verdict: ClauseVerdict, *, run: Path | None) -> None:
         _steps("what was done, and the proof that it bit", verdict.evidence)
     for finding in verdict.findings[:FINDINGS_SHOWN]:
         title, *events = describe(finding)
-        _steps(title, [event.strip() for event in events])
+        _steps(title, [event.strip() for event in events], broken=True)
     more = len(verdict.findings) - FINDINGS_SHOWN
     if more > 0:
         _steps(f"{count(more, 'further counterexample')}, in verdict.json", ())
-    _steps(f"{SIGNS[verdict.verdict]} {verdict.verdict}: {verdict.reason}", ())
-    if story is not None and verdict.verdict is Verdict.VIOLATED:
+    broken = verdict.verdict is Verdict.VIOLATED
+    _steps(f"{SIGNS[verdict.verdict]} {verdict.verdict}: {verdict.reason}", (), broken=broken)
+    if story is not None and broken:
         _steps(f"try it again: {story.again(verdict.id)}", ())
     picture = None if story is None else _picture(story, verdict)
     if picture is not None:
         allure.attach(picture, name="timeline", attachment_type=allure.attachment_type.SVG)
 
 
-def _steps(title: str, lines: Sequence[str]) -> None:
+def _steps(title: str, lines: Sequence[str], *, broken: bool = False) -> None:
+    """A step with steps in it; what is broken is marked as failed, as Allure does for a step that raises."""
     import allure
 
-    with allure.step(title[:STEP_CHARACTERS]):
+    with suppress(AssertionError), allure.step(title[:STEP_CHARACTERS]):
         for line in lines:
             with allure.step(line[:STEP_CHARACTERS]):
                 pass
+        if broken:
+            raise AssertionError
 
 
 def _title(verdict: ClauseVerdict) -> str:

@@ -160,13 +160,18 @@ def coverage(violated: bool = True) -> dict[str, Any]:
 def plans(violated: bool = True) -> dict[str, Any]:
     """plans.json of few generated sagas."""
     cells = [
-        {"point": "flight", "kind": "fail once", "mark": "held", "why": "2 sagas met it: 2 done or undone as a whole"},
+        {
+            "point": "flight",
+            "kind": "fail once",
+            "mark": "held",
+            "why": "aimed at 2 sagas: 2 done or undone as a whole",
+        },
         {"point": "flight", "kind": "fail after", "mark": "unreached", "why": "no plan had it"},
         {
             "point": "compensation of flight",
             "kind": "fail once",
             "mark": "violated" if violated else "held",
-            "why": "3 sagas met it: 1 left half done, 2 done or undone as a whole",
+            "why": "aimed at 3 sagas: 1 left half done, 2 done or undone as a whole",
         },
     ]
     smallest = "ordinary, fail once at the compensation of flight" if violated else ""

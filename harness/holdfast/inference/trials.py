@@ -118,7 +118,7 @@ def _laboratory(template: Path, origin: Origin, there: Inventory, parts: Parts, 
     target = open_target("embedded")
     try:
         say("deploying")
-        with deploy(target, template, stack_name=_STACK, parameters=parameters):
+        with deploy(target, template, stack_name=_STACK, parameters=parameters, progress=say):
             listed = target.client("cloudformation").describe_stack_resources(StackName=_STACK)
             physical = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in listed["StackResources"]}
             laboratory = Laboratory(target, there, parts, physical)

@@ -17,7 +17,8 @@ from holdfast.inference.learning import Trial
 from holdfast.inference.patterns import infer
 from holdfast.inference.sample import Sample, filled, parse_sample
 from holdfast.inference.steps import Actor, FoundStep, found_steps, pivot
-from holdfast.inference.writing import Origin, descriptor, marked, toml
+from holdfast.inference.toml import marked, toml
+from holdfast.inference.writing import Origin, descriptor
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import SagaPattern
 from holdfast_fixtures.catalogue import reference_stacks

@@ -13,7 +13,16 @@ from holdfast.clause import Clause
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal, Pin
 from holdfast.opening import Options, resolved, started
-from holdfast.permissions import Grant, of_deployment, of_pointing, of_ports, of_provocation, of_reading, policy
+from holdfast.permissions import (
+    Grant,
+    of_deployment,
+    of_load,
+    of_pointing,
+    of_ports,
+    of_provocation,
+    of_reading,
+    policy,
+)
 from holdfast.ports.ports import Ports
 from holdfast.progress import Say
 from holdfast.provocations.faults import requirements_of
@@ -156,7 +165,7 @@ def diagnose(
 
 
 def least_policy(path: Path, *, options: Options, ids: Sequence[str] = (), say: Say) -> dict[str, Any]:
-    """The least-privilege IAM policy for judging these clauses.
+    """The least-privilege IAM policy for judging these clauses, by a verification and by a load run.
 
     Raises:
         HoldfastError: as `diagnose`.
@@ -165,7 +174,7 @@ def least_policy(path: Path, *, options: Options, ids: Sequence[str] = (), say: 
         grants = needed(clauses)
         if options.deploys(stack.target.kind) and stack.descriptor.deploy is not None:
             grants |= of_deployment(stack.cloudformation or f"{stack.descriptor.name}-{new_prefix()}", stack)
-        return policy(grants)
+        return policy(grants, needed_under_load(clauses))
 
 
 def needed(clauses: Iterable[tuple[Clause, Situation]]) -> frozenset[Grant]:
@@ -179,6 +188,16 @@ def needed(clauses: Iterable[tuple[Clause, Situation]]) -> frozenset[Grant]:
             if clause.needs or clause.also:
                 grants |= of_pointing(situation.stack)
     return frozenset(grants)
+
+
+def needed_under_load(clauses: Iterable[tuple[Clause, Situation]]) -> frozenset[Grant]:
+    """What a load run that judges these clauses takes beside; nothing where it can decide none of them."""
+    return frozenset(
+        grant
+        for clause, situation in clauses
+        if clause.under_load is not None and clause.id not in situation.stack.descriptor.waive
+        for grant in of_load(situation.stack, situation.pattern)
+    )
 
 
 def decidable(clause: Clause, situation: Situation, denied: frozenset[Grant] = frozenset()) -> Decidable:

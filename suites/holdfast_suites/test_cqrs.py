@@ -116,7 +116,8 @@ def test_cq_2(campaign: Campaign) -> Holds:
     evidence, effect = campaign.evidence(CRASH_SWEEP), campaign.pattern.effect
     others = {one.name: campaign.evidence(one) for one in _CQ_2_ALSO if campaign.has(one)}
     found = _streams(campaign, evidence, *others.values())
-    beside = f", and beside {', '.join(others)}," if others else ""
+    bit = [name for name, one in others.items() if all(window.bit for window in one.windows)]
+    beside = f", and beside {', '.join(bit)}," if bit else ""
     return conclude_on(
         [
             *logs.gap_free(found),

@@ -318,6 +318,7 @@ def test_sg_10(campaign: Campaign) -> Holds:
     return _conclude_on(
         [*stuck, *saga_ends.surfaced(half, saga, letters=dead.dead_letters, keys=dead.submissions), *locks],
         dead,
+        *_there(campaign, [CALLBACK_LOST]),
         undecided=[*_undecided(half, saga), *saga_ends.running_still(history), *slowed, *_unseen(history, saga.lock)],
         holds=f"{acknowledged(history)} sagas ended within {bound:g} s; {len(dead.dead_letters)} whose compensation "
         "failed for good are dead letters with their input",

@@ -42,6 +42,9 @@ from holdfast.waiting import Waited, eventually
 
 T = TypeVar("T")
 
+HITS_OF_PROGRESS = 20
+"""More deliveries than those of one event that a correct stack gives up, at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Aim:
@@ -57,6 +60,10 @@ class Aim:
     def bitten(self) -> int:
         """How many of the faults have hit."""
         return sum(self.interceptor.hits(rule.id) > 0 for rule in self.rules)
+
+    def progress(self) -> int:
+        """How far they have come: their hits, of each up to a number, so that one that hits for ever makes none."""
+        return sum(min(self.interceptor.hits(rule.id), HITS_OF_PROGRESS) for rule in self.rules)
 
 
 @dataclass(slots=True)

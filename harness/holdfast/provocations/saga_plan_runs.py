@@ -117,10 +117,9 @@ class PlanRunner:
 def half_done(bench: Bench, submissions: Sequence[Submission]) -> dict[str, Finding]:
     """The sagas that are neither done nor undone as a whole, by key."""
     saga = saga_of(bench.situation)
-    ports = dict.fromkeys(port for step in saga.steps for port in (step.effect, step.undone) if port is not None)
 
     def observe(one: Submission) -> list[Observation]:
-        return [bench.ports.observe(port, one, provocation=bench.name) for port in ports]
+        return [bench.ports.observe(port, one, provocation=bench.name) for port in saga.of_steps]
 
     seen = [each for found in side_by_side(observe, submissions, 4) for each in found]
     keys = {one.key for one in submissions}

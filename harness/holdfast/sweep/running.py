@@ -252,17 +252,18 @@ class Runner:
     def _settled(
         self, bench: Bench, aim: Aim, submissions: Sequence[Submission]
     ) -> tuple[bool, dict[str, dict[str, Observation]]]:
-        """Wait for silence, longer than for one command while faults that were not passed before still are.
+        """Wait for silence, longer than for one command while faults still hit.
 
-        What works one after another, a shard or a message group, takes its time over as many faults. Returns whether
-        it came, and the executions of each key as they were when it did not come at first.
+        What works one after another, a shard or a message group, takes its time over as many faults, and over each
+        delivery of one that fails for good. Returns whether silence came, and the executions of each key as they were
+        when it did not come at first.
         """
-        bitten = aim.bitten()
+        progress = aim.progress()
         under_way: dict[str, dict[str, Observation]] = {}
         while not self.silence():
             under_way = under_way or self._under_way(bench, submissions)
-            before, bitten = bitten, aim.bitten()
-            if bitten == before:
+            before, progress = progress, aim.progress()
+            if progress == before:
                 return False, under_way
         return True, under_way
 

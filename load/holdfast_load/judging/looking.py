@@ -122,7 +122,7 @@ class Looking:
         codes = np.unique(mine.operations.key)
         keys = tuple(str(mine.operations.keys.label(code)) for code in codes.tolist())
         began = self._now()
-        looked = {port: self._count(port, keys) for port in _ports(pattern)}
+        looked = {port: self._count(port, keys) for port in pattern.counted}
         return LoadEvidence(
             stack=stack,
             pattern=pattern,
@@ -271,14 +271,6 @@ class Looking:
         except HoldfastError:
             return frozenset()
         return frozenset(found for one in invocations if one.starved for found in key.findall(one.event))
-
-
-def _ports(pattern: Pattern) -> tuple[str, ...]:
-    """The effects that are counted for every key."""
-    named = [pattern.effect]
-    if isinstance(pattern, SagaPattern):
-        named += [port for step in pattern.steps for port in (step.effect, step.undone) if port is not None]
-    return tuple(dict.fromkeys(named))
 
 
 def _moved(read: Read, shift_seconds: float) -> Read:

@@ -79,8 +79,12 @@ class Background:
         After a signal every window is healed first, whatever its thread is waiting for. What cannot be healed is among
         the failures.
         """
+        first = not self._stopping.is_set()
         self._stopping.set()
         if interrupts.event.is_set():
+            if first:
+                since = time.strftime("%H:%M:%S")
+                self._write_line(f"  interrupted: healing what is broken and ending what was begun, since {since}")
             try:
                 interrupts.release_all()
             except HoldfastError as failure:

@@ -20,7 +20,7 @@ from holdfast.levers.launched import launched
 from holdfast.levers.signals import Interrupted
 from holdfast.levers.watchdog import watched
 from holdfast.ports.ports import Ports
-from holdfast.progress import Progress, Say
+from holdfast.progress import NOTE, Progress, Say
 from holdfast.redaction import clean_errors, cleaned_arguments, cleaning
 from holdfast.runs import KEPT, Run, RunFolder, RunKind, at_end, begin
 from holdfast.sampling import queues_sampled
@@ -240,7 +240,7 @@ def _written(stack: Stack, recorder: Recorder, options: Options, kind: RunKind, 
     try:
         folder = begin(options.folder, run, clean=clean, kept=options.kept_runs)
     except HistoryError as problem:  # a verdict is worth having without it
-        say(f"the run is not kept: {problem.what} {problem.cause}")
+        say(f"the run is not kept: {problem.what} {problem.cause}", NOTE)
         yield None
         return
     began_seconds = time.monotonic() - recorder.now_seconds()

@@ -29,7 +29,7 @@ from holdfast.inference.steps import (
 from holdfast.inference.writing import Knowledge, Origin
 from holdfast.levers.journal import Journal, Pin
 from holdfast.opening import Options, resolved, started
-from holdfast.progress import Say
+from holdfast.progress import NOTE, Say
 from holdfast.stack.environment import Environment
 from holdfast.stack.loading import load_descriptor
 from holdfast.targets.deployment import deploy
@@ -98,7 +98,9 @@ def learn(
         )
     steps = found_steps(there, actors, found, good, failed)
     if parts.pattern == "saga" and not steps:
-        say("no entry of the sample belongs to a step: does it need rows (--seed), so that its saga is completed?")
+        say(
+            "no entry of the sample belongs to a step: does it need rows (--seed), so that its saga is completed?", NOTE
+        )
     return Knowledge(
         good=good,
         effects=found,

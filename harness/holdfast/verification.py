@@ -44,7 +44,7 @@ from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import PatternName, SidecarPattern
 from holdfast.stack.resolve import Stack
 from holdfast.suites import choose
-from holdfast.sweep.replay import Found, plan_file, write_plan
+from holdfast.sweep.replay import Found, plan_file, secret_in, write_plan
 from holdfast.targets.base import Target, TargetKind
 from holdfast.verdict.model import ClauseVerdict, StackReport, Verdict
 
@@ -132,6 +132,13 @@ class Verification:
         broken = evidence.broken_plan
         if broken is None or not any(one.key in evidence.submissions for one in verdict.findings):
             return verdict
+        hidden = self.stack.descriptor.marked.hidden_fields
+        given = [broken.inputs[saga.input] for saga in broken.plan.sagas]
+        secret = {name for fields in given for name in secret_in(fields, hidden, self._clean)}
+        if secret:  # without them its sagas would be others
+            why = f"no replay file: the plan needs {', '.join(sorted(secret))}, which are secret"
+            again = f"{why}; verify again with --holdfast-seed {self._options.seed}"
+            return replace(verdict, evidence=(*verdict.evidence, again))
         found = Found(
             descriptor=self.stack.path,
             stack=self.stack.descriptor.name,

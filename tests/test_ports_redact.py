@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
+from urllib.parse import quote, unquote, unquote_plus, urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.ports.redact import LONGEST_ANSWER_CHARACTERS, Redactor
+from holdfast.ports.redact import LONGEST_ANSWER_CHARACTERS, REDACTED, Redactor
+from holdfast.stack.hidden import Hidden
 
 HEADERS = ["Authorization", "authorization", "X-Amz-Security-Token", "X-Api-Key", "x-api-key", "Cookie"]
 
@@ -52,6 +56,89 @@ def test_secret_values() -> None:
     assert redactor.clean("a target-secret-key b s3cr3t-value c /home/someone d sent-header", ["sent-header"]) == (
         "a [redacted] b [redacted] c /home/someone d [redacted]"
     )
+
+
+AWKWARD = st.text(
+    st.one_of(st.sampled_from("\"'\\/\n\t%+=&<> äß€😀\x00\u2028"), st.characters(codec="utf-8")),
+    min_size=8,
+    max_size=40,
+)
+"""Values with quotes, backslashes, line breaks and characters of all of Unicode."""
+TELLING = AWKWARD.filter(lambda value: len(set(value)) > 3 and not REDACTED.startswith(value[:1]))
+
+
+@given(secret=TELLING, around=st.sampled_from(["", "a", "{", " x: "]))
+def test_a_secret_is_removed_however_it_is_written(secret: str, around: str) -> None:
+    """Of a secret that JSON, JSON within JSON, a URL, `repr` or HTML shows, nothing stays."""
+    redactor = Redactor([secret], environ={})
+    told = json.dumps({"a": secret})
+    writings = {
+        "plain": secret,
+        "JSON": told,
+        "JSON as UTF-8": json.dumps({"a": secret}, ensure_ascii=False),
+        "JSON within JSON": json.dumps({"body": told}),
+        "repr": repr({"a": secret, "b": "'\""}),
+        "ascii": ascii(secret),
+        "URL": f"https://x.example/?q={quote(secret, safe='')}",
+        "path": quote(secret),
+        "form": urlencode({"a": secret}),
+        "HTML": html.escape(secret),
+    }
+    for name, written in writings.items():
+        cleaned = redactor.clean(f"{around}{written}{around}")
+        assert secret not in cleaned, name
+        # what decodes it, finds nothing either
+        for decode in (unquote, unquote_plus, html.unescape, _unescaped, lambda text: _unescaped(_unescaped(text))):
+            assert secret not in decode(cleaned), name
+        assert REDACTED in cleaned, name
+
+
+@given(secret=TELLING, before=st.binary(max_size=5), after=st.binary(max_size=5))
+def test_a_secret_in_base64_is_removed(secret: str, before: bytes, after: bytes) -> None:
+    """Wherever it begins within what is encoded, the part of the text that stands for it alone goes."""
+    encoded = base64.b64encode(before + secret.encode() + after).decode()
+    cleaned = Redactor([secret], environ={}).clean(encoded)
+    longest = max((len(part) for part in cleaned.split(REDACTED)), default=0)
+    assert REDACTED in cleaned
+    assert longest <= (len(before) + len(after)) * 2 + 8
+
+
+def _unescaped(text: str) -> str:
+    """What JSON would make of a text that stands in a string."""
+    try:
+        return str(json.loads(f'"{text}"', strict=False))
+    except ValueError:
+        return text
+
+
+@given(st.lists(st.text("abc", min_size=8, max_size=12), min_size=1, max_size=4), st.text("abc", max_size=60))
+def test_secrets_that_overlap_are_removed_as_a_whole(secrets: list[str], text: str) -> None:
+    """No end of a secret stays because another one begins in it."""
+    covered = set()
+    for secret in secrets:
+        covered |= {at + i for at in range(len(text)) if text.startswith(secret, at) for i in range(len(secret))}
+    cleaned = Redactor(secrets, environ={}).clean(text)
+    assert cleaned.replace(REDACTED, "") == "".join(one for at, one in enumerate(text) if at not in covered)
+
+
+@given(short=st.text(max_size=3), text=st.text(max_size=80))
+def test_a_secret_of_up_to_three_characters_shreds_nothing(short: str, text: str) -> None:
+    """An empty secret, one letter or a number of three digits is left alone: it would tell nothing and hide all."""
+    assert Hidden(lambda _: REDACTED).remove(text) == text
+    assert Redactor([short], environ={}, declared=[short]).clean(text) == Redactor(environ={}).clean(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("the pass is abcd", "the pass is [redacted]"),
+        ("abcd, abcd; 'abcd' abcde xabcd _abcd", "[redacted], [redacted]; '[redacted]' abcde xabcd _abcd"),
+        ("/abcd/", "/[redacted]/"),
+    ],
+)
+def test_a_declared_secret_of_four_to_seven_characters_is_removed_as_a_word(text: str, cleaned: str) -> None:
+    """What a descriptor takes from the environment goes where it stands by itself, and longer words stay whole."""
+    assert Redactor(environ={}, declared=["abcd"]).clean(text) == cleaned
 
 
 def test_short_values_are_ordinary_words() -> None:

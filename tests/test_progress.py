@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.progress import LOOK_SECONDS, PATIENCE_SECONDS, REPEAT_SECONDS, Progress, Waits, listening
+from holdfast.progress import LOOK_SECONDS, NOTE, PATIENCE_SECONDS, REPEAT_SECONDS, Progress, Waits, listening
 
 ORDERS, PAYROLL = Path("orders.stack.toml"), Path("payroll.stack.toml")
 
@@ -89,6 +89,14 @@ def test_a_phase_that_is_over_within_a_second_is_not_told(waits: Waits, clock: C
     clock.now += PATIENCE_SECONDS / 2
     waits.heard(ORDERS, Progress("orders", "checking the ports"))
     clock.now += PATIENCE_SECONDS / 2
+    assert waits.news() == ()
+
+
+def test_a_note_is_told_at_once_and_once(waits: Waits) -> None:
+    """What is no wait but worth knowing is not lost when something else begins within a second."""
+    waits.heard(ORDERS, Progress("orders", "the run is not kept", NOTE))
+    waits.heard(ORDERS, Progress("orders", "deploying"))
+    assert waits.news() == ("  orders: the run is not kept",)
     assert waits.news() == ()
 
 

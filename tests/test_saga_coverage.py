@@ -41,7 +41,7 @@ def test_each_fault_that_could_be_drawn_has_one_cell() -> None:
     assert (found.plans, found.sagas, found.smallest) == (1, 2, "")
     assert {cell.why for cell in found.cells if cell.mark == "unreached"} == {
         "no plan had it",
-        "1 saga met it: 1 not hit",
+        "aimed at 1 saga: 1 not hit",
     }
 
 
@@ -60,7 +60,7 @@ def test_only_the_faults_of_the_smallest_plan_are_blamed() -> None:
         ("car", "answer lost"): "held",
         ("car", "fail"): "violated",
     }
-    assert next(cell.why for cell in found.cells if cell.mark == "violated") == "3 sagas met it: 3 left half done"
+    assert next(cell.why for cell in found.cells if cell.mark == "violated") == "aimed at 3 sagas: 3 left half done"
 
 
 def test_a_saga_without_a_fault_of_the_smallest_plan_blames_its_own() -> None:
@@ -80,5 +80,5 @@ def test_the_document_has_every_pattern_with_its_cells() -> None:
     (one,) = document["patterns"]
     assert (one["pattern"], one["plans"], one["sagas"]) == ("saga", 1, 1)
     assert list(one["cells"]) == [
-        {"point": "car", "kind": "fail", "mark": "held", "why": "1 saga met it: 1 done or undone as a whole"}
+        {"point": "car", "kind": "fail", "mark": "held", "why": "aimed at 1 saga: 1 done or undone as a whole"}
     ]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
+import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -36,6 +41,74 @@ SECRET_CALL = (
     'json = { tenant = "${PLANTED_BODY}",'
 )
 
+
+MARKED = {
+    "card": 'planted "cärd"/4929 8d10',
+    "ssn": "planted-ssn-078-05-1120",
+    "pin": "planted-pin-5c77",
+}
+"""Values of fields that the descriptor marks; `pin` is a generated field, sent under another name."""
+
+IN_THE_TEMPLATE = {
+    "queue policy": "planted-agent-of-the-queue-61bd",
+    "table policy": "planted-agent-of-the-table-93ce",
+    "bucket policy": "planted-agent-of-the-bucket-0d55",
+    "function": "planted-variable-of-the-function-a7f2",
+}
+"""What a template holds and nobody is told that it is secret: policies and the environment of a function."""
+
+MARKS = 'secret_fields = ["card", "customer.ssn", "secret_pin", "note"]\n'
+MARKED_CALL = f"{{ card = '''{MARKED['card']}''', customer = {{ ssn = \"{MARKED['ssn']}\" }}, secret_pin = \"{{pin}}\","
+VALUE = re.compile(r"v-[0-9a-z]+-?[0-9A-Za-z_.-]*-[0-9a-f]{8}")
+"""The unique value of a command, which goes to the marked field `note`."""
+
+POLICIES = f"""\
+  RequestsQueuePolicy:
+    Type: AWS::SQS::QueuePolicy
+    Properties:
+      Queues: [!Ref RequestsQueue]
+      PolicyDocument:
+        Version: "2012-10-17"
+        Statement:
+          - Sid: Theirs
+            Effect: Deny
+            Principal: "*"
+            Action: sqs:PurgeQueue
+            Resource: !GetAtt RequestsQueue.Arn
+            Condition: {{ StringEquals: {{ "aws:UserAgent": {IN_THE_TEMPLATE["queue policy"]} }} }}
+
+  Attachments:
+    Type: AWS::S3::Bucket
+
+  AttachmentsPolicy:
+    Type: AWS::S3::BucketPolicy
+    Properties:
+      Bucket: !Ref Attachments
+      PolicyDocument:
+        Version: "2012-10-17"
+        Statement:
+          - Sid: Theirs
+            Effect: Deny
+            Principal: "*"
+            Action: s3:DeleteBucket
+            Resource: !GetAtt Attachments.Arn
+            Condition: {{ StringEquals: {{ "aws:UserAgent": {IN_THE_TEMPLATE["bucket policy"]} }} }}
+
+"""
+
+FAULTS = """\
+[[fault]]
+lever = "queue-deny"
+component = "queue"
+at = 1
+for = 1
+
+[[fault]]
+lever = "bucket-deny"
+component = "attachments"
+at = 1
+for = 1
+"""
 
 TALKING = """\
 def handler(event, context):
@@ -69,6 +142,56 @@ def talkative(folder: Path, mutant: str) -> Path:
     return descriptor
 
 
+def telltale(folder: Path) -> Path:
+    """The same with marked fields, and with secrets in its template that the descriptor does not know of."""
+    descriptor = talkative(folder, "acknowledged-before-stored")
+    _replace(
+        descriptor,
+        ('tenant = "${PLANTED_BODY}",', f'tenant = "${{PLANTED_BODY}}", {MARKED_CALL[2:]}'),
+        ("fields.channel = {", f'fields.pin = {{ type = "enum", values = ["{MARKED["pin"]}"] }}\nfields.channel = {{'),
+        ("[deploy]\n", f"{MARKS}[deploy]\n"),
+        ("ingest = {", 'attachments = { type = "bucket", logical_id = "Attachments" }\ningest = {'),
+    )
+    _replace(
+        folder / "template.yaml",
+        ("  RequestsDlq:\n", f"{POLICIES}  RequestsDlq:\n"),
+        ("          MAX_RECEIVES:", f"          LICENCE: {IN_THE_TEMPLATE['function']}\n          MAX_RECEIVES:"),
+        (
+            "  LedgerTable:\n    Type: AWS::DynamoDB::Table\n    Properties:\n",
+            "  LedgerTable:\n    Type: AWS::DynamoDB::Table\n    Properties:\n"
+            '      ResourcePolicy: { PolicyDocument: { Version: "2012-10-17", Statement: [{ Sid: Theirs, Effect: Deny, '
+            'Principal: "*", Action: "dynamodb:DeleteTable", Resource: "*", Condition: { StringEquals: '
+            f'{{ "aws:UserAgent": {IN_THE_TEMPLATE["table policy"]} }} }} }}] }} }}\n',
+        ),
+    )
+    (folder / "faults.toml").write_text(FAULTS, encoding="utf-8")
+    return descriptor
+
+
+def guises(value: str) -> set[str]:
+    """A value as it may stand in a file: plain, as JSON writes it, in a URL, in base64 alone or within something."""
+    data = value.encode()
+    inside = {base64.b64encode(bytes(ahead) + data + bytes(3))[4:-8].decode() for ahead in range(3)}
+    escaped = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], ascii(value)[1:-1]}
+    encoded = {quote(value), quote(value, safe=""), quote_plus(value), html.escape(value)}
+    return {value, base64.b64encode(data).decode().rstrip("="), *inside, *escaped, *encoded}
+
+
+def traces(folder: Path, known: set[Path], *runs: Ended) -> list[tuple[str, str]]:
+    """Each planted value with each place where it stands in any guise; files that were there before are left out."""
+    places = {f"output {at}": run.text for at, run in enumerate(runs)}
+    files = [path for path in folder.rglob("*") if path.is_file() and path not in known and path.suffix != ".pyc"]
+    places |= {str(path.relative_to(folder)): path.read_bytes().decode("utf-8", "replace") for path in files}
+    planted = {**PLANTED, **MARKED, **IN_THE_TEMPLATE}
+    found = [
+        (name, place)
+        for place, text in places.items()
+        for name, value in planted.items()
+        if any(one in text for one in guises(value))
+    ]
+    return found + [(value, place) for place, text in places.items() for value in VALUE.findall(text)]
+
+
 def _replace(path: Path, *changes: tuple[str, str]) -> None:
     text = path.read_text(encoding="utf-8")
     for old, new in changes:
@@ -77,64 +200,74 @@ def _replace(path: Path, *changes: tuple[str, str]) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def leaks(folder: Path, *runs: Ended) -> list[tuple[str, str]]:
-    """Each planted value with each place where it stands."""
-    places = {f"output {at}": run.text for at, run in enumerate(runs)}
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    places |= {str(path.relative_to(folder)): path.read_bytes().decode("utf-8", "replace") for path in files}
-    return [(name, place) for place, text in places.items() for name, value in PLANTED.items() if value in text]
-
-
-def test_a_whole_run_keeps_its_secrets(tmp_path: Path) -> None:
-    """Header, query, body, function and AWS secrets are in no journal, verdict, report or line of output."""
-    descriptor = talkative(tmp_path / "stack", "acknowledged-before-stored")
-    ended = verify(
-        *(descriptor, "-k", "ES-11 or ES-9 or ES-16 or ES-14", "--junitxml=junit.xml", "--alluredir=allure"),
-        cwd=tmp_path,
+def test_whatever_is_done_with_a_stack_keeps_its_secrets(tmp_path: Path) -> None:
+    """No command prints or writes what is secret in environment, headers, marked fields, policies or functions."""
+    descriptor = telltale(tmp_path / "stack")
+    known = set(tmp_path.rglob("*"))
+    run = partial(holdfast, cwd=tmp_path, **PLANTED)
+    looked = [
+        run("doctor", descriptor),
+        run("doctor", "--iam", descriptor),
+        run("verify", descriptor, "--dry-run"),
+        run("init", "--template", "stack/template.yaml", "--parameter", "Planted=none", "--no-doctor"),
+    ]
+    verified = run(
+        *("verify", descriptor, "-k", "ES-11 or ES-16", "-v", "--junitxml=junit.xml", "--alluredir=allure"),
         GITHUB_STEP_SUMMARY=str(tmp_path / "summary.md"),
-        **PLANTED,
     )
-    assert ended.code == ExitCode.VIOLATED, ended.text
-    document = (tmp_path / ".holdfast" / "notifications" / "verdict.json").read_text(encoding="utf-8")
-    assert any(clause["findings"] for clause in json.loads(document)["clauses"]), "a counterexample was to be written"
-    assert list((tmp_path / ".holdfast" / "journal").iterdir())
-    assert list((tmp_path / "allure").iterdir())
     files = [part for kind in ("junit", "markdown", "svg") for part in (f"--{kind}", f"run.{kind}")]
-    rebuilt = holdfast("report", Path(".holdfast") / "notifications", "--trend", *files, cwd=tmp_path, **PLANTED)
-    assert rebuilt.code == ExitCode.HELD, rebuilt.text
-    assert list((tmp_path / ".holdfast").glob("notifications/runs/*-verify/scorecard.html"))
-    assert (tmp_path / "summary.md").stat().st_size
-    assert leaks(tmp_path, ended, rebuilt) == []
+    reported = run("report", Path(".holdfast") / "notifications", "--trend", *files)
+    swept = run("sweep", descriptor, "-k", "ingest SendMessage", "--pairs", "0", "--budget-seconds", "30")
+    loaded = run("load", descriptor, "--rate", "5", "-t", "4s", "--faults", "stack/faults.toml")
+
+    assert {one.code for one in (*looked, reported)} == {ExitCode.HELD}, [one.text for one in looked]
+    assert verified.code == ExitCode.VIOLATED, verified.text
+    (folder,) = (tmp_path / ".holdfast" / "notifications" / "runs").glob("*-verify")
+    document = (folder / "verdict.json").read_text(encoding="utf-8")
+    assert any(clause["findings"] for clause in json.loads(document)["clauses"]), "a counterexample was to be written"
+    assert "[redacted " in verified.text, "what was sent in a marked field was to be shown by its fingerprint"
+    assert swept.code in {ExitCode.HELD, ExitCode.VIOLATED}, swept.text
+    assert loaded.code in {ExitCode.HELD, ExitCode.VIOLATED, ExitCode.INCONCLUSIVE}, loaded.text
+    journal = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / ".holdfast/journal").glob("*.healed"))
+    assert "queue-deny" in journal
+    assert "bucket-deny" in journal
+    assert list((tmp_path / "allure").iterdir())
+    assert {path.name.rpartition("-")[2] for path in (tmp_path / ".holdfast/notifications/runs").iterdir()} == {
+        *("verify", "sweep", "load")
+    }
+    assert traces(tmp_path, known, *looked, verified, reported, swept, loaded) == []
 
 
 def test_a_payload_to_replay_keeps_its_secrets(tmp_path: Path) -> None:
     """The command that replays an altered payload is shown without the secrets that its body carries."""
     edit = substituted(r"json = \{ order_id", 'json = { tenant = "${PLANTED_BODY}", order_id')
     descriptor = copy_of("webhooks", tmp_path / "stack", mutant="shortened-original", edit=edit)
+    known = set(tmp_path.rglob("*"))
     ended = verify(descriptor, "-k", "SF-4", cwd=tmp_path, **PLANTED)
     assert ended.code == ExitCode.VIOLATED, ended.text
     assert "replay: curl" in ended.out
-    assert leaks(tmp_path, ended) == []
+    assert traces(tmp_path, known, ended) == []
 
 
-def test_looking_at_a_stack_keeps_its_secrets(tmp_path: Path) -> None:
-    """Neither doctor, nor its policy, nor a dry run shows a secret of the descriptor."""
-    descriptor = talkative(tmp_path / "stack", "")
-    ended = [
-        holdfast("doctor", descriptor, cwd=tmp_path, **PLANTED),
-        holdfast("doctor", "--iam", descriptor, cwd=tmp_path, **PLANTED),
-        verify(descriptor, "--dry-run", cwd=tmp_path, **PLANTED),
-    ]
-    assert {one.code for one in ended} == {ExitCode.HELD}, ended[-1].text
-    assert leaks(tmp_path, *ended) == []
-
-
-def test_the_search_finds_a_leak(tmp_path: Path) -> None:
-    """A planted value in a file or in the output is found, wherever it stands."""
+@pytest.mark.parametrize("value", [MARKED["card"], PLANTED["PLANTED_BODY"]])
+@pytest.mark.parametrize(
+    "guise",
+    [
+        str,
+        quote,
+        quote_plus,
+        json.dumps,
+        lambda value: base64.b64encode(value.encode()).decode(),
+        lambda value: base64.b64encode(f"xx{value}yy".encode()).decode(),
+    ],
+)
+def test_the_search_finds_a_leak(tmp_path: Path, guise: Callable[[str], str], value: str) -> None:
+    """A planted value in a file or in the output is found, wherever it stands and however it is written."""
     (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "log").write_bytes(b"\xff" + PLANTED["PLANTED_BODY"].encode() + b"\x00")
-    said = Ended(0, "", f"token={PLANTED['AWS_SESSION_TOKEN']}")
-    assert leaks(tmp_path, said) == [("AWS_SESSION_TOKEN", "output 0"), ("PLANTED_BODY", "deep/log")]
+    (tmp_path / "deep" / "log").write_bytes(b"\xff" + guise(value).encode() + b"\x00")
+    said = Ended(0, "", f"token={PLANTED['AWS_SESSION_TOKEN']} v-k3f9a-b0-1-0a1b2c3d")
+    assert {place for _, place in traces(tmp_path, set(), said)} == {"output 0", "deep/log"}
+    assert len(traces(tmp_path, set(), said)) == 3
 
 
 def test_a_command_line_is_shown_without_its_secrets() -> None:

@@ -15,7 +15,7 @@ from holdfast.levers.signals import Interrupted, interrupts
 from holdfast.progress import LOOK_SECONDS, Progress, Waits
 from holdfast.stack.loading import load_descriptor
 from holdfast.verdict.model import ClauseVerdict, StackReport
-from holdfast.verification import Options, choose, opened
+from holdfast.verification import Options, opened
 
 INTERRUPTED_SECONDS = 8.0
 """How long an interrupted run waits for what it does on the embedded target, which ends with it in any case."""
@@ -79,8 +79,12 @@ class Background:
         After a signal every window is healed first, whatever its thread is waiting for. What cannot be healed is among
         the failures.
         """
+        first = not self._stopping.is_set()
         self._stopping.set()
         if interrupts.event.is_set():
+            if first:
+                since = time.strftime("%H:%M:%S")
+                self._write_line(f"  interrupted: healing what is broken and ending what was begun, since {since}")
             try:
                 interrupts.release_all()
             except HoldfastError as failure:
@@ -131,7 +135,7 @@ class Background:
         if kind != "embedded":
             self._lasting.add(path)
         with opened(path, options=self._options, ids=ids, listener=partial(self._heard, path)) as verification:
-            for pattern, clause in choose(verification.stack.descriptor, ids):
+            for pattern, clause in verification.chosen:
                 if self._stopping.is_set():
                     break
                 verdict = verification.decide(pattern, clause)

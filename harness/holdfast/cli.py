@@ -6,6 +6,7 @@ import argparse
 import difflib
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"holdfast {name}: {error}\n")
         return error.exit_code
     except KeyboardInterrupt as interrupt:
-        sys.stderr.write("\nholdfast: interrupted; every fault that was in place is healed\n")
+        sys.stderr.write(
+            "\nholdfast: interrupted; every fault that was in place is healed\n"
+            f"  to begin anew: {shlex.join(('holdfast', *given))}\n"
+        )
         return 128 + (signal.SIGTERM if str(interrupt) == "SIGTERM" else signal.SIGINT)
     except BrokenPipeError:
         # whoever read our output has had enough, e.g. `| head`; Python would complain once more when it exits

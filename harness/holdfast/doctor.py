@@ -28,13 +28,14 @@ from holdfast.progress import Say
 from holdfast.provocations.faults import requirements_of
 from holdfast.provocations.model import Provocation
 from holdfast.provocations.requirements import Requirement, Situation, Supported, unmet
+from holdfast.provocations.sidecar_requirements import NO_SIDECAR
 from holdfast.simulation import Permitted, permitted
 from holdfast.stack.configuration import read_configuration
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import PatternName
 from holdfast.stack.resolve import Stack
+from holdfast.suites import choose
 from holdfast.targets.base import Capability, Support, Target
-from holdfast.verification import choose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +222,8 @@ def decidable(clause: Clause, situation: Situation, denied: frozenset[Grant] = f
     without = []
     for provocation in clause.also:
         missing = _why_not(provocation, situation, denied)
+        if NO_SIDECAR in missing:
+            continue  # what belongs to another pattern is not lacking here
         without += [f"{provocation.name}: {reason}" for reason in missing]
         resting += () if missing else requirements_of(provocation)
     return Decidable(

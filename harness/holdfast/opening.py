@@ -20,8 +20,8 @@ from holdfast.levers.launched import launched
 from holdfast.levers.signals import Interrupted
 from holdfast.levers.watchdog import watched
 from holdfast.ports.ports import Ports
-from holdfast.progress import Progress, Say
-from holdfast.redaction import clean_errors, cleaned_arguments, cleaning
+from holdfast.progress import NOTE, Progress, Say
+from holdfast.redaction import Clean, clean_errors, cleaned_arguments, cleaning
 from holdfast.runs import KEPT, Run, RunFolder, RunKind, at_end, begin
 from holdfast.sampling import queues_sampled
 from holdfast.stack.descriptor import Descriptor
@@ -32,6 +32,7 @@ from holdfast.stack.seeding import seed as put_seed
 from holdfast.targets.base import Target, TargetKind
 from holdfast.targets.deployment import deploy
 from holdfast.targets.open import open_target
+from holdfast.verdict.describe import veiled
 
 DEFAULT_FOLDER = Path(".holdfast")
 """Where journals, verdicts and logs are kept, under the current directory."""
@@ -210,6 +211,7 @@ def ready(
     """
     with ExitStack() as exits:
         stack = exits.enter_context(resolved(path, descriptor, options=options, target=target, say=say))
+        exits.enter_context(veiled(_cleaning(stack)))
         journal = exits.enter_context(Journal(options.journal_folder(), Pin.of(stack)))
         exits.enter_context(watched(journal, enabled=False if launches(descriptor) else None))
         put_seed(stack)
@@ -223,11 +225,15 @@ def ready(
         yield Ready(stack=stack, ports=ports, recorder=recorder, journal=journal, run=run)
 
 
+def _cleaning(stack: Stack) -> Clean:
+    _, secret_key, token = stack.target.credentials()
+    return cleaning(stack.descriptor, secret_key, token)
+
+
 @contextmanager
 def _written(stack: Stack, recorder: Recorder, options: Options, kind: RunKind, say: Say) -> Iterator[RunFolder | None]:
     """The folder of a run, into which its history is written while it grows; None where it cannot be made."""
-    _, secret_key, token = stack.target.credentials()
-    clean = cleaning(stack.descriptor, secret_key, token)
+    clean = _cleaning(stack)
     run = Run(
         kind=kind,
         stack=stack.descriptor.name,
@@ -240,7 +246,7 @@ def _written(stack: Stack, recorder: Recorder, options: Options, kind: RunKind, 
     try:
         folder = begin(options.folder, run, clean=clean, kept=options.kept_runs)
     except HistoryError as problem:  # a verdict is worth having without it
-        say(f"the run is not kept: {problem.what} {problem.cause}")
+        say(f"the run is not kept: {problem.what} {problem.cause}", NOTE)
         yield None
         return
     began_seconds = time.monotonic() - recorder.now_seconds()

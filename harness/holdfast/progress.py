@@ -18,6 +18,9 @@ REPEAT_SECONDS = 30.0
 
 LOOK_SECONDS = 0.1
 
+NOTE = -1.0
+"""In place of seconds: what is said is no wait but something to know, and told at once whatever comes after it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -26,7 +29,7 @@ class Progress:
     Attributes:
         stack: the stack; empty where it is of none.
         message: what is going on or waited for.
-        until_seconds: how long it may take; 0 where nothing bounds it.
+        until_seconds: how long it may take; 0 where nothing bounds it; `NOTE` where it is no wait.
         beside: whether it is waited for beside other things; otherwise it takes the place of all before it.
         over: the wait of that message, beside others, has ended.
     """
@@ -50,7 +53,7 @@ class Say(Protocol):
 
         Args:
             message: what is going on or waited for.
-            until_seconds: how long it may take; 0 where nothing bounds it.
+            until_seconds: how long it may take; 0 where nothing bounds it; `NOTE` where it is no wait.
         """
 
 
@@ -70,8 +73,14 @@ class _Stack:
     name: str
     phase: _Wait | None = None
     waits: list[_Wait] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     told: _Wait | None = None
     told_at: float = 0.0
+
+    @property
+    def called(self) -> str:
+        """What its lines begin with."""
+        return f"{self.name}: " if self.name else ""
 
 
 class Waits:
@@ -96,6 +105,9 @@ class Waits:
         now = self._clock()
         with self._lock:
             stack = self._stacks.setdefault(key, _Stack(progress.stack))
+            if progress.until_seconds == NOTE:
+                stack.notes.append(progress.message)
+                return
             if progress.over:
                 ended = next((wait for wait in stack.waits if wait.message == progress.message), None)
                 if ended is not None:
@@ -119,6 +131,8 @@ class Waits:
         lines = []
         with self._lock:
             for stack in sorted(self._stacks.values(), key=lambda one: one.name):
+                lines += [f"  {stack.called}{note}" for note in stack.notes]
+                stack.notes.clear()
                 present = max(stack.waits, key=lambda wait: wait.until or 0.0, default=stack.phase)
                 if present is None:
                     continue
@@ -130,12 +144,11 @@ class Waits:
 
 
 def _line(stack: _Stack, present: _Wait) -> str:
-    name = f"{stack.name}: " if stack.name else ""
     if present.until is None:
-        return f"  {name}{present.message}, since {_time(present.since)}"
+        return f"  {stack.called}{present.message}, since {_time(present.since)}"
     more = f", and {len(stack.waits) - 1} more" if len(stack.waits) > 1 else ""
     return (
-        f"  {name}waiting for {present.message} "
+        f"  {stack.called}waiting for {present.message} "
         f"(since {_time(present.since)}, until {_time(present.until)} at the latest){more}"
     )
 
@@ -167,7 +180,9 @@ def listening(
     waits, over = Waits(clock), ended or threading.Event()
 
     def look() -> None:
-        while not over.wait(LOOK_SECONDS):
+        ended_now = False
+        while not ended_now:
+            ended_now = over.wait(LOOK_SECONDS)
             for line in waits.news():
                 write_line(line)
 

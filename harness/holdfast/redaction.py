@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import get_args
 
 from holdfast.errors import HealError, HoldfastError
-from holdfast.history.model import FaultWindow, Observation, Operation
+from holdfast.history.model import FaultWindow, Observation, Operation, Outcome
 from holdfast.ports.redact import REDACTED, SECRET_NAME, Redactor
 from holdfast.stack.descriptor import Descriptor
-from holdfast.verdict.model import ClauseVerdict, Finding
+from holdfast.targets.base import TargetKind
+from holdfast.verdict.model import ClauseVerdict, Family, Finding, Verdict
 
 Clean = Callable[[str], str]
 
+_OWN_WORDS: frozenset[str] = frozenset({*get_args(TargetKind), *Verdict, *Family, *Outcome})
+"""What the files of a run are made of; a secret that is one of these words tells nothing."""
+
 
 def cleaning(descriptor: Descriptor, *secrets: str | None) -> Clean:
-    """Removes from a text what came from the environment into a descriptor, and what else is given.
+    """Removes from a text what came from the environment into a descriptor, its marked fields, and what else is given.
 
     Where the stack is stays readable, even where the environment says it: account, region, profile, endpoint, names.
 
@@ -25,11 +30,11 @@ def cleaning(descriptor: Descriptor, *secrets: str | None) -> Clean:
         secrets: further values, e.g. the target's secret key.
     """
     pin = descriptor.target.aws
-    places = {descriptor.cloudformation, descriptor.target.localstack_endpoint}
+    places = {descriptor.name, descriptor.cloudformation, descriptor.target.localstack_endpoint} | _OWN_WORDS
     places |= {pin.account, pin.region, pin.profile} if pin is not None else set()
     for component in descriptor.components.values():
         places |= {component.logical_id, component.output, component.name, component.stage}
-    return Redactor((*(descriptor.secrets - places), *secrets)).clean
+    return Redactor(secrets, declared=descriptor.secrets - places, marked=descriptor.marked).clean
 
 
 def cleaned(verdict: ClauseVerdict, clean: Clean) -> ClauseVerdict:
@@ -70,7 +75,8 @@ def cleaned_arguments(arguments: Sequence[str], clean: Clean) -> tuple[str, ...]
 def _event(event: Operation | Observation | FaultWindow, clean: Clean) -> Operation | Observation | FaultWindow:
     if isinstance(event, Operation):
         body = None if event.body is None else clean(event.body)
-        return replace(event, body=body, status=clean(event.status), answer=clean(event.answer))
+        value = None if event.value is None else clean(event.value)
+        return replace(event, body=body, value=value, status=clean(event.status), answer=clean(event.answer))
     if isinstance(event, Observation):
         return replace(
             event,

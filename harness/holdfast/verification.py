@@ -15,7 +15,7 @@ from holdfast.checkers.columnar import convergence
 from holdfast.checkers.projections import visibility
 from holdfast.clause import Clause, decide
 from holdfast.costing import per_thousand
-from holdfast.errors import DescriptorError, Inconclusive, InjectionError, TargetError
+from holdfast.errors import Inconclusive, InjectionError, TargetError
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal
 from holdfast.levers.pointing import pointed
@@ -43,8 +43,8 @@ from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import PatternName, SidecarPattern
 from holdfast.stack.resolve import Stack
-from holdfast.suites import clauses_of
-from holdfast.sweep.replay import Found, plan_file, write_plan
+from holdfast.suites import choose
+from holdfast.sweep.replay import Found, plan_file, secret_in, write_plan
 from holdfast.targets.base import Target, TargetKind
 from holdfast.verdict.model import ClauseVerdict, StackReport, Verdict
 
@@ -82,16 +82,16 @@ class Verification:
         self._listener = listener
         self._clean = cleaning(stack.descriptor, secret_key, token)
         self._started = time.monotonic()
-        self._asked_for = len(chosen)
+        self.chosen = tuple(chosen)
         self._verdicts: list[ClauseVerdict] = []
         self._measured: dict[PatternName, dict[str, float]] = {}
         self._replays = options.folder / stack.descriptor.name / "replays"
-        prefix = new_prefix()
+        prefix, patterns = new_prefix(), tuple(dict.fromkeys(pattern for pattern, _ in chosen))
         stopping = Stopping.of(
             stack, deadline_seconds=options.deadline_seconds, over_budget=_budgeted(stack, options.most_dollars)
         )
         stopping.check()
-        for pattern, _ in chosen:
+        for pattern in patterns:
             with suppress(OSError):  # of an earlier run; a folder that cannot be written is told of at the end
                 plan_file(self._replays, pattern).unlink()
         self._campaigns = {
@@ -107,7 +107,7 @@ class Verification:
                 listener=listener,
                 stopping=stopping,
             )
-            for at, pattern in enumerate(dict.fromkeys(pattern for pattern, _ in chosen))
+            for at, pattern in enumerate(patterns)
         }
 
     def decide(self, pattern: PatternName, clause: Clause) -> ClauseVerdict:
@@ -132,6 +132,13 @@ class Verification:
         broken = evidence.broken_plan
         if broken is None or not any(one.key in evidence.submissions for one in verdict.findings):
             return verdict
+        hidden = self.stack.descriptor.marked.hidden_fields
+        given = [broken.inputs[saga.input] for saga in broken.plan.sagas]
+        secret = {name for fields in given for name in secret_in(fields, hidden, self._clean)}
+        if secret:  # without them its sagas would be others
+            why = f"no replay file: the plan needs {', '.join(sorted(secret))}, which are secret"
+            again = f"{why}; verify again with --holdfast-seed {self._options.seed}"
+            return replace(verdict, evidence=(*verdict.evidence, again))
         found = Found(
             descriptor=self.stack.path,
             stack=self.stack.descriptor.name,
@@ -163,7 +170,7 @@ class Verification:
             seed=self._options.seed,
             seconds=round(time.monotonic() - self._started, 3),
             measures=self._measures(),
-            complete=len(self._verdicts) == self._asked_for,
+            complete=len(self._verdicts) == len(self.chosen),
             run=self._run,
         )
 
@@ -249,22 +256,6 @@ def _costs(campaign: Campaign) -> dict[str, float]:
         )
     except TargetError:  # it has ended with its target, and a verdict is worth having without it
         return {}
-
-
-def choose(descriptor: Descriptor, ids: Sequence[str] = ()) -> tuple[tuple[PatternName, Clause], ...]:
-    """The clauses a stack owes, or those of given ids.
-
-    Raises:
-        DescriptorError: an id names no clause that the stack owes.
-    """
-    owed = clauses_of(descriptor)
-    unknown = set(ids) - {clause.id for _, clause in owed}
-    if unknown:
-        raise DescriptorError(
-            f"The stack {descriptor.name} owes no clause {', '.join(sorted(unknown))}.",
-            remedy=f"it owes {', '.join(clause.id for _, clause in owed)}",
-        )
-    return tuple((pattern, clause) for pattern, clause in owed if not ids or clause.id in ids)
 
 
 @contextmanager
@@ -356,7 +347,7 @@ def verify(
         HoldfastError: as `opened`, or a fault could not be healed.
     """
     with opened(path, options=options, ids=ids, target=target, listener=listener) as verification:
-        for pattern, clause in choose(verification.stack.descriptor, ids):
+        for pattern, clause in verification.chosen:
             verification.decide(pattern, clause)
         return verification.report()
 
@@ -366,4 +357,4 @@ def _needed(clauses: Sequence[Clause], descriptor: Descriptor) -> tuple[Provocat
     return tuple(dict.fromkeys(provocation for clause in asked for provocation in (*clause.needs, *clause.also)))
 
 
-__all__ = ["DEFAULT_FOLDER", "Options", "Verification", "choose", "opened", "silent", "verify"]
+__all__ = ["DEFAULT_FOLDER", "Options", "Verification", "opened", "silent", "verify"]

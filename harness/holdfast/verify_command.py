@@ -78,13 +78,19 @@ def verify_command(arguments: Sequence[str]) -> int:
 
 
 def need_stacks(arguments: Sequence[str], command: str) -> None:
-    """Refuse arguments that name no descriptor, or one that does not exist."""
+    """Refuse arguments that name no descriptor, one that does not exist, or a clause that its stack does not owe.
+
+    Raises:
+        HoldfastError: with what to name instead.
+    """
     from holdfast.pytest_plugin import SUFFIX
 
     stacks = [argument for argument in arguments if argument.split("::")[0].endswith(SUFFIX)]
     if not stacks:
+        others = [argument for argument in arguments if Path(argument).is_file()]
         raise HoldfastError(
             "No stack descriptor was named.",
+            cause=f"{others[0]} is none: the name of one ends in {SUFFIX}" if others else "",
             remedy=f"holdfast {command} NAME{SUFFIX} [options]; holdfast {command} --help lists the options",
         )
     missing = [stack for stack in stacks if not Path(stack.split("::")[0]).is_file()]
@@ -94,6 +100,15 @@ def need_stacks(arguments: Sequence[str], command: str) -> None:
             cause=f"it was looked for from {Path.cwd()}",
             remedy=f"name an existing stack descriptor, NAME{SUFFIX}",
         )
+    _need_clauses([stack.partition("::") for stack in stacks if "::" in stack])
+
+
+def _need_clauses(named: Sequence[tuple[str, str, str]]) -> None:
+    from holdfast.stack.loading import load_descriptor
+    from holdfast.suites import choose
+
+    for path, _, clause in named:
+        choose(load_descriptor(Path(path), os.environ), [clause])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,10 +161,10 @@ def run(arguments: Sequence[str]) -> Ran:
         say("importing what is needed and reading the descriptors")
         seen = _Watcher(collecting.close)
         code = pytest.main([*PYTEST_OPTIONS, *arguments], plugins=[seen])
-    if code == pytest.ExitCode.USAGE_ERROR and any("::" in argument for argument in arguments):
+    if code == pytest.ExitCode.USAGE_ERROR and seen.session is None:
         sys.stderr.write(
-            "holdfast: A clause that was named is none that its stack owes.\n"
-            "  remedy: holdfast verify NAME.stack.toml --collect-only -q lists the clauses\n"
+            "holdfast: An option cannot be used.\n"
+            "  remedy: holdfast verify --help lists those of Holdfast, pytest --help all others\n"
         )
     interrupted = (seen.session.interrupted if seen.session else "") or seen.interrupted
     return Ran(pytest_code=int(code), session=seen.session, interrupted=interrupted)

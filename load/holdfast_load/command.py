@@ -278,17 +278,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _Given(argparse.Action):
-    """Keeps that an option was given."""
-
-    def __call__(
-        self, parser: object, namespace: argparse.Namespace, values: object, option: str | None = None
-    ) -> None:
-        """Of argparse."""
-        del parser, option
-        namespace.workers, namespace.workers_given = values, True
-
-
 def duration_seconds(text: str) -> float:
     """Seconds of ``90``, ``90s``, ``10m`` or ``1h30m``."""
     found = _DURATION.fullmatch(text)

@@ -66,7 +66,7 @@ def described(progress: LoadProgress, beside: str) -> str:
     errors = progress.failed + progress.unknown
     ended = errors + progress.acknowledged
     parts = [
-        f"{progress.seconds:.0f} s",
+        f"{max(0.0, progress.seconds):.0f} s",
         f"{progress.rate_per_second:.0f}/s",
         f"{progress.sent} sent",
         f"{progress.in_flight} in flight",

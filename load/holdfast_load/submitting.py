@@ -12,7 +12,7 @@ from holdfast.history.model import Outcome
 from holdfast.ports.command import Transports, submit
 from holdfast.ports.context import PortContext
 from holdfast.ports.transports.web import WebClient
-from holdfast.redaction import Clean
+from holdfast.redaction import Clean, clean_errors
 from holdfast.stack.base import Json
 from holdfast.stack.generate import Submission
 from holdfast.stack.resolve import Stack
@@ -54,6 +54,7 @@ class Submitter:
         self._plan = plan
         self._transports = transports
         self._clean = clean
+        self._marked = stack.descriptor.marked
         self._told = told
         self._web = WebClient()
         self._drawing = Drawing(plan, stack.descriptor)
@@ -69,17 +70,19 @@ class Submitter:
             session: the user, where one does one thing after another.
         """
         submission = self._drawing.submission(number, name)
-        return Command(name or command_of(self._plan, number), submission.key, submission.value, session, submission)
+        value = self._marked.known.shown(submission.value) if self._marked.hides_value else submission.value
+        return Command(name or command_of(self._plan, number), submission.key, value, session, submission)
 
     def send(self, command: Command) -> Reply:
         """Submit it, and tell who listens."""
         self.sent[command.kind] += 1
         started = time.perf_counter()
         try:
-            reply = self._submitted(command)
+            with clean_errors(self._clean):
+                reply = self._submitted(command)
         except HoldfastError as error:  # a call that cannot be rendered or signed, or a Python port that raised
             self.problem = self.problem or error
-            reply = Reply(Outcome.UNKNOWN, self._clean(error.what), answered=False)
+            reply = Reply(Outcome.UNKNOWN, error.what, answered=False)
         self.ended[reply.outcome] += 1
         self._told(command.kind, (time.perf_counter() - started) * 1e3, reply)
         return reply

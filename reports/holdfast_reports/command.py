@@ -134,7 +134,7 @@ def _show(story: Story) -> None:
         _print(f"{story.run.stack}, {story.run.kind} on {story.run.target}: {headline(story)}")
     for clause in story.clauses:
         if clause.verdict is Verdict.VIOLATED:
-            _print(f"again: {story.again(clause)}")
+            _print(f"again: {story.again(clause.id)}")
     for violation in (one for sweep in story.sweeps for one in sweep.violations if one.replay):
         _print(f"again: holdfast replay {violation.replay}")
 

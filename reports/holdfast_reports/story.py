@@ -62,12 +62,12 @@ class Story:
         """Whether the run came to its end with every verdict that was asked for."""
         return self.run.seconds is not None and (self.report is None or self.report.complete)
 
-    def again(self, clause: ClauseRead) -> str:
+    def again(self, clause_id: str) -> str:
         """The command that tries one clause again with the same generated values."""
         run = self.run
         if run.kind != "verify":
             return shlex.join(("holdfast", *run.command[1:]))
-        parts = ["holdfast", "verify", f"{run.descriptor}::{clause.id}", "--target", run.target]
+        parts = ["holdfast", "verify", f"{run.descriptor}::{clause_id}", "--target", run.target]
         return shlex.join([*parts, "--holdfast-seed", str(run.seed)])
 
 

@@ -147,7 +147,7 @@ def told_when_storage_refuses(campaign: Campaign) -> Holds:
     undisturbed = [one for one in calm.history.operations if one.outcome is not Outcome.OK]
     return conclude(
         findings,
-        holds=f"{len(told)} of {len(history.operations)} clients were told so, and none was acknowledged in vain",
+        holds=f"{len(told)} of {len(history.operations)} clients got an error, and none was acknowledged in vain",
         bite=evidence.windows,
         undecided=[
             *persistence.undecided(history, effect=effect),

@@ -318,7 +318,7 @@ def test_cq_8(campaign: Campaign) -> Holds:
     judged = {one: sessions.check(columns, guarantees=[one]) for one in promises}
     reads = int(columns.is_kind("read").sum())
     rates = [
-        f"{one}{'' if promised else ' (not promised)'}: {judged[one].figures['violations']:g} of {reads} reads"
+        f"{one}{'' if promised else ' (not promised)'} broken by {judged[one].figures['violations']:g} of {reads} reads"
         for one, promised in promises.items()
     ]
     return conclude_on(

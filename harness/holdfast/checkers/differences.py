@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from holdfast.verdict.describe import shorten
+from holdfast.verdict.describe import shorten, shown
 
 BEFORE_CHARACTERS = 8
 """Common text shown before the first difference."""
@@ -26,10 +26,14 @@ def closest(candidates: Iterable[str], seen: str) -> str:
 
 def difference(expected: str, seen: str) -> str:
     """Where and how what was seen departs from what was expected, without a full stop."""
+    sizes = len(expected), len(seen)
+    expected, seen = shown(expected), shown(seen)
+    if expected == seen:
+        return f"in what is secret, of {sizes[0]} characters expected and {sizes[1]} characters seen"
     index = first_difference(expected, seen)
     return (
-        f"at character {index} expected {_excerpt(expected, index)} of {len(expected)} characters, "
-        f"seen {_excerpt(seen, index)} of {len(seen)} characters"
+        f"at character {index} expected {_excerpt(expected, index)} of {sizes[0]} characters, "
+        f"seen {_excerpt(seen, index)} of {sizes[1]} characters"
     )
 
 

@@ -46,14 +46,15 @@ def init_command(arguments: Sequence[str]) -> int:
     if sample is not None and parts.route is not None:
         parts = replace(parts, route=replace(parts.route, path=parts.route.path or sample.path))
     known = None
-    if sample is not None and own.template:
+    if sample is not None and own.template and parts.route is not None:
         draft = Draft(path=path, text=descriptor(found.origin, found.there, parts, sample, None))
         with telling() as say:
             known = learn(
                 Path(own.template), sample, origin=found.origin, there=found.there, parts=parts, draft=draft, say=say
             )
     elif sample is not None:
-        sys.stderr.write("  the sample is not sent to a deployed stack: only its form is taken\n")
+        why = "the template shows no API" if own.template else "a deployed stack is only read"
+        sys.stderr.write(f"  the sample is not sent, only its form is taken: {why}\n")
     text = descriptor(found.origin, found.there, parts, sample, known)
     _write(path, text)
     _tell(path, parts, text)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import DeploymentError
+from holdfast.extras import install
 from holdfast.targets.cfn_template import read_template, uses_transform
 
 _PLACEHOLDER = "s3://holdfast/nothing-is-uploaded"
@@ -36,7 +37,7 @@ def expanded(path: Path) -> dict[str, Any]:
         raise DeploymentError(
             f"{path}: this is a SAM template, and nothing here can translate it.",
             cause="the extra `embedded` is not installed",
-            remedy="pip install 'holdfast[embedded]', or name the deployed stack with --cloudformation",
+            remedy=f"{install('embedded')}; or name the deployed stack with --cloudformation",
         ) from None
     # it counts what it does, and warns that nobody asks for the counts
     logging.getLogger("samtranslator.metrics.metrics").setLevel(logging.ERROR)

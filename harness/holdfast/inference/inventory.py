@@ -28,12 +28,10 @@ _WRITES = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A DynamoDB table: names of its key's attributes, and whether it has a stream."""
+    """A DynamoDB table: names of its key's attributes."""
 
     partition: str
     sort: str = ""
-    sort_is_number: bool = False
-    streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,14 +205,7 @@ def _parsed(value: Json) -> Json:
 
 def _table(body: Mapping[str, Json]) -> Table:
     keys = {key["KeyType"]: str(key["AttributeName"]) for key in body.get("KeySchema", ())}
-    kinds = {one["AttributeName"]: one["AttributeType"] for one in body.get("AttributeDefinitions", ())}
-    sort = keys.get("RANGE", "")
-    return Table(
-        partition=keys.get("HASH", ""),
-        sort=sort,
-        sort_is_number=kinds.get(sort) == "N",
-        streamed="StreamSpecification" in body,
-    )
+    return Table(partition=keys.get("HASH", ""), sort=keys.get("RANGE", ""))
 
 
 def _function(body: Mapping[str, Json], writes: Mapping[str, tuple[str, ...]]) -> Function:

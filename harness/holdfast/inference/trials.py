@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,7 +29,8 @@ from holdfast.inference.steps import (
 from holdfast.inference.writing import Knowledge, Origin
 from holdfast.levers.journal import Journal, Pin
 from holdfast.opening import Options, resolved, started
-from holdfast.progress import Say
+from holdfast.progress import NOTE, Say
+from holdfast.stack.environment import Environment
 from holdfast.stack.loading import load_descriptor
 from holdfast.targets.deployment import deploy
 from holdfast.targets.open import open_target
@@ -96,7 +98,9 @@ def learn(
         )
     steps = found_steps(there, actors, found, good, failed)
     if parts.pattern == "saga" and not steps:
-        say("no entry of the sample belongs to a step: does it need rows (--seed), so that its saga is completed?")
+        say(
+            "no entry of the sample belongs to a step: does it need rows (--seed), so that its saga is completed?", NOTE
+        )
     return Knowledge(
         good=good,
         effects=found,
@@ -111,11 +115,12 @@ def learn(
 
 @contextmanager
 def _laboratory(template: Path, origin: Origin, there: Inventory, parts: Parts, say: Say) -> Iterator[Laboratory]:
+    parameters = _filled_parameters(origin.parameters)
     say("opening the embedded target")
     target = open_target("embedded")
     try:
         say("deploying")
-        with deploy(target, template, stack_name=_STACK, parameters=origin.parameters):
+        with deploy(target, template, stack_name=_STACK, parameters=parameters, progress=say):
             listed = target.client("cloudformation").describe_stack_resources(StackName=_STACK)
             physical = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in listed["StackResources"]}
             laboratory = Laboratory(target, there, parts, physical)
@@ -123,6 +128,17 @@ def _laboratory(template: Path, origin: Origin, there: Inventory, parts: Parts, 
             yield laboratory
     finally:
         target.close()
+
+
+def _filled_parameters(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Parameters with ``${NAME}`` replaced, as they are when the descriptor is read, which keeps the name alone."""
+    environment = Environment(os.environ)
+    filled_in = {name: str(environment.substitute(value, (name,))) for name, value in parameters.items()}
+    for problem in environment.problems:
+        raise DescriptorError(
+            f"--parameter {problem.path[0]} cannot be used.", cause=problem.cause, remedy=problem.remedy
+        )
+    return filled_in
 
 
 @contextmanager

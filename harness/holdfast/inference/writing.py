@@ -189,15 +189,13 @@ class _Writer:
                 "alphabet": FIELD_ALPHABET,
             }
             yield f"fields.{field_name} = {toml(drawn)}"
-        if sample is None and parts.beside is not None and (route is None or not route.path):
+        if route is None or not route.path:
             where = {"url": "http://localhost/"} if route is None else {"api": self._names[route.api], "path": "/"}
-            call = {"kind": "http", **where, "json": {"id": "{key}", "note": "{value}"}}
+            body = {"id": "{key}", "note": "{value}"} if sample is None else sample.body
+            call = {"kind": "http", **where, "json": body}
             yield f"calls = {toml(call)}  # {MARK}: where a command goes and what it holds; {_BODY}"
             return
         yield from ("", f"[[commands.{self._command}.calls]]")
-        if route is None:
-            yield f'kind = "http"  # {MARK}: how a command comes in; docs/descriptor.md has the kinds of calls'
-            return
         method, path = (sample.method, sample.path) if sample else (route.method, route.path)
         yield 'kind = "http"'
         if method != "POST":
@@ -300,7 +298,8 @@ class _Writer:
             yield f"sources = {toml(counted)}  # guessed: the attribute of an event that shows the key"
             return
         if not written:
-            yield f'sources = {{ kind = "dynamodb-query" }}  # {MARK}: where the effect of a command is counted'
+            elsewhere = {"kind": "http", "url": "http://localhost/{key}", "value": "note"}
+            yield f"sources = {toml(elsewhere)}  # {MARK}: where the effect of a command is counted"
             return
         table = max(dict.fromkeys(written), key=lambda name: bool(self._there.tables[name].sort))
         source = {
@@ -371,7 +370,8 @@ class _Writer:
             return
         if not parts.view:
             said = "where the view of one aggregate is read, e.g. kind sql or http, and what of it the fold gives"
-            yield from ("", "[views]", f'view = {{ source = {{ kind = "http" }}, state = "state" }}  # {MARK}: {said}')
+            source = {"kind": "http", "url": f"http://localhost/{{{aggregate}}}"}
+            yield from ("", "[views]", f"view = {toml({'source': source, 'state': 'state'})}  # {MARK}: {said}")
             return
         view = {
             "kind": "dynamodb-get",

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from holdfast.levers.calls import cli
 from holdfast.levers.denial import Held, PolicyDenial
 from holdfast.stack.aws_errors import error_code
 from holdfast.targets.base import Capability
@@ -70,10 +69,17 @@ class BucketDeny(PolicyDenial):
     def _canary(self) -> Any:
         return self._client.head_object(**self._bucket, Key=self._canary_key)
 
-    def _command(self, text: str) -> str:
-        if text:
-            return cli(self.target, "s3api", "put-bucket-policy", "--bucket", self.address, "--policy", text)
-        return cli(self.target, "s3api", "delete-bucket-policy", "--bucket", self.address)
+    @property
+    def _reading(self) -> tuple[str, ...]:
+        return ("s3api", "get-bucket-policy", "--bucket", self.address, "--query", "Policy")
+
+    @property
+    def _writing(self) -> tuple[str, ...]:
+        return ("s3api", "put-bucket-policy", "--bucket", self.address, "--policy")
+
+    @property
+    def _deleting(self) -> tuple[str, ...]:
+        return ("s3api", "delete-bucket-policy", "--bucket", self.address)
 
     @property
     def _bucket(self) -> dict[str, str]:

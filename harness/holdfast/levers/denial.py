@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from holdfast.errors import InjectionError
 from holdfast.history.model import ErrorClass
 from holdfast.levers import policies
 from holdfast.levers.base import Snapshot, need_support
-from holdfast.levers.calls import denied, persistently
+from holdfast.levers.calls import cli, denied, persistently
 from holdfast.levers.guard import check_address
 from holdfast.levers.policies import SID_PREFIX, Caller, Statement
 from holdfast.levers.settling import stale_seconds
@@ -62,7 +63,8 @@ class PolicyDenial(ABC):
     could not tell (the harness may not make that call anyway), the proof says that it was not tried.
 
     Healing takes out the statements with our Sid and leaves the others; where nothing else was changed the text is put
-    back byte for byte.
+    back byte for byte by the run itself, and healing from the journal puts back what says the same. A policy may hold
+    what nobody else should read, so no text of it is ever written to the journal or shown.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
 
@@ -104,6 +106,7 @@ class PolicyDenial(ABC):
     now: Callable[[], datetime] = _utc_now
     key: str = field(default="", init=False)
     _canary_tells: bool = field(default=False, init=False)
+    _found: str | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def on(
@@ -152,7 +155,7 @@ class PolicyDenial(ABC):
         check_address(self.name, self.resource, self.address)
         caller = self._caller()
         self._check(caller)
-        found = self._read().text
+        found = self._found = self._read().text
         earlier = policies.in_force(found, SID_PREFIX, self.now())
         if earlier:
             raise InjectionError(
@@ -166,7 +169,7 @@ class PolicyDenial(ABC):
             lever=self.name,
             component=self.component,
             resource=self.resource,
-            found={"policy": found, "address": self.address},
+            found={"sha256": policies.digest(found), "address": self.address},
             placed={"sid": self.sid, "statements": self._statements(caller)},
         )
 
@@ -189,7 +192,7 @@ class PolicyDenial(ABC):
 
     def heal(self, snapshot: Snapshot) -> None:
         """Take out our statements, and nothing else."""
-        sid, found = snapshot.placed["sid"], snapshot.found["policy"]
+        sid = snapshot.placed["sid"]
         seen = eventually(
             lambda: persistently(self._read, deadline_seconds=EDIT_SECONDS),
             lambda held: bool(policies.own(held.text, sid)),
@@ -200,7 +203,7 @@ class PolicyDenial(ABC):
 
         def without(text: str) -> str:
             left = policies.removed(text, sid)
-            return found if policies.same(left, found) else left
+            return self._found if self._found is not None and policies.same(left, self._found) else left
 
         self._edit(without)
 
@@ -209,7 +212,7 @@ class PolicyDenial(ABC):
         sid, text = snapshot.placed["sid"], self._read().text
         if policies.own(text, sid) or (self._canary_tells and self._canary_is_denied()):
             return ""
-        if policies.same(text, snapshot.found["policy"]):
+        if policies.digest(text) == snapshot.found["sha256"]:
             return f"the policy of {self.component} reads back as found, without {sid}"
         return (
             f"the policy of {self.component} no longer holds {sid}; somebody else changed other statements of it "
@@ -217,8 +220,15 @@ class PolicyDenial(ABC):
         )
 
     def by_hand(self, snapshot: Snapshot) -> str:
-        """The command that puts the policy back as it was found."""
-        return self._command(snapshot.found["policy"])
+        """A pipeline that takes our statements out, so that no policy is ever shown or kept in a file."""
+        sid = snapshot.placed["sid"]
+        if snapshot.found["sha256"] == policies.digest(""):
+            return cli(self.target, *self._deleting)
+        without = f'del(.Statement[] | select(.Sid // "" | startswith("{sid}"))) | {self._document}'
+        return (
+            f"{cli(self.target, *self._reading, '--output', 'text')} | jq -c {shlex.quote(without)}"
+            f" | {cli(self.target, *self._writing, 'file:///dev/stdin')}"
+        )
 
     @abstractmethod
     def _read(self) -> Held:
@@ -232,9 +242,25 @@ class PolicyDenial(ABC):
     def _canary(self) -> Any:
         """One call that does no harm whether it is refused or not."""
 
+    @property
     @abstractmethod
-    def _command(self, text: str) -> str:
-        """The CLI command that sets the policy to a text, or removes it."""
+    def _reading(self) -> tuple[str, ...]:
+        """The CLI's words that print the policy."""
+
+    @property
+    @abstractmethod
+    def _writing(self) -> tuple[str, ...]:
+        """The CLI's words that set the policy, up to the document."""
+
+    @property
+    @abstractmethod
+    def _deleting(self) -> tuple[str, ...]:
+        """The CLI's words that remove the policy."""
+
+    @property
+    def _document(self) -> str:
+        """What jq makes the document of that is set."""
+        return "."
 
     @property
     def _resources(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements.htm
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ SID_PREFIX = "Holdfast"
 """Begins the Sid of every statement that Holdfast adds; letters and digits only, which every service accepts."""
 
 Statement = dict[str, Any]
+
+_COMPACT = (",", ":")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +112,7 @@ def added(document: str, new: Sequence[Statement]) -> str:
     policy = json.loads(document) if document else {"Version": "2012-10-17"}
     sids = {each["Sid"] for each in new}
     kept = [each for each in statements(document) if each.get("Sid") not in sids]
-    return json.dumps({**policy, "Statement": [*kept, *new]})
+    return _written({**policy, "Statement": [*kept, *new]}, document)
 
 
 def removed(document: str, sid: str) -> str:
@@ -118,7 +121,7 @@ def removed(document: str, sid: str) -> str:
     if not mine:
         return document
     kept = [each for each in statements(document) if each not in mine]
-    return json.dumps({**json.loads(document), "Statement": kept}) if kept else ""
+    return _written({**json.loads(document), "Statement": kept}, document) if kept else ""
 
 
 def in_force(document: str, sid: str, now: datetime) -> tuple[Statement, ...]:
@@ -129,6 +132,17 @@ def in_force(document: str, sid: str, now: datetime) -> tuple[Statement, ...]:
 def same(first: str, second: str) -> bool:
     """Whether two documents say the same; a single statement with or without its list is the same."""
     return bool(_canonical(first) == _canonical(second))
+
+
+def digest(document: str) -> str:
+    """Enough to know a policy again that says the same, of which nothing may be kept."""
+    return hashlib.sha256(json.dumps(_canonical(document), sort_keys=True).encode()).hexdigest()
+
+
+def _written(policy: Any, like: str) -> str:
+    """A document as text, with blanks where the other has them: it is put back as it was, byte for byte."""
+    compact = bool(like) and json.dumps(json.loads(like), separators=_COMPACT) == like
+    return json.dumps(policy, separators=_COMPACT if compact else None)
 
 
 def _canonical(document: str) -> Any:

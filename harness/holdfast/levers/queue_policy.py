@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from holdfast.errors import Inconclusive, InjectionError
 from holdfast.levers.base import Snapshot
-from holdfast.levers.calls import cli
 from holdfast.levers.denial import Held, PolicyDenial
 from holdfast.targets.base import Capability
 
@@ -66,9 +65,22 @@ class QueueDeny(PolicyDenial):
     def _canary(self) -> Any:
         return self._client.delete_message(QueueUrl=self.address, ReceiptHandle=self.sid)
 
-    def _command(self, text: str) -> str:
-        attributes = json.dumps({"Policy": text})
-        return cli(self.target, "sqs", "set-queue-attributes", "--queue-url", self.address, "--attributes", attributes)
+    @property
+    def _reading(self) -> tuple[str, ...]:
+        words = ("sqs", "get-queue-attributes", "--queue-url", self.address)
+        return (*words, "--attribute-names", "Policy", "--query", "Attributes.Policy")
+
+    @property
+    def _writing(self) -> tuple[str, ...]:
+        return ("sqs", "set-queue-attributes", "--queue-url", self.address, "--attributes")
+
+    @property
+    def _deleting(self) -> tuple[str, ...]:
+        return (*self._writing, json.dumps({"Policy": ""}))
+
+    @property
+    def _document(self) -> str:
+        return "{Policy: tostring}"
 
     @property
     def _client(self) -> Any:

@@ -133,10 +133,10 @@ class SubscriptionFilter:
         if not self._settling.over() or _same(now, placed):
             return ""
         if _same(now, found):
-            return f"the filter policy of {self.resource} reads back {found or 'absent'}, as found{self._waited}"
+            return f"the filter policy of {self.resource} reads back as found{self._waited}"
         return (
-            f"the filter policy of {self.resource} is {now or 'absent'}: somebody else changed it meanwhile, so it was "
-            f"left alone ({found or 'none'} was found)"
+            f"the filter policy of {self.resource} is {'another one' if now else 'absent'}: somebody else changed it "
+            "meanwhile, so it was left alone"
         )
 
     def by_hand(self, snapshot: Snapshot) -> str:

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from holdfast.levers.calls import cli
 from holdfast.levers.denial import Held, PolicyDenial
 from holdfast.stack.aws_errors import error_code
 from holdfast.targets.base import Capability
@@ -83,11 +82,17 @@ class TableDeny(PolicyDenial):
     def _canary(self) -> Any:
         return self._client.describe_time_to_live(TableName=self.address)
 
-    def _command(self, text: str) -> str:
-        named = ("--resource-arn", self.resource)
-        if text:
-            return cli(self.target, "dynamodb", "put-resource-policy", *named, "--policy", text)
-        return cli(self.target, "dynamodb", "delete-resource-policy", *named)
+    @property
+    def _reading(self) -> tuple[str, ...]:
+        return ("dynamodb", "get-resource-policy", "--resource-arn", self.resource, "--query", "Policy")
+
+    @property
+    def _writing(self) -> tuple[str, ...]:
+        return ("dynamodb", "put-resource-policy", "--resource-arn", self.resource, "--policy")
+
+    @property
+    def _deleting(self) -> tuple[str, ...]:
+        return ("dynamodb", "delete-resource-policy", "--resource-arn", self.resource)
 
     @property
     def _client(self) -> Any:

@@ -54,7 +54,7 @@ def ask_for_effect(source: HttpSource, context: PortContext, port: str, degraded
     request, answer = ask(source, context)
     said = degraded is not None and search(degraded, answer.document()) is True
     try:
-        seen = seen_in(source, reading(source, request, answer, port), context, port)
+        seen = seen_in(source, reading(source, request, answer, port, context.stack.descriptor.marked), context, port)
     except PortError:
         return Asked(answer=answer, degraded=said)
     return Asked(answer=answer, count=seen.count, values=seen.values, degraded=said)

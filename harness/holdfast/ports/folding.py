@@ -9,7 +9,7 @@ from typing import Any, assert_never
 
 from holdfast.errors import PortError
 from holdfast.ports.expression import search
-from holdfast.ports.text import json_text, text_of
+from holdfast.ports.text import json_text, quoted
 from holdfast.ports.transports.python import load, source_file
 from holdfast.stack.base import Json
 from holdfast.stack.logs import CountFold, FoldRule, LastFold, SetFold, SumFold
@@ -141,7 +141,7 @@ def _decimal(value: Json, path: str) -> Decimal:
             return number
     raise PortError(
         f"fold: {path} is no number in an event",
-        cause=f"it is {text_of(value)[:80]!r}",
+        cause=f"it is {quoted(value)}",
         remedy="correct the path of the sum in patterns.cqrs.fold",
     )
 

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from holdfast.errors import PortError
 from holdfast.ports.expression import search
 from holdfast.ports.sources.reading import Entry
-from holdfast.ports.text import text_of
+from holdfast.ports.text import quoted, text_of
 from holdfast.stack.base import Json
 from holdfast.stack.effects import (
     DeltaMeasure,
@@ -71,7 +71,7 @@ def _occurrences(collection: Json, element: Json, path: str, port: str) -> int:
         return sum(_same(one, element) for one in collection)
     raise PortError(
         f"{port}: {path} is no set, list or map",
-        cause=f"it is {text_of(collection)[:80]!r}",
+        cause=f"it is {quoted(collection)}",
         remedy="correct the path of the member measure, or measure an attribute",
     )
 
@@ -104,7 +104,7 @@ def _number(found: Json, path: str, port: str) -> Decimal:
         return number
     raise PortError(
         f"{port}: {path} is no number",
-        cause=f"it is {text_of(found)[:80]!r}",
+        cause=f"it is {quoted(found)}",
         remedy="correct the path of the measure",
     )
 
@@ -114,7 +114,7 @@ def _parameter(template: float | str, name: str, values: Mapping[str, Json], por
     if number is None or (name == "step" and not number):
         raise PortError(
             f"{port}: {name} is no number that can be used",
-            cause=f"{template!r} renders to {text_of(render(template, values))[:80]!r}",
+            cause=f"{template!r} renders to {quoted(render(template, values))}",
             remedy=f"let {name} be a number, or a template that renders to one; step must not be 0",
         )
     return number

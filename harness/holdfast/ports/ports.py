@@ -52,7 +52,8 @@ class Ports:
         self._recorder = recorder
         self._web = WebClient()
         _, secret_key, token = stack.target.credentials()
-        self._redactor = Redactor((secret_key, token, *stack.descriptor.secrets))
+        self._marked = stack.descriptor.marked
+        self._redactor = Redactor((secret_key, token), declared=stack.descriptor.secrets, marked=self._marked)
         self._executions: dict[str, Executions] = {}
         self._lock = threading.Lock()
 
@@ -90,6 +91,8 @@ class Ports:
         identity = self._recorder.next_id()
         invoked_seconds = self._recorder.now_seconds()
         done = submit(port, context)
+        self._marked.learn(done.body, but=submission.key)
+        self._marked.learn(done.answer.text, but=submission.key)
         answered = bool(done.answer.status) and not done.answer.error
         operation = Operation(
             id=identity,
@@ -212,6 +215,8 @@ class Ports:
                 raise PortError(f"effect {question} does not ask over HTTP", remedy="name one with one HTTP source")
             asked = ask_for_effect(source, context, f"effect {question}", degraded)
         answer = asked.answer
+        self._marked.learn(answer.text, but=context.key)
+        self._learn(asked.values, context.key)
         return Exchange(
             question=question,
             key=context.key,
@@ -367,7 +372,10 @@ class Ports:
             TargetError: the target does not answer.
         """
         port = self._named(self._stack.descriptor.dead_letters, name, "dead_letters")
-        return read_dead_letters(port, self._stack, name)
+        found = read_dead_letters(port, self._stack, name)
+        for one in found:
+            self._marked.learn(one.body, but=one.key)
+        return found
 
     def redrive(self, name: str, keys: Collection[str]) -> int:
         """Move the dead letters of these keys, and no others, back to their source; returns how many.
@@ -408,10 +416,12 @@ class Ports:
         self.close()
 
     def _context(self, submission: Submission, timeout_seconds: float, *, lose_answer: bool = False) -> PortContext:
+        values = self._stack.values(submission)
+        self._marked.learn_submission(submission, values)
         return PortContext(
             stack=self._stack,
             submission=submission,
-            values=self._stack.values(submission),
+            values=values,
             timeout_seconds=timeout_seconds,
             web=self._web,
             lose_answer=lose_answer,
@@ -427,6 +437,7 @@ class Ports:
         except (PortError, ResourceError, TargetError) as error:
             seen, complete = Seen(0), False
             state = self._reason(error)
+        self._learn(seen.values, submission.key)
         observation = Observation(
             port=port,
             key=submission.key,
@@ -442,6 +453,11 @@ class Ports:
         )
         self._recorder.add(observation)
         return observation
+
+    def _learn(self, values: Collection[str], key: str) -> None:
+        """Remember what was read of the command's value where that is secret, wherever it stands."""
+        if self._marked.hides_value:
+            self._marked.known.add(value for value in values if value != key)
 
     def _reason(self, error: HoldfastError) -> str:
         """Why a read failed, in one line; never empty."""

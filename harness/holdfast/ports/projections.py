@@ -11,7 +11,7 @@ from holdfast.ports.context import PortContext
 from holdfast.ports.effect import read_source
 from holdfast.ports.expression import search
 from holdfast.ports.folding import canonical_state, names_of
-from holdfast.ports.text import text_of
+from holdfast.ports.text import quoted, text_of
 from holdfast.stack.base import Json
 from holdfast.stack.logs import SEEN, Log, View
 from holdfast.stack.patterns import CqrsPattern
@@ -87,7 +87,7 @@ def _whole(found: Json, what: str, port: str) -> int:
     if isinstance(found, bool) or number != whole:
         raise PortError(
             f"{port}: {what} is no whole number",
-            cause=f"it is {text_of(found)[:80]!r}",
+            cause=f"it is {quoted(found)}",
             remedy=f"correct {what} in the descriptor: it is a JMESPath expression on one entry",
         )
     return whole

@@ -6,12 +6,15 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 
+from holdfast.stack.hidden import SHORTEST_ANYWHERE, Hidden
+from holdfast.stack.marked import Marked
+from holdfast.stack.masking import Masking
+
 REDACTED = "[redacted]"
 LONGEST_ANSWER_CHARACTERS = 500
 
 SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSW|API_?KEY|CREDENTIAL|PRIVATE_?KEY", re.IGNORECASE)
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "x-amz-security-token", "x-api-key", "cookie"})
-_SHORTEST_SECRET = 8  # a shorter value (an emulator's "test") would blacken ordinary words
 
 _HEADER = re.compile(
     r"""(?ix) \b(?P<name>(?:proxy-)?authorization|x-amz-security-token|x-api-key|set-cookie|cookie)
@@ -30,17 +33,31 @@ def _hidden_header(match: re.Match[str]) -> str:
 
 
 class Redactor:
-    """Removes header values, signatures and known secret values from text.
+    """Removes header values, signatures, marked fields and known secret values from text.
+
+    Values are looked for in all the forms of `holdfast.stack.hidden`.
 
     Args:
-        secrets: values that must never be shown; short ones are ignored.
-        environ: variables whose names speak of secrets are added.
+        secrets: values that must never be shown; those below 8 characters are ignored.
+        environ: variables whose names speak of secrets are added, likewise.
+        declared: values that a descriptor takes from the environment; from 4 characters on, those below 8 as words.
+        marked: the fields that a descriptor marks as secret.
     """
 
-    def __init__(self, secrets: Iterable[str | None] = (), environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        secrets: Iterable[str | None] = (),
+        environ: Mapping[str, str] = os.environ,
+        *,
+        declared: Iterable[str] = (),
+        marked: Marked | None = None,
+    ) -> None:
         named = (value for name, value in environ.items() if SECRET_NAME.search(name))
-        known = {value for value in (*secrets, *named) if value and len(value) >= _SHORTEST_SECRET}
-        self._secrets = tuple(sorted(known, key=len, reverse=True))
+        self._hidden = Hidden(lambda _: REDACTED)
+        self._hidden.add(value for value in (*secrets, *named) if value and len(value) >= SHORTEST_ANYWHERE)
+        self._hidden.add(declared)
+        self._marked = marked if marked else None
+        self._masking = Masking(marked.marks, marked.known) if marked else None
 
     def clean(self, text: str, secrets: Iterable[str] = ()) -> str:
         """The text without secrets.
@@ -49,8 +66,14 @@ class Redactor:
             text: any text.
             secrets: further values that must not be shown, e.g. the headers that were sent.
         """
-        for secret in (*self._secrets, *(value for value in secrets if len(value) >= _SHORTEST_SECRET)):
-            text = text.replace(secret, REDACTED)
+        if self._masking is not None and self._marked is not None:
+            text = self._marked.known.remove(self._masking.mask(text))
+        text = self._hidden.remove(text)
+        further = [value for value in secrets if len(value) >= SHORTEST_ANYWHERE and value not in self._hidden]
+        if further:
+            once = Hidden(lambda _: REDACTED)
+            once.add(further)
+            text = once.remove(text)
         text = _QUERY.sub(lambda match: f"{match['name']}={REDACTED}", text)
         text = _HEADER.sub(_hidden_header, text)
         return _CREDENTIAL.sub(lambda match: f"{match['name']}={REDACTED}", text)

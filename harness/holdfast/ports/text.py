@@ -6,6 +6,8 @@ import json
 
 from holdfast.stack.base import Json
 
+_LONGEST_QUOTED_CHARACTERS = 300
+
 # json.dumps would make an encoder for every text
 _COMPACT = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _COMPACT_ASCII = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True)
@@ -14,6 +16,12 @@ _COMPACT_ASCII = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True)
 def text_of(value: Json) -> str:
     """Strings as they are; other JSON as compact JSON in its own key order."""
     return value if isinstance(value, str) else json_text(value)
+
+
+def quoted(value: Json) -> str:
+    """A value in quotes, for a message; never cut, since of a secret that is cut nobody could tell the rest."""
+    text = text_of(value)
+    return repr(text) if len(text) <= _LONGEST_QUOTED_CHARACTERS else f"a text of {len(text)} characters"
 
 
 def json_text(value: Json) -> str:

@@ -111,7 +111,7 @@ def _why(came: Sequence[Came]) -> str:
         "unreached": "not hit",
     }
     counts = ", ".join(f"{came.count(mark)} {words[mark]}" for mark in _WORST if mark in came)
-    return f"{len(came)} saga{'s' if len(came) > 1 else ''} met it: {counts}"
+    return f"aimed at {len(came)} saga{'s' if len(came) > 1 else ''}: {counts}"
 
 
 def to_json(coverages: Mapping[str, PlanCoverage]) -> dict[str, Any]:

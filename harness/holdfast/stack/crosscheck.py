@@ -45,6 +45,7 @@ from holdfast.stack.keypath import KeyPath, Problem
 from holdfast.stack.lifecycle import PYTHON, attributes_of, is_start
 from holdfast.stack.lifecycle import problems as lifecycle_problems
 from holdfast.stack.logs import SEEN, Log, View
+from holdfast.stack.marked_problems import problems as marked_problems
 from holdfast.stack.patterns import (
     CLAUSES,
     CROSS_CUTTING_CLAUSES,
@@ -190,6 +191,7 @@ class _Check:
             yield from _exists(conserved.effect, descriptor.effects, "effect", ("conserved", name, "effect"))
         yield from self._special_inputs()
         yield from self._clauses()
+        yield from marked_problems(descriptor)
 
     def _command(self, command: Command, path: KeyPath) -> Iterator[Problem]:
         for name in command.fields:

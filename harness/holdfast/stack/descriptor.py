@@ -13,9 +13,17 @@ from holdfast.stack.commands import Command
 from holdfast.stack.components import Channel, Component
 from holdfast.stack.effects import AnySource, DeadLetters, Effect, Outcome, Status
 from holdfast.stack.logs import Log, View
+from holdfast.stack.marked import Known, Marked
 from holdfast.stack.patterns import Pattern, PatternName, Patterns
 from holdfast.targets.base import TargetKind
 
+Mark = Annotated[
+    str,
+    Field(
+        pattern=r"^[^\s.\[\]{}*'\"]+(\.[^\s.\[\]{}*'\"]+)*$",
+        description="The name of a field of JSON, or names joined by dots, e.g. customer.ssn.",
+    ),
+]
 ClauseId = Annotated[str, Field(pattern=r"^(ES|SG|SF|CQ|SC|XX)-\d+$")]
 
 
@@ -220,7 +228,12 @@ class Descriptor(Part):
         Field(default_factory=dict)
     )
     met_by: dict[ClauseId, MetBy] = Field(default_factory=dict)
+    secret_fields: Annotated[
+        ListOf[Mark],
+        Field(description="Fields of commands, answers and of what ports read, whose values are never shown."),
+    ] = Field(default_factory=list)
     _secrets: frozenset[str] = PrivateAttr(default=frozenset())
+    _known: Known = PrivateAttr(default_factory=Known)
 
     @cached_property
     def patterns(self) -> Mapping[PatternName, Pattern]:
@@ -237,6 +250,16 @@ class Descriptor(Part):
         yield from (status.source for status in self.statuses.values())
         yield from (log.source for log in self.logs.values())
         yield from (view.source for view in self.views.values())
+
+    @cached_property
+    def marked(self) -> Marked:
+        """The fields that are marked as secret; it knows the values that the descriptor itself gives them."""
+        marked = Marked(self.secret_fields, self.commands, self._known)
+        marked.learn([item.item for item in self.seed])
+        marked.learn([item.body for item in self.seed])
+        for special in (*self.refused, *self.impossible, *self.business_failures, *self.contended):
+            marked.learn_fields(special.fields)
+        return marked
 
     @property
     def secrets(self) -> frozenset[str]:

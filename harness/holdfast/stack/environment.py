@@ -24,11 +24,13 @@ class Environment:
 
     Attributes:
         variables: the environment.
+        marks: names of fields that the document marks as secret; what stands in them is never shown either.
         problems: variables that are missing.
         taken: the variables and their values by the key they went to; the value is None when it is missing.
     """
 
     variables: Mapping[str, str]
+    marks: frozenset[str] = frozenset()
     problems: list[Problem] = field(default_factory=list)
     taken: dict[KeyPath, list[tuple[str, str | None]]] = field(default_factory=dict)
 
@@ -52,7 +54,9 @@ class Environment:
         return any(value is None for _, value in self.taken.get(path, ()))
 
     def is_secret(self, path: KeyPath) -> bool:
-        """Whether this key, or something within it, came from the environment."""
+        """Whether this key, or something within it, came from the environment, or it is within a marked field."""
+        if not self.marks.isdisjoint(path):
+            return True
         return any(taken[: len(path)] == path for taken in self.taken)
 
     def scrub(self, text: str, path: KeyPath) -> str:

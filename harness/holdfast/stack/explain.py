@@ -41,6 +41,7 @@ _PATTERNS = {
     r"^[a-z]{2}(-[a-z]+)+-\d$": "a region, e.g. eu-west-1",
     r"^(ES|SG|SF|CQ|SC|XX)-\d+$": "a clause id, e.g. ES-1",
     r"^[\w.]+:[\w.]+$": "module:function",
+    r"^[^\s.\[\]{}*'\"]+(\.[^\s.\[\]{}*'\"]+)*$": "the name of a field, or names joined by dots, e.g. customer.ssn",
     r"^[1-5]xx$": "a class of statuses, e.g. 2xx",
     r"^[a-z][a-z0-9-]{0,40}$": "a small letter, then up to 40 small letters, digits and -",
 }

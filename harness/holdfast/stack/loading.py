@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -38,8 +38,9 @@ def load_descriptor(path: Path, environ: Mapping[str, str]) -> Descriptor:
     Raises:
         DescriptorError: the file cannot be read or used; names the file, and each key with its cause and remedy.
     """
-    environment = Environment(environ)
-    document = environment.substitute(_read(path))
+    written = _read(path)
+    environment = Environment(environ, marks=frozenset(_marks(written)))
+    document = environment.substitute(written)
     problems = list(environment.problems)
     missing = [problem.path for problem in problems]
     descriptor, found = _validated(document, environment)
@@ -51,7 +52,7 @@ def load_descriptor(path: Path, environ: Mapping[str, str]) -> Descriptor:
 
 def _read(path: Path) -> dict[str, Json]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Windows' editors put a byte order mark in front
     except FileNotFoundError:
         raise DescriptorError(
             f"There is no descriptor {path}.", cause="the file does not exist", remedy="correct the path"
@@ -68,6 +69,13 @@ def _read(path: Path) -> dict[str, Json]:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise DescriptorError(f"{path} is not TOML.", cause=str(error), remedy="correct it at that place") from None
+
+
+def _marks(document: dict[str, Json]) -> Iterator[str]:
+    """The names that are marked as secret, before anything is known to be right."""
+    given = document.get("secret_fields", ())
+    for mark in [given] if isinstance(given, str) else given if isinstance(given, list) else ():
+        yield str(mark).rpartition(".")[2]
 
 
 def _validated(document: Json, environment: Environment) -> tuple[Descriptor | None, list[Problem]]:

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from holdfast.sweep.coverage import VERSION, Coverage, to_json
 from holdfast.sweep.judging import Mark
 from holdfast.sweep.replay import SUFFIX, read, write
 from holdfast.sweep.replaying import replayed
-from holdfast.sweep.sweeping import Budget, sweep
+from holdfast.sweep.sweeping import Budget, Swept, sweep
 from holdfast.sweep.table import show
 from holdfast.verdict.document import without_secrets
 
@@ -77,9 +78,9 @@ def sweep_command(arguments: Sequence[str]) -> int:
     clean = swept.clean
     folder = options.folder / swept.coverages[0].stack
     if swept.run is not None:
-        kept = [_with_files(coverage, swept.run.path / "replays", clean) for coverage in swept.coverages]
+        kept = [_with_files(coverage, swept.run.path / "replays", swept) for coverage in swept.coverages]
         swept.run.coverage(_document(kept))
-    coverages = [_with_files(coverage, folder / "replays", clean) for coverage in swept.coverages]
+    coverages = [_with_files(coverage, folder / "replays", swept) for coverage in swept.coverages]
     path = _written(coverages, folder, clean)
     show(coverages, write_line=lambda line: _print(clean(line)), color=sys.stdout.isatty())
     _print(f"written: {path}")
@@ -111,14 +112,12 @@ def _exit_code(coverages: Sequence[Coverage], *, strict: bool) -> int:
     return ExitCode.HELD
 
 
-def _with_files(coverage: Coverage, folder: Path, clean: Clean) -> Coverage:
+def _with_files(coverage: Coverage, folder: Path, swept: Swept) -> Coverage:
     """The coverage with a replay file for each violation; those of an earlier sweep are gone."""
     for old in folder.glob(f"{coverage.pattern}-*{SUFFIX}"):
         old.unlink()
-    violations = [
-        replace(one, file=str(write(coverage, one, number, folder=folder, clean=clean)))
-        for number, one in enumerate(coverage.violations, start=1)
-    ]
+    file = partial(write, coverage, folder=folder, clean=swept.clean, hidden=swept.hidden)
+    violations = [replace(one, file=str(file(one, number))) for number, one in enumerate(coverage.violations, start=1)]
     return replace(coverage, violations=tuple(violations))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -81,6 +81,7 @@ class _ReplayPart(Part):
 class _SchedulePart(_ReplayPart):
     kind: Literal["schedule"] = "schedule"
     fields: dict[str, Any]
+    left_out: tuple[str, ...] = ()
     patient: bool
     faults: list[_FaultPart]
 
@@ -123,16 +124,19 @@ class ScheduleReplay:
         found: where and how it broke a promise.
         fields: the generated fields of the command; key and value are fresh each time.
         schedule: the faults.
+        left_out: fields that are secret, so that their values were not written; they are drawn anew.
     """
 
     found: Found
     fields: Mapping[str, Any]
     schedule: Schedule
+    left_out: tuple[str, ...] = ()
 
     @property
     def told(self) -> str:
         """What is run, in words."""
-        return f"schedule: {self.schedule}"
+        anew = f"; drawn anew, since they are secret: {', '.join(self.left_out)}" if self.left_out else ""
+        return f"schedule: {self.schedule}{anew}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,8 +162,18 @@ class PlanReplay:
 Replay = ScheduleReplay | PlanReplay
 
 
-def write(coverage: Coverage, violation: Violation, number: int, *, folder: Path, clean: Clean) -> Path:
+def write(
+    coverage: Coverage,
+    violation: Violation,
+    number: int,
+    *,
+    folder: Path,
+    clean: Clean,
+    hidden: Collection[str] = (),
+) -> Path:
     """Write the replay file of a violation; returns where.
+
+    A field that is secret is left out, and its name is written: a value in its place would be another command.
 
     Args:
         coverage: of the sweep that found it.
@@ -167,7 +181,9 @@ def write(coverage: Coverage, violation: Violation, number: int, *, folder: Path
         number: of the violation, for the file's name.
         folder: where to; made.
         clean: removes secrets from a text.
+        hidden: generated fields whose values are secret.
     """
+    left_out = secret_in(violation.fields, hidden, clean)
     found = Found(
         descriptor=Path(coverage.descriptor),
         stack=coverage.stack,
@@ -180,11 +196,21 @@ def write(coverage: Coverage, violation: Violation, number: int, *, folder: Path
     )
     what = {
         "kind": "schedule",
-        "fields": dict(violation.fields),
+        "fields": {name: value for name, value in violation.fields.items() if name not in left_out},
+        **({"left_out": list(left_out)} if left_out else {}),
         "patient": violation.schedule.patient,
         "faults": [_fault(fault) for fault in violation.schedule.faults],
     }
     return _written(folder / f"{coverage.pattern}-{number}{SUFFIX}", found, what, clean)
+
+
+def secret_in(fields: Mapping[str, Any], hidden: Collection[str], clean: Clean) -> tuple[str, ...]:
+    """The fields whose values may not be written: those that are hidden, and those that hold another secret."""
+    return tuple(name for name, value in fields.items() if name in hidden or _holds_secret(value, clean))
+
+
+def _holds_secret(value: Any, clean: Clean) -> bool:
+    return bool(without_secrets(value, clean) != value)
 
 
 def plan_file(folder: Path, pattern: PatternName) -> Path:
@@ -300,7 +326,8 @@ def read(path: Path) -> Replay:
         )
         for one in part.faults
     )
-    return ScheduleReplay(found=found, fields=part.fields, schedule=Schedule(faults=faults, patient=part.patient))
+    schedule = Schedule(faults=faults, patient=part.patient)
+    return ScheduleReplay(found=found, fields=part.fields, schedule=schedule, left_out=part.left_out)
 
 
 def _is_plan(text: str) -> bool:

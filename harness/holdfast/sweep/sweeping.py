@@ -343,11 +343,13 @@ class Swept:
         coverages: what was covered, one for each pattern.
         clean: removes secrets from texts about it.
         run: the folder of what is kept of it; None where nothing is.
+        hidden: generated fields whose values are secret.
     """
 
     coverages: tuple[Coverage, ...]
     clean: Clean
     run: RunFolder | None
+    hidden: frozenset[str] = frozenset()
 
 
 @contextmanager
@@ -436,7 +438,12 @@ def sweep(
                 coverages[-1] = replace(coverages[-1], interrupted=str(signal) or "SIGINT")
             if coverages[-1].interrupted:
                 break
-        return Swept(coverages=tuple(coverages), clean=ready.clean, run=ready.run)
+        return Swept(
+            coverages=tuple(coverages),
+            clean=ready.clean,
+            run=ready.run,
+            hidden=ready.stack.descriptor.marked.hidden_fields,
+        )
 
 
 __all__ = ["Budget", "Opened", "Sweep", "Swept", "opened", "sweep"]

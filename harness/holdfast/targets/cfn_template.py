@@ -112,7 +112,7 @@ def parsed_template(text: str, where: str) -> dict[str, Any]:
         raise DeploymentError(
             f"{where}: Resources is missing or empty",
             cause="this is not a CloudFormation or SAM template",
-            remedy="name the template in deploy.template of the descriptor",
+            remedy="name a template that has resources",
         )
     for logical_id, resource in template["Resources"].items():
         if not isinstance(resource, dict) or not isinstance(resource.get("Type"), str):

@@ -148,6 +148,7 @@ class _Deployment:
             "Tags": [{"Key": "holdfast", "Value": "deployed for one run"}],
             **self._template_argument(template),
         }
+        self._progress(f"the creation of {self._stack_name}", self._timeout_seconds)
         if self._target.kind == "aws" and uses_transform(template):
             # A change set shows what a macro made of the template before anything is created (AWS: "to create a
             # stack from a template with macros, create a change set, then execute it").

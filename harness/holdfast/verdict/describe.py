@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from holdfast.history.model import FaultWindow, Observation, Operation
 from holdfast.verdict.model import Finding
@@ -16,6 +17,32 @@ VALUES_SHOWN = 4
 """Values of one observation that are shown; how many more there are is said."""
 
 
+_VEILS: list[Callable[[str], str]] = []
+
+
+@contextmanager
+def veiled(clean: Callable[[str], str]) -> Iterator[None]:
+    """Have secrets taken out of every text, on any thread, before a part of it is shown: lest half of one stays.
+
+    Checkers judge what was sent and seen as it is; only the excerpts that they show are without secrets.
+
+    Args:
+        clean: removes secrets from a text.
+    """
+    _VEILS.append(clean)
+    try:
+        yield
+    finally:
+        _VEILS.remove(clean)
+
+
+def shown(text: str) -> str:
+    """A text as a part of it may be shown."""
+    for clean in tuple(_VEILS):
+        text = clean(text)
+    return text
+
+
 def shorten(text: str, limit: int = VALUE_CHARACTERS) -> str:
     """The text in quotes on one line, control and non-ASCII characters escaped, cut in its middle when it is long.
 
@@ -23,6 +50,7 @@ def shorten(text: str, limit: int = VALUE_CHARACTERS) -> str:
         text: any text.
         limit: longest text in characters, before escaping, that is shown whole.
     """
+    text = shown(text)
     if len(text) <= limit:
         return ascii(text)
     head, tail = text[: limit // 2], text[limit // 2 - limit :]

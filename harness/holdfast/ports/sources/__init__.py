@@ -38,4 +38,7 @@ def read(source: AnySource, context: PortContext, port: str) -> Reading:
         PortError: the source does not answer, or answers what it must not.
         ResourceError: a component is missing or may not be read.
     """
-    return _SOURCES[source.kind](source, context, port)
+    found = _SOURCES[source.kind](source, context, port)
+    # before anything is said of it
+    context.stack.descriptor.marked.learn([entry.data for entry in found.entries], but=context.key)
+    return found

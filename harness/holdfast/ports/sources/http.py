@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import requests
 
@@ -16,6 +17,7 @@ from holdfast.ports.transports.address import address
 from holdfast.ports.transports.web import prepare, secret_values
 from holdfast.stack.base import Json
 from holdfast.stack.effects import HttpSource
+from holdfast.stack.marked import Marked
 from holdfast.stack.templates import render_text
 
 _SHOWN_CHARACTERS = 120
@@ -43,10 +45,12 @@ def ask(source: HttpSource, context: PortContext) -> tuple[requests.PreparedRequ
 def read(source: HttpSource, context: PortContext, port: str) -> Reading:
     """Ask, and take the entries out of the JSON answer; a status in ``absent`` means no effect."""
     request, answer = ask(source, context)
-    return reading(source, request, answer, port)
+    return reading(source, request, answer, port, context.stack.descriptor.marked)
 
 
-def reading(source: HttpSource, request: requests.PreparedRequest, answer: Answer, port: str) -> Reading:
+def reading(
+    source: HttpSource, request: requests.PreparedRequest, answer: Answer, port: str, marked: Marked
+) -> Reading:
     """The entries of an answer; a status in ``absent`` means no effect.
 
     Raises:
@@ -57,7 +61,7 @@ def reading(source: HttpSource, request: requests.PreparedRequest, answer: Answe
     secrets = secret_values(request)
 
     def clean(text: str) -> str:
-        return Redactor().clean(text, secrets)
+        return Redactor(marked=marked).clean(text, secrets)
 
     what = f"{port}: {source.method} {clean(str(request.url))}"
     if answer.error:
@@ -69,7 +73,7 @@ def reading(source: HttpSource, request: requests.PreparedRequest, answer: Answe
     if not 200 <= answer.status < 300:
         raise PortError(
             f"{what} answers {answer.status}",
-            cause=clean(_shown(answer)),
+            cause=_shown(answer, clean),
             remedy=_remedy(answer.status),
         )
     try:
@@ -77,7 +81,7 @@ def reading(source: HttpSource, request: requests.PreparedRequest, answer: Answe
     except (ValueError, RecursionError):
         raise PortError(
             f"{what} answers no JSON",
-            cause=clean(_shown(answer)),
+            cause=_shown(answer, clean),
             remedy="point the source at a URL that answers JSON",
         ) from None
     return _entries(search(source.entries, document), what, source.entries)
@@ -101,9 +105,9 @@ def _entries(found: Json, what: str, expression: str) -> Reading:
     return Reading((Entry(found),))
 
 
-def _shown(answer: Answer) -> str:
+def _shown(answer: Answer, clean: Callable[[str], str]) -> str:
     kind = answer.headers.get("content-type", "no content type")
-    text = " ".join(answer.text.split())
+    text = clean(" ".join(answer.text.split()))  # before it is cut: of a secret that is cut half would stay
     return f"{kind}: {text[:_SHOWN_CHARACTERS]!r}" if text else f"{kind}, empty body"
 
 

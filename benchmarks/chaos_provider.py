@@ -57,7 +57,7 @@ def put_fault() -> None:
 def send_command() -> None:
     """Action: send the command until it is answered, as a client of a sweep does."""
     (work,) = _works
-    work.runner.send(work.bench, work.schedule, work.submission)
+    work.runner.sender.send(work.bench, work.schedule, work.submission)
 
 
 def stack_at_rest() -> bool:

@@ -87,7 +87,7 @@ def run(stack: ReferenceStack, delays_ms: list[float], commands: int, folder: Pa
     """Deploy a stack, plant each delay in turn, and measure."""
     descriptor = load_descriptor(stack.descriptor, {})
     options = Options(folder=folder, environ={})
-    with ready(stack.descriptor, descriptor, options=options, target=None, say=lambda _: None) as it:
+    with ready(stack.descriptor, descriptor, options=options, target=None, say=lambda *_: None) as it:
         found = []
         for delay_ms in delays_ms:
             provocation = planted(delay_ms, commands)

@@ -22,3 +22,10 @@ def embedded() -> Iterator[EmbeddedTarget]:
     """One emulator for all tests of a process that only need a target."""
     with EmbeddedTarget.start() as target:
         yield target
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[EmbeddedTarget]:
+    """An emulator for the tests of one module, where they would meet others' on a shared one."""
+    with EmbeddedTarget.start() as started:
+        yield started

@@ -107,7 +107,7 @@ def run_load(
     file.write_text(faults)
     with (
         interruptible(),
-        ready(path, descriptor, options=Options(folder=folder), target=target, say=lambda _: None) as it,
+        ready(path, descriptor, options=Options(folder=folder), target=target, say=lambda *_: None) as it,
     ):
         load = LoadPlan(
             descriptor=path,

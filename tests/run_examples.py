@@ -157,6 +157,30 @@ def coverage(violated: bool = True) -> dict[str, Any]:
     return {"version": 1, "sweeps": [sweep]}
 
 
+def plans(violated: bool = True) -> dict[str, Any]:
+    """plans.json of few generated sagas."""
+    cells = [
+        {
+            "point": "flight",
+            "kind": "fail once",
+            "mark": "held",
+            "why": "aimed at 2 sagas: 2 done or undone as a whole",
+        },
+        {"point": "flight", "kind": "fail after", "mark": "unreached", "why": "no plan had it"},
+        {
+            "point": "compensation of flight",
+            "kind": "fail once",
+            "mark": "violated" if violated else "held",
+            "why": "aimed at 3 sagas: 1 left half done, 2 done or undone as a whole",
+        },
+    ]
+    smallest = "ordinary, fail once at the compensation of flight" if violated else ""
+    return {
+        "version": 1,
+        "patterns": [{"pattern": "saga", "plans": 4, "sagas": 9, "smallest": smallest, "cells": cells}],
+    }
+
+
 def events(count: int = 160) -> list[Operation | Observation | FaultWindow]:
     """Operations of every outcome with their observations, and two faults; the same at every call."""
     drawn = random.Random(3)
@@ -193,6 +217,7 @@ def written(folder: Path, *, kind: RunKind = "verify", violated: bool = True, nu
         made.coverage(coverage(violated))
     else:
         made.verdicts(report(violated))
+        made.plans(plans(violated))
     depth = Series(
         name="queue depth",
         component="orders",

@@ -21,7 +21,7 @@ PACKAGES = {
     "holdfast_reports": ROOT / "reports" / "holdfast_reports",
 }
 LAYERS = [
-    {"errors", "waiting"},
+    {"errors", "waiting", "progress", "extras"},
     {"history"},
     {"verdict"},
     {"runs"},
@@ -43,7 +43,6 @@ LAYERS = [
         "plan",
         "doctor",
         "verification",
-        "progress",
         "background",
         "reporting",
         "definition_lint",
@@ -139,14 +138,58 @@ def test_other_packages_import_the_harness_only(package: str) -> None:
 
 def test_reports_import_data_types_only() -> None:
     """A report runs nothing: it sees verdicts, history and the price table, and no engine."""
+    data = {"errors", "progress", "verdict", "history", "runs"}
     found = {
         name
         for path in modules()
         if path.is_relative_to(PACKAGES["holdfast_reports"])
         for name in imports(path)
-        if name.startswith("holdfast.") and name.split(".")[1] not in {"errors", "verdict", "history", "runs"}
+        if name.startswith("holdfast.") and name.split(".")[1] not in data
     }
     assert found <= {"holdfast.pricing.prices"}
+
+
+REPORTERS = {"say", "listener", "progress"}
+SILENT_ON_PURPOSE = {
+    ("watchdog.py", "heal_all"): "nobody waits: the run is dead",
+}
+
+
+def waiting_helpers() -> set[str]:
+    """Names of functions that tell a reporter what they wait for, and are silent when they are given none."""
+    found = set()
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                named = [argument.arg for argument in node.args.args[len(node.args.args) - len(node.args.defaults) :]]
+                pairs = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+                named += [argument.arg for argument, default in pairs if default is not None]
+                if REPORTERS & set(named):
+                    found.add(node.name)
+    return found
+
+
+def calls_of(tree: ast.AST, names: set[str]) -> Iterator[tuple[str, ast.Call]]:
+    """Calls of functions by name, with what they are called."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+            if name in names:
+                yield name, node
+
+
+def test_whoever_waits_tells_what_for() -> None:
+    """No helper that can tell what is waited for is called without somebody to tell: nobody waits in silence."""
+    helpers = waiting_helpers()
+    assert {"deploy", "heal_all", "sweep", "opened"} <= helpers
+    ambiguous = {"run", "__init__"}  # also names of others
+    untold = {
+        (path.name, name)
+        for path in modules()
+        for name, call in calls_of(ast.parse(path.read_text(encoding="utf-8")), helpers - ambiguous)
+        if not REPORTERS & {keyword.arg for keyword in call.keywords}
+    }
+    assert untold <= set(SILENT_ON_PURPOSE), untold - set(SILENT_ON_PURPOSE)
 
 
 def test_no_source_root_is_a_package() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +61,6 @@ Resources:
     Type: AWS::Lambda::LayerVersion
     Properties: {Content: handlers}
 """
-
-
-@pytest.fixture(scope="module")
-def target() -> Iterator[EmbeddedTarget]:
-    """An emulator for the tests of this module."""
-    with EmbeddedTarget.start() as started:
-        yield started
 
 
 @pytest.fixture
@@ -319,7 +311,7 @@ def test_a_sam_stack_is_there_inside_the_context_and_gone_after_it(target: Embed
         folder / "template.yaml",
         stack_name="speaking",
         parameters={"Word": "tak"},
-        progress=lines.append,
+        progress=lambda line, _until_seconds=0.0: lines.append(line),
     ) as deployed:
         made = outputs(target, deployed.stack_name)
         assert say(target, made["SpeakerArn"]) == {"said": "tak"}

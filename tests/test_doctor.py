@@ -12,7 +12,7 @@ import pytest
 from botocore.stub import Stubber
 
 from holdfast.cli import main
-from holdfast.doctor import Decidable, Diagnosis, decidable, described, needed
+from holdfast.doctor import Decidable, Diagnosis, decidable, described, needed, needed_under_load
 from holdfast.errors import ExitCode
 from holdfast.opening import Options, resolved
 from holdfast.permissions import Grant, of_lever, policy
@@ -65,7 +65,7 @@ def situation(embedded: EmbeddedTarget, tmp_path_factory: pytest.TempPathFactory
             descriptor,
             options=Options(cloudformation=deployed.stack_name),
             target=embedded,
-            say=lambda _: None,
+            say=lambda *_: None,
         ) as stack,
     ):
         yield Situation(
@@ -217,6 +217,20 @@ def test_a_policy_has_one_statement_for_each_set_of_resources() -> None:
     }
 
 
+def test_what_only_a_load_run_takes_stands_apart(situation: Situation) -> None:
+    """The scan of the effects is in statements whose ids say so, unless no clause that load decides was asked for."""
+    clauses = {clause.id: (clause, situation) for _, clause in clauses_of(situation.stack.descriptor)}
+    table = situation.stack.resource("ledger").arn
+    assert needed_under_load([clauses["SF-1"]]) == {Grant("dynamodb:Scan", table)}
+    assert needed_under_load([clauses["SF-9"]]) == frozenset()
+    assert "dynamodb:Scan" not in {grant.action for grant in needed(clauses.values())}
+    query = Grant("dynamodb:Query", table)
+    assert policy([query], [query, Grant("dynamodb:Scan", table)])["Statement"] == [
+        {"Effect": "Allow", "Action": ["dynamodb:Query"], "Resource": [table]},
+        {"Sid": "LoadRun1", "Effect": "Allow", "Action": ["dynamodb:Scan"], "Resource": [table]},
+    ]
+
+
 def test_an_action_of_another_service_is_not_tied_to_the_resource(embedded: EmbeddedTarget) -> None:
     """Where an ARN is not of the action's service, the action is allowed on anything: on it, it would allow nothing."""
     deployed = deploy_levers(embedded)
@@ -314,6 +328,7 @@ def test_the_policy_of_the_command_line_is_json_alone(tmp_path: Path) -> None:
     actions = {action for statement in document["Statement"] for action in statement["Action"]}
     assert {"iam:PutRolePolicy", "iam:DeleteRolePolicy", "cloudformation:CreateStack", "dynamodb:Query"} <= actions
     assert "lambda:PutFunctionConcurrency" not in actions
+    assert [one["Action"] for one in document["Statement"] if one.get("Sid") == "LoadRun1"] == [["dynamodb:Scan"]]
     assert all(
         resource == "*" or resource.startswith("arn:") for s in document["Statement"] for resource in s["Resource"]
     )
@@ -385,8 +400,8 @@ def test_looking_changes_nothing(situation: Situation, embedded: EmbeddedTarget)
         through = EmbeddedTarget(embedded._process, embedded.directory, urlsplit(seen.url).port or 0, embedded.region)
         options = Options(cloudformation=situation.stack.cloudformation, deploy=False)
         path = situation.stack.path
-        assert diagnose(path, options=options, target=through, say=lambda _: None).complete
-        plan = planned(path, options=options, target=through, say=lambda _: None)
+        assert diagnose(path, options=options, target=through, say=lambda *_: None).complete
+        plan = planned(path, options=options, target=through, say=lambda *_: None)
         through._clients.close()
         through._http.close()
     assert plan.sent > 100
@@ -398,7 +413,7 @@ def test_the_plan_is_what_is_done(situation: Situation, embedded: EmbeddedTarget
     """The commands that the plan announces are sent, and its phases are the windows of the run, in order."""
     options = Options(cloudformation=situation.stack.cloudformation, deploy=False, folder=tmp_path)
     path, ids = situation.stack.path, ("SF-1", "SF-2", "SF-3", "XX-1")
-    plan = planned(path, options=options, ids=ids, target=embedded, say=lambda _: None)
+    plan = planned(path, options=options, ids=ids, target=embedded, say=lambda *_: None)
     with opened(path, options=options, ids=ids, target=embedded) as verification:
         for _, clause in clauses_of(situation.stack.descriptor):
             if clause.id in ids:

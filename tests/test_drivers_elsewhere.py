@@ -29,7 +29,10 @@ from holdfast.drivers.inside import Found, InsideDriver
 from holdfast.drivers.kubernetes import OfficialCluster, PodDriver
 from holdfast.errors import GuardRailError, Inconclusive, InjectionError, ResourceError
 from holdfast.levers import ComponentEnd, ComponentKill
-from holdfast.permissions import of_lever
+from holdfast.permissions import Grant, of_lever, of_provocation, of_reading
+from holdfast.provocations.model import Provocation, Strike
+from holdfast.provocations.requirements import Situation
+from holdfast.stack.configuration import Configuration
 from holdfast.stack.guarded import GuardRail
 from holdfast.stack.resolve import Resource
 from holdfast.waiting import eventually
@@ -395,8 +398,46 @@ def test_the_guard_rail_lets_only_tasks_of_the_service_be_stopped() -> None:
     lever = ComponentEnd.on(stack, "sidecar")
     again = ComponentEnd.restoring(target, lever.snapshot())
     assert again.driver.described() == lever.driver.described()
-    actions = {grant.action for grant in of_lever(lever, stack)}
-    assert actions == {"ecs:ListTasks", "ecs:DescribeTasks", "ecs:StopTask", "ecs:ExecuteCommand"}
+    ours = "arn:aws:ecs:eu-west-1:123456789012"
+    assert set(of_lever(lever, stack)) == {
+        Grant("ecs:ListTasks", "*"),
+        Grant("ecs:DescribeTasks", f"{ours}:task/shop/*"),
+        Grant("ecs:StopTask", f"{ours}:task/shop/*"),
+        Grant("ecs:ExecuteCommand", f"{ours}:task/shop/*"),
+        Grant("ecs:ExecuteCommand", f"{ours}:cluster/shop"),
+    }
+
+
+@pytest.mark.parametrize("command_line", [None, "sidecar.py"])
+def test_what_strikes_a_task_by_itself_is_permitted_and_looking_at_it_is(command_line: str | None) -> None:
+    """A strike on a task takes the calls of its driver; a task that nothing strikes is looked at, and never stopped."""
+    target = Tasks().target()
+    described = {"type": "ecs_task", "name": "orders", "command_line": command_line}
+    components = {"sidecar": described, "worker": {"type": "process", "name": "worker"}}
+    resources = (
+        Resource(component="sidecar", type="ecs_task", name="orders"),
+        Resource(component="worker", type="process", name="worker"),
+    )
+    stack = stack_of(target, *resources, components=components)
+    situation = Situation(
+        stack=stack,
+        pattern=stack.descriptor.patterns["storage-first"],
+        configuration=Configuration(queues=(), functions=()),
+    )
+
+    def struck(lever: str, component: str) -> set[str]:
+        strike = Strike(lever=lever, on=lambda _: component, about="")
+        provocation = Provocation(name="strikes", provoke=lambda _: None, strikes=(strike,))
+        return {grant.action for grant in of_provocation(provocation, situation)}
+
+    assert struck("component-kill", "sidecar") == set(ComponentKill.permissions)
+    assert struck("component-kill", "worker") == set()
+    assert struck("invocation-fault", "sidecar") == set()
+    looking = {grant for grant in of_reading(situation) if grant.action.startswith("ecs:")}
+    assert {grant.action for grant in looking} == {"ecs:ListTasks", "ecs:DescribeTasks"} | (
+        {"ecs:ExecuteCommand"} if command_line else set()
+    )
+    assert Grant("ecs:DescribeTasks", "arn:aws:ecs:eu-west-1:123456789012:task/default/*") in looking
 
 
 def pod(name: str = "orders-1", *, ready: bool = True, uid: str = "u-1") -> dict[str, Any]:

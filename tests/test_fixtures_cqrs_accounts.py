@@ -65,13 +65,6 @@ or in the configuration only."""
 
 
 @pytest.fixture(scope="module")
-def target() -> Iterator[EmbeddedTarget]:
-    """An emulator for the tests of this module."""
-    with EmbeddedTarget.start() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def accounts(target: EmbeddedTarget) -> Iterator[Accounts]:
     """The accounts."""
     with deployed(target, STACK.descriptor, name="test-accounts") as found:

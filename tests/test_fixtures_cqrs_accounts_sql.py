@@ -35,13 +35,6 @@ SHOWN_BY: dict[str, Scenario] = {
 }
 
 
-@pytest.fixture(scope="module")
-def target() -> Iterator[EmbeddedTarget]:
-    """An emulator for the tests of this module."""
-    with EmbeddedTarget.start() as started:
-        yield started
-
-
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def accounts(
     request: pytest.FixtureRequest, target: EmbeddedTarget, tmp_path_factory: pytest.TempPathFactory

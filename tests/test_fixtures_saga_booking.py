@@ -37,10 +37,15 @@ class Scenario:
     starts: int = 1
 
 
+WRITTEN_DOWN: Fault = {"at": "TripMachine", "state": "Open", "point": "call", "service": "dynamodb"}
 PAID_IN_VAIN: Fault = {"at": "PayFunction", "action": "fail", "when": "after"}
 SCENARIOS = {
     "undisturbed": Scenario(DONE, "completed"),
     "sent three times": Scenario(DONE, "completed", starts=3),
+    "the trip cannot be written down": Scenario([], "cancelled", faults=({**WRITTEN_DOWN, "action": "throttle"},)),
+    "the trip is written down and nobody hears of it": Scenario(
+        DONE, "completed", faults=({**WRITTEN_DOWN, "action": "drop", "times": 1},)
+    ),
     "no seat": Scenario([], "cancelled", {"flight": "sold-out"}),
     "no car": Scenario(FLIGHT, "cancelled", {"car": "sold-out"}),
     "no money": Scenario(CAR_UNDONE, "cancelled", {"payer": "empty"}),
@@ -85,13 +90,6 @@ SHOWN_BY = {
 }
 """The scenario in which a mutant leaves something else than the stack does. The others are judged by the suite alone:
 they need a crowd, or a fault that lasts."""
-
-
-@pytest.fixture(scope="module")
-def target() -> Iterator[EmbeddedTarget]:
-    """An emulator for the tests of this module."""
-    with EmbeddedTarget.start() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +142,21 @@ def played(booking: Saga) -> dict[str, Left]:
 def test_a_trip_is_done_whole_or_undone_whole_in_reverse(played: dict[str, Left], name: str) -> None:
     """Whatever happens to one trip, each step is done once and stands, or is undone once, the last one first."""
     assert played[name] == (SCENARIOS[name].ledger, SCENARIOS[name].state)
+
+
+def test_a_trip_that_is_written_down_late_stays_as_it_ended(booking: Saga) -> None:
+    """A first write that is performed when its state has given up, and another one has done it, calls nothing back."""
+    late = {**WRITTEN_DOWN, "action": "delay", "delay_seconds": 10.0, "nth": 1}
+    assert play(booking, "late-row", Scenario(DONE, "completed", faults=(late,))) == (DONE, "completed")
+    met(booking.faults.running, lambda held: not held)
+    assert state(booking, "late-row") == "completed"
+
+
+def test_a_trip_that_is_not_started_is_reported_nowhere(booking: Saga) -> None:
+    """Where the start fails its client is told so, and no row speaks of the trip."""
+    booking.aim("lost", 0, at="StartFunction", action="refuse", point="call", service="states", error="AccessDenied")
+    assert booking.post(trip("lost")).status_code == 503
+    assert booking.rows("TripsTable", trip_id="lost") == []
 
 
 def test_a_step_that_comes_late_finds_the_trip_withdrawn(booking: Saga) -> None:

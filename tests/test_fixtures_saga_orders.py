@@ -102,13 +102,6 @@ they need a crowd, or a fault that lasts, or show in the definition only."""
 
 
 @pytest.fixture(scope="module")
-def target() -> Iterator[EmbeddedTarget]:
-    """An emulator for the tests of this module."""
-    with EmbeddedTarget.start() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def orders(target: EmbeddedTarget) -> Iterator[Saga]:
     """The order saga."""
     with deployed(target, STACK.descriptor, name="test-orders", path="orders", key="order_id") as saga:

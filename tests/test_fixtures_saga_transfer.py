@@ -73,13 +73,6 @@ SHOWN_BY = {
 
 
 @pytest.fixture(scope="module")
-def target() -> Iterator[EmbeddedTarget]:
-    """An emulator for the tests of this module."""
-    with EmbeddedTarget.start() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def transfers(target: EmbeddedTarget) -> Iterator[Saga]:
     """The transfer saga."""
     with deployed(target, STACK.descriptor, name="test-transfer", path="transfers", key="transfer_id") as saga:

@@ -84,13 +84,6 @@ SHOWN_BY = {
 
 
 @pytest.fixture(scope="module")
-def target() -> Iterator[EmbeddedTarget]:
-    """An emulator for the tests of this module."""
-    with EmbeddedTarget.start() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def trips(target: EmbeddedTarget) -> Iterator[Saga]:
     """The trip saga."""
     with deployed(target, STACK.descriptor, name="test-trip", path="trips", key="trip_id") as saga:

@@ -73,13 +73,6 @@ def met(look: Callable[[], Any], until: Callable[[Any], bool], deadline_seconds:
     return waited.value
 
 
-@pytest.fixture(scope="module")
-def target() -> Iterator[EmbeddedTarget]:
-    """An emulator for the tests of this module."""
-    with EmbeddedTarget.start() as started:
-        yield started
-
-
 def running(target: EmbeddedTarget, stack: ReferenceStack) -> Iterator[Running]:
     """Deploy a stack as its descriptor says."""
     deployment = load_descriptor(stack.descriptor, {}).deploy

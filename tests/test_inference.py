@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,37 +12,45 @@ import pytest
 
 from holdfast.errors import DescriptorError, ExitCode
 from holdfast.inference import evidence
+from holdfast.inference.beside import Process, channels, listens, told
 from holdfast.inference.evidence import Effect, Folding, Status
-from holdfast.inference.expansion import expanded
-from holdfast.inference.inventory import Inventory, Route, Table, inventory
+from holdfast.inference.expansion import expanded, settled
+from holdfast.inference.inventory import Function, Inventory, Route, Table, inventory
 from holdfast.inference.learning import Trial
-from holdfast.inference.patterns import infer
+from holdfast.inference.patterns import Parts, infer, of_sidecar
 from holdfast.inference.sample import Sample, filled, parse_sample
+from holdfast.inference.serving import Shown, shown
 from holdfast.inference.steps import Actor, FoundStep, found_steps, pivot
-from holdfast.inference.writing import Origin, descriptor, marked, toml
+from holdfast.inference.toml import marked, toml
+from holdfast.inference.writing import Origin, descriptor
 from holdfast.stack.loading import load_descriptor
-from holdfast.stack.patterns import SagaPattern
 from holdfast_fixtures.catalogue import reference_stacks
+from init_samples import beside
 from verify_runs import holdfast
 
-TEMPLATES = {stack.name: stack.directory / "template.yaml" for stack in reference_stacks()}
-# a sidecar is a process: no template says that there is one
-TEMPLATES = {name: path for name, path in TEMPLATES.items() if path.is_file() and path.parent.parent.name != "sidecar"}
+STACKS = {stack.name: stack for stack in reference_stacks()}
+TEMPLATES = {name: stack.directory / "template.yaml" for name, stack in STACKS.items()}
 
 
 @pytest.fixture(scope="module")
 def inventories() -> dict[str, Inventory]:
     """What each reference stack consists of."""
-    return {name: inventory(expanded(path)) for name, path in TEMPLATES.items()}
+    return {name: inventory(settled(expanded(path), {})) for name, path in TEMPLATES.items()}
+
+
+def parts_of(name: str, there: Inventory) -> Parts:
+    """What is inferred of a reference stack; of a sidecar, what its start commands or its function say."""
+    sidecar, application = beside(STACKS[name])
+    parts = of_sidecar(there, told(there, sidecar, application), "--sidecar") if sidecar else infer(there)
+    assert parts is not None
+    return parts
 
 
 @pytest.mark.parametrize("name", sorted(TEMPLATES))
 def test_the_claimed_pattern_is_inferred(name: str, inventories: dict[str, Inventory]) -> None:
     """Every reference stack's resources speak for the pattern it claims, with its way in and its workers."""
-    stack = next(stack for stack in reference_stacks() if stack.name == name)
-    claimed = load_descriptor(stack.descriptor, {"ACCOUNTS_READ_MODEL_URL": "sqlite://"})
-    parts = infer(inventories[name])
-    assert parts is not None
+    claimed = load_descriptor(STACKS[name].descriptor, {"ACCOUNTS_READ_MODEL_URL": "sqlite://"})
+    parts = parts_of(name, inventories[name])
     assert parts.pattern in claimed.patterns
     pattern = claimed.patterns[parts.pattern]
     ids = {component: one.logical_id for component, one in claimed.components.items()}
@@ -55,8 +65,7 @@ def test_the_claimed_pattern_is_inferred(name: str, inventories: dict[str, Inven
 @pytest.mark.parametrize("name", sorted(TEMPLATES))
 def test_at_most_three_lines_are_left_without_a_sample(name: str, inventories: dict[str, Inventory]) -> None:
     """The template alone gives TOML of which at most three lines have to be filled in, each with what is meant."""
-    parts = infer(inventories[name])
-    assert parts is not None
+    parts = parts_of(name, inventories[name])
     text = descriptor(Origin(name=name, template="template.yaml"), inventories[name], parts, None, None)
     assert 1 <= len(marked(text)) <= 3
     assert all(len(text.splitlines()[number - 1].split("FILL IN: ")[1]) > 10 for number in marked(text))
@@ -145,7 +154,7 @@ def test_what_calls_feeds_and_writes_is_read() -> None:
     assert there.feeds == (("Queue", "Worker"),)
     assert there.dead_letters == {"Queue": "Dlq"}
     assert there.functions["Worker"].writes == ("Ledger",)
-    assert there.tables["Ledger"] == Table(partition="id", sort="at", sort_is_number=True)
+    assert there.tables["Ledger"] == Table(partition="id", sort="at")
     parts = infer(there)
     assert parts is not None
     assert (parts.pattern, parts.store, parts.workers, parts.roles, parts.dead_letters) == (
@@ -291,6 +300,7 @@ def test_steps_are_paired_with_their_entries() -> None:
     )
     assert pivot(steps) == "pay"
     assert pivot(steps[:2]) == ""
+    assert pivot(steps, failing="confirm") == "confirm"
 
 
 def test_a_fold_is_found_from_two_events() -> None:
@@ -322,37 +332,6 @@ def test_values_are_written_as_toml_reads_them() -> None:
 # -- as a person runs it ---------------------------------------------------------------------------------------------
 
 
-def test_a_sample_leaves_nothing_to_fill_in(tmp_path: Path) -> None:
-    """From template and sample to a descriptor that doctor can use, with every step of the saga and its undoing."""
-    seeds = [
-        ("flight", "north"),
-        ("car", "small"),
-        ("payment", "anna"),
-    ]
-    rows = [
-        f'--seed=StockTable={{"step": "{step}", "of": "{of}", "available": 1000000, "taken": 0}}' for step, of in seeds
-    ]
-    ended = holdfast(
-        *("init", "--template", TEMPLATES["booking"], "--no-doctor", "--name", "trips", *rows, "--sample"),
-        '{"trip_id": "{key}", "flight": "north", "car": "small", "payer": "anna", "amount": 12, "note": "{value}"}',
-        cwd=tmp_path,
-    )
-    assert ended.code == ExitCode.HELD, ended.text
-    assert "written: trips.stack.toml: saga" in ended.out
-    made = load_descriptor(tmp_path / "trips.stack.toml", {})
-    assert marked((tmp_path / "trips.stack.toml").read_text(encoding="utf-8")) == ()
-    saga = made.patterns["saga"]
-    assert isinstance(saga, SagaPattern)
-    assert saga.pivot == "pay"
-    assert [(step.name, step.effect, step.undone) for step in saga.steps] == [
-        ("book_flight", "flight_taken", "flight_returned"),
-        ("book_car", "car_taken", "car_returned"),
-        ("pay", "payment_taken", "payment_returned"),
-        ("confirm", "confirmed", None),
-    ]
-    assert made.statuses["submit"].failed == ["cancelled"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -360,6 +339,13 @@ def test_a_sample_leaves_nothing_to_fill_in(tmp_path: Path) -> None:
         (("--template", "{webhooks}", "--sample", "{}"), "The sample command cannot be used."),
         (("--template", "{webhooks}", "--seed", "Nothing={}"), "Nothing is no table of the template"),
         (("--template", "{webhooks}", "--output", "stack.toml"), "is no name of a descriptor"),
+        (
+            ("--template", "{webhooks}", "--sample", '{"id": "{key}"}', "--parameter", "A=${NOWHERE}"),
+            "--parameter A cannot",
+        ),
+        (("--template", "{webhooks}", "--sidecar", "python sidecar.py"), "--application is missing"),
+        (("--template", "{webhooks}", "--sidecar", "'", "--application", "a"), "no closing quotation"),
+        (("--template", "{webhooks}", "--sidecar", "A=1", "--application", "a"), "it names no program"),
         (("--cloudformation", "shop"), "remedy:"),
     ],
 )
@@ -371,3 +357,111 @@ def test_mistakes_end_in_one_message(tmp_path: Path, arguments: tuple[str, ...],
     assert said in ended.err
     assert "Traceback" not in ended.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sample_without_a_way_in_gives_its_form(tmp_path: Path) -> None:
+    """Where a template shows no API, nothing is sent; the command is written as the sample has it."""
+    definition = {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}
+    machine = {"Type": "AWS::StepFunctions::StateMachine", "Properties": {"DefinitionString": json.dumps(definition)}}
+    (tmp_path / "saga.json").write_text(json.dumps({"Resources": {"Saga": machine}}))
+    ended = holdfast(
+        *("init", "--template", "saga.json", "--no-doctor", "--sample", 'POST /trips {"trip": "{key}"}'), cwd=tmp_path
+    )
+    assert ended.code == ExitCode.HELD, ended.text
+    assert "the template shows no API" in ended.err
+    made = tomllib.loads((tmp_path / "saga.stack.toml").read_text(encoding="utf-8"))
+    assert made["commands"]["submit"]["calls"]["json"] == {"trip": "{key}"}
+
+
+def test_conditions_and_parameters_are_settled() -> None:
+    """Parameters have their values, else their defaults; of a condition the first branch counts."""
+    template = {
+        "Parameters": {
+            "Stage": {"Type": "String", "Default": "test"},
+            "Size": {"Type": "Number", "Default": 1},
+            "Secret": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/name/of/it"},
+        },
+        "Resources": {
+            "A": {
+                "Type": "T",
+                "Properties": {
+                    "Stage": {"Ref": "Stage"},
+                    "Size": {"Ref": "Size"},
+                    "Secret": {"Ref": "Secret"},
+                    "Chosen": {"Fn::If": ["C", {"Ref": "AWS::NoValue"}, "other"]},
+                    "Gone": {"Fn::If": ["C", {"Ref": "AWS::NoValue"}, {"Ref": "AWS::NoValue"}]},
+                    "List": [{"Fn::If": ["C", "x", "y"]}, {"Ref": "AWS::NoValue"}, {"Ref": "Other"}],
+                },
+            }
+        },
+    }
+    assert settled(template, {"Stage": "live"})["Resources"]["A"]["Properties"] == {
+        "Stage": "live",
+        "Size": 1,
+        "Secret": {"Ref": "Secret"},
+        "Chosen": "other",
+        "List": ["x", {"Ref": "Other"}],
+    }
+
+
+# -- processes -------------------------------------------------------------------------------------------------------
+
+
+def test_a_start_command_is_read_as_a_shell_has_it() -> None:
+    """Assignments in front are the environment, quotes hold words together, and unknown names are channels."""
+    pair = told(
+        Inventory(types={}),
+        "LISTEN={sidecar.address} LOG='{sidecar.folder}/a b' {python} sidecar.py --fast",
+        "SIDECAR={state.url} TABLE={parcels.name} python app.py --socket {application.socket}",
+    )
+    application, sidecar = pair.application, pair.sidecar
+    assert isinstance(application, Process)
+    assert isinstance(sidecar, Process)
+    assert sidecar.command == ("{python}", "sidecar.py", "--fast")
+    assert sidecar.environment == {"LISTEN": "{sidecar.address}", "LOG": "{sidecar.folder}/a b"}
+    assert list(channels(application, ["parcels", "application", "sidecar"])) == ["state"]
+    assert (listens(sidecar, "sidecar"), listens(application, "application")) == ("port", "socket")
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"id": "k", "note": "v"}, Shown(path="/k", entries="", value="note")),
+        ({"entries": [{"other": 1}, {"note": "v"}]}, Shown(path="/k", entries="entries", value="note")),
+        ({"parcel": {"note": "v"}}, Shown(path="/k", entries="parcel", value="note")),
+        ([{"note": "v"}], Shown(path="/k", entries="", value="note")),
+        ({"note": "another"}, None),
+        ("v", None),
+    ],
+)
+def test_where_an_answer_shows_the_value(document: object, expected: Shown | None) -> None:
+    """In itself, in a member, or in the entries of one."""
+    assert shown("/k", document, "v") == expected
+
+
+def test_the_only_writer_left_did_the_only_entry_left() -> None:
+    """A step whose function and entry share no word is found where there is one of each left."""
+    there = replace(
+        THERE, functions={"CloseFunction": Function(writes=("Ledger",)), "AcceptFunction": Function(writes=("State",))}
+    )
+    good = trial(1, "flight-taken", "ended", state="completed")
+    actors = (
+        Actor(name="flight", function="FlightFunction"),
+        Actor(name="accept", function="AcceptFunction"),
+        Actor(name="close", function="CloseFunction"),
+    )
+    steps = found_steps(there, actors, evidence.effects(there, [good]), good, None)
+    assert [(step.actor.name, step.done and step.done.name) for step in steps] == [
+        ("flight", "flight_taken"),
+        ("close", "ended"),
+    ]
+
+
+def test_an_undo_that_nothing_tells_is_found_by_its_entry() -> None:
+    """The task that is called like what only the saga that turned back has left undoes the step."""
+    good = trial(1, "debited", "credited", state="completed")
+    failed = trial(2, "debited", "returned", state="cancelled")
+    actors = (Actor(name="debit", state="Debit"), Actor(name="credit", state="Credit"), Actor(name="r", state="Return"))
+    steps = found_steps(THERE, actors, evidence.effects(THERE, [good, failed]), good, failed)
+    assert [(step.actor.state, step.actor.undo_state) for step in steps] == [("Debit", "Return"), ("Credit", "")]
+    assert pivot(steps, failing="credit") == "credit"

@@ -21,6 +21,7 @@ from holdfast.levers.pointing import ENDPOINT_VARIABLE
 from holdfast.opening import Options
 from holdfast.permissions import Grant
 from holdfast.plan import described, planned
+from holdfast.suites import choose
 from holdfast.targets.base import Capability, PeekedMessage, Support, Target
 from holdfast.targets.capabilities import EMBEDDED, LOCALSTACK_INTERCEPTED
 from holdfast.targets.deployment import deploy
@@ -28,7 +29,7 @@ from holdfast.targets.embedded import ACCOUNT, EmbeddedTarget
 from holdfast.targets.localstack import LocalStackTarget
 from holdfast.verdict import Verdict
 from holdfast.verdict.model import ClauseVerdict
-from holdfast.verification import choose, opened
+from holdfast.verification import opened
 from verify_runs import copy_of, holdfast, journals
 
 AT_CALLS = {"ES-2", "ES-3", "ES-5", "ES-9", "ES-15"}
@@ -96,7 +97,7 @@ def intercepted(deployed: Deployed) -> Iterator[StandIn]:
     target.close()
 
 
-def quietly(_: object) -> None:
+def quietly(*_: object) -> None:
     """Nobody listens."""
 
 

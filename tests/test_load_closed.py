@@ -100,7 +100,7 @@ def test_a_user_that_dies_hides_nothing(error: BaseException, tmp_path: Path) ->
 def test_a_disk_that_is_full_stops_the_users(tmp_path: Path) -> None:
     """When nothing can be recorded any more, no user begins anything more, and the reason is told."""
     bed = Bed(tmp_path, 0.1)
-    bed.recorder.problem = HistoryError("The disk is full.")
+    bed.recorder._file.problem = HistoryError("The disk is full.")
     bed.simulation.spawn(bed.user, 1)
     done = bed.simulation.run(lambda: bed.closed.run(until_ns=10 * SECOND_NS, drain_seconds=1))
     assert (done.sent, done.stopped, bed.recorder.lost) == (1, "The disk is full.", 1)

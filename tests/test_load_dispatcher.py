@@ -18,6 +18,7 @@ from holdfast.errors import HistoryError
 from holdfast.history.columns import NEVER_NS, OUTCOMES
 from holdfast.history.model import Outcome
 from holdfast.history.reading import read
+from holdfast.history.writing import HistoryFile
 from holdfast_load.dispatcher import Dispatched, Dispatcher
 from holdfast_load.latency import percentiles, read_timings
 from holdfast_load.recorder import Command, Recorder, Reply
@@ -202,14 +203,14 @@ def test_a_record_that_cannot_be_written_ends_the_run(tmp_path: Path, monkeypatc
     path = tmp_path / "w0.jsonl"
     simulation = Simulation()
     recorder = Recorder(path, recorder="w0", clock_ns=simulation.clock_ns)
-    written = recorder._add_row
+    written = HistoryFile.add_row
 
-    def add_row(row: tuple[Any, ...]) -> None:
+    def add_row(file: HistoryFile, row: tuple[Any, ...]) -> None:
         if row[2] == 1:
             raise full
-        written(row)
+        written(file, row)
 
-    monkeypatch.setattr(recorder, "_add_row", add_row)
+    monkeypatch.setattr(HistoryFile, "add_row", add_row)
     dispatcher = Dispatcher(
         Work(lambda _: OK), recorder, spawn=simulation.spawn, sleep=simulation.sleep, clock_ns=simulation.clock_ns
     )

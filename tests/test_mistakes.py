@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import ExitCode
+from holdfast.stack.loading import load_descriptor
 from verify_runs import copy_of, holdfast, substituted
 
 EDITS: dict[str, Callable[[str], str]] = {
@@ -23,7 +24,14 @@ EDITS: dict[str, Callable[[str], str]] = {
 }
 """Slips in a descriptor, by the file that has them."""
 
-FILES = {"bad.asl.json": "x", "bad.replay.json": "{}", "history.jsonl": "", "baseline.toml": "accept = 1"}
+FILES = {
+    "bad.asl.json": "x",
+    "bad.replay.json": "{}",
+    "history.jsonl": "",
+    "baseline.toml": "accept = 1",
+    "empty.yaml": "AWSTemplateFormatVersion: '2010-09-09'",
+    "bare.toml": 'name = "bare"',
+}
 
 MISTAKES = [
     ("verfy", "There is no command verfy.", "did you mean verify?"),
@@ -39,7 +47,13 @@ MISTAKES = [
     ("verify expression.stack.toml", "not a JMESPath expression", "text literals stand in single quotes"),
     ("verify unpinned.stack.toml", "aws is the default target", "pin the account and the region"),
     ("verify webhooks.stack.toml -k SF-9 --target localstack", "LocalStack does not answer", "start LocalStack"),
-    ("verify webhooks.stack.toml::SF-99", "A clause that was named is none", "--collect-only -q lists the clauses"),
+    ("verify template.yaml", "template.yaml is none: the name of one ends in .stack.toml", "NAME.stack.toml"),
+    ("doctor bare.toml", "bare.toml is none: the name of one ends in .stack.toml", "holdfast doctor NAME.stack.toml"),
+    ("verify webhooks.stack.toml::SF-99", "The stack webhook-orders owes no clause SF-99.", "it owes SF-1, SF-2"),
+    ("verify webhooks.stack.toml::sf-1", "The stack webhook-orders owes no clause sf-1.", "did you mean SF-1?"),
+    ("verify key.stack.toml::SF-1", "patterns.storage-first.wrokers cannot be used.", "did you mean workers?"),
+    ("verify webhooks.stack.toml --dry-runn", "An option cannot be used.", "holdfast verify --help"),
+    ("verify webhooks.stack.toml::SF-9 --minutes x", "x is no number above 0", "holdfast verify --help"),
     ("verify webhooks.stack.toml -k SF-99", "No clause was selected.", "--collect-only -q lists the clauses"),
     ("sweep webhooks.stack.toml --target aws", "does not pin an AWS account", "add target.aws"),
     ("heal --holdfast-folder nope", "There is no folder nope.", "name the folder that the run was given"),
@@ -49,6 +63,7 @@ MISTAKES = [
     ("replay bad.replay.json", "is no replay file of this version", "write it anew"),
     ("report .", ". is no run's folder.", "name .holdfast/STACK"),
     ("gate webhooks.stack.toml --baseline baseline.toml", "baseline.toml cannot be used", "docs/gate.md"),
+    ("init --template empty.yaml", "Resources is missing or empty", "name a template that has resources"),
     ("init --template nope.yaml", "the template cannot be read", "correct the path"),
 ]
 
@@ -77,6 +92,22 @@ def test_a_mistake_is_answered_by_what_to_do(folder: Path, command: str, what: s
     assert remedy in ended.text.split(what)[1]
     assert "Traceback" not in ended.text
     assert len(ended.text.splitlines()) <= 24
+
+
+def test_a_byte_order_mark_and_carriage_returns_are_read(folder: Path, tmp_path: Path) -> None:
+    """A descriptor that an editor on Windows has saved is the same descriptor."""
+    text = (folder / "webhooks.stack.toml").read_text(encoding="utf-8")
+    saved = tmp_path / "saved.stack.toml"
+    saved.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert load_descriptor(saved, {}) == load_descriptor(folder / "webhooks.stack.toml", {})
+
+
+def test_doctor_says_nothing_of_patterns_that_are_not_claimed(folder: Path) -> None:
+    """A storage-first stack is not told that it is no sidecar."""
+    ended = holdfast("doctor", "webhooks.stack.toml::XX-1", cwd=folder)
+    assert ended.code == ExitCode.HELD, ended.text
+    assert "1 of 1 clauses can be decided" in ended.text
+    assert "sidecar" not in ended.text
 
 
 def test_an_option_that_takes_a_number_says_so(folder: Path) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import subprocess
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from holdfast.campaign import new_prefix
+from holdfast.provocations.bench import HITS_OF_PROGRESS, Aim
 from holdfast.provocations.malformed import malformed_variants
 from holdfast.provocations.payloads import shell_quoted
 from holdfast.provocations.tracing import Trace, calls_of_one_handling
 from holdfast.provocations.windows import most_at_once
 from holdfast.stack.commands import Command
 from holdfast.suites import installed_clauses
-from holdfast.targets.base import TracedCall, TracedInvocation
+from holdfast.targets.base import Rule, TracedCall, TracedInvocation
 
 
 @pytest.mark.parametrize(
@@ -105,3 +108,18 @@ def test_every_clause_of_the_contract_has_a_test(pattern: str, expected: list[st
     clauses = installed_clauses()[pattern]
     assert [clause.id for clause in clauses] == expected
     assert all(clause.text.endswith(".") for clause in clauses)
+
+
+def test_a_fault_that_hits_again_is_progress_until_it_hits_for_ever() -> None:
+    """Each delivery of what fails for good tells that work goes on; one fault alone cannot tell it without end."""
+    hits = {"once": 1, "for-good": 0}
+    interceptor = cast("Any", SimpleNamespace(hits=hits.__getitem__))
+    aim = Aim(interceptor, tuple(Rule(id=name, action="fail") for name in hits))
+    seen = []
+    for count in range(HITS_OF_PROGRESS + 3):
+        hits["for-good"] = count
+        seen.append(aim.progress())
+    assert seen == sorted(seen)
+    assert len(set(seen)) == HITS_OF_PROGRESS + 1
+    assert seen[-3] == seen[-1]
+    assert aim.bitten() == 2

@@ -39,12 +39,17 @@ def test_a_violated_clause_is_told_in_steps_with_its_picture(tmp_path: Path) -> 
     assert ended.returncode == 0, ended.stdout + ended.stderr
     (result,) = (json.loads(path.read_text(encoding="utf-8")) for path in (tmp_path / "out").glob("*-result.json"))
     assert result["description"] == "Nothing is acknowledged that was not stored."
-    proof, *witnesses, more, verdict = result["steps"]
+    assert result["name"] == "SF-2: Nothing is acknowledged that was not stored"
+    labels = {(one["name"], one["value"]) for one in result["labels"]}
+    assert {("epic", "Holdfast"), ("feature", "orders"), ("tag", "violated")} <= labels
+    proof, *witnesses, more, verdict, again = result["steps"]
     assert [step["name"] for step in proof["steps"]] == ["role-deny on gateway: denied"]
     assert [len(step["steps"]) for step in witnesses] == [3, 3, 3]
     assert witnesses[0]["name"].startswith("acknowledged and lost: k-7 was acknowledged")
+    assert [one["status"] for one in (proof, *witnesses, verdict)] == ["passed", *["failed"] * 4]
     assert more["name"] == "4 further counterexamples, in verdict.json"
     assert verdict["name"] == "✕ violated: k-7 was acknowledged and is gone"
+    assert again["name"].startswith("try it again: holdfast verify ")
     (picture,) = result["attachments"]
     assert picture["type"] == "image/svg+xml"
     assert "the witness" in (tmp_path / "out" / picture["source"]).read_text(encoding="utf-8")

@@ -75,6 +75,17 @@ def test_what_a_stack_answers_is_text_on_the_page(browser: Browser, pages: dict[
         assert opened.page.title() == "orders: 1 violated, 1 inconclusive, 1 holds, 1 waived"
 
 
+def test_generated_sagas_have_their_grid(browser: Browser, pages: dict[str, Path]) -> None:
+    """A row per step and compensation, a column per kind, each cell with its word, and the smallest plan in words."""
+    with browsing.opened(browser, pages["verify"]) as opened:
+        section = opened.page.locator("section", has=opened.page.locator("h2", has_text="Generated sagas"))
+        rows = section.locator("tbody tr").all_inner_texts()
+        assert [" ".join(row.split()) for row in rows] == ["flight ✓ held ○ missed", "compensation of flight ✕ broken"]
+        assert section.locator("strong").inner_text() == "ordinary, fail once at the compensation of flight"
+    with browsing.opened(browser, pages["sweep"]) as opened:
+        assert opened.page.locator("h2", has_text="Generated sagas").count() == 0
+
+
 def test_a_finding_shows_itself_on_the_timeline(browser: Browser, pages: dict[str, Path]) -> None:
     """The button of a witness zooms every chart to its time, and one button shows the whole run again."""
     shown = "uPlot.sync('run').plots.map((one) => [one.scales.x.min, one.scales.x.max].map(Math.round))"

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import ExitCode
-from holdfast.provocations.saga_plan_runs import PlanRun
-from holdfast.provocations.saga_plans import BrokenPlan, Plan, PlannedFault, PlannedSaga
+from holdfast.provocations.saga_plans import BrokenPlan, Plan, PlannedFault, PlannedSaga, PlanRun
 from holdfast.sweep.judging import Mark
 from holdfast.sweep.replay import Found, PlanReplay, read, write_plan
 from holdfast.sweep.replaying import judged

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from holdfast.provocations.saga_generated import Choices, draw_plans
+from holdfast.provocations.saga_generated import Choices, draw_plans, faults_of
 from holdfast.provocations.saga_plans import Plan, PlannedFault, PlannedSaga, Tried, smaller, telling
 
 LOST = PlannedFault("reserve", undo=True, kind="answer lost")
@@ -35,6 +35,14 @@ def drawn(seed: int) -> list[Plan]:
 def alone(saga: PlannedSaga) -> Plan:
     """A plan of one saga."""
     return Plan((saga,))
+
+
+def test_every_fault_that_is_drawn_has_a_cell_of_the_coverage() -> None:
+    """The grid is laid out by what may be drawn, once each; nothing is drawn beside it."""
+    possible = faults_of(CHOICES)
+    assert len(set(possible)) == len(possible)
+    met = {fault for number in range(5) for plan in drawn(number) for saga in plan.sagas for fault in saga.faults}
+    assert met <= set(possible)
 
 
 def test_smaller_plans_say_one_thing_less() -> None:

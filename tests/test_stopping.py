@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from holdfast.campaign import Progress
 from holdfast.errors import ExitCode, ResourceError, StoppedError, TargetError
 from holdfast.history import Operation, Outcome
 from holdfast.levers.journal import open_entries
+from holdfast.progress import Progress
 from holdfast.provocations import stopping
 from holdfast.provocations.stopping import Stopping
 from holdfast.stack.descriptor import Stop

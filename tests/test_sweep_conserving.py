@@ -15,9 +15,11 @@ from holdfast.provocations.tracing import Trace
 from holdfast.stack.descriptor import Conserved
 from holdfast.stack.generate import Submission
 from holdfast.stack.patterns import Pattern, SagaPattern
+from holdfast.sweep.all_or_nothing import AllOrNothing
 from holdfast.sweep.conserving import half_done, moved
-from holdfast.sweep.judging import AllOrNothing, Case, Mark, OneEffect, judge
+from holdfast.sweep.judging import Case, Mark, judge
 from holdfast.sweep.kinds import Kind
+from holdfast.sweep.one_effect import OneEffect
 from holdfast.sweep.plan import Schedule
 from holdfast.sweep.running import Ran, Runner
 from holdfast.sweep.sweeping import Budget, Sweep

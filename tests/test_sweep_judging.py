@@ -10,10 +10,13 @@ import pytest
 from histories import fail, ok, unknown
 from holdfast.stack.effects import Status
 from holdfast.stack.patterns import Pattern, SagaPattern
-from holdfast.sweep.judging import AllOrNothing, Case, Mark, OneEffect, invariants_of, judge
+from holdfast.sweep.all_or_nothing import AllOrNothing
+from holdfast.sweep.judging import Case, Mark, judge
 from holdfast.sweep.kinds import Kind
+from holdfast.sweep.one_effect import OneEffect
 from holdfast.sweep.plan import Fault, Schedule
 from holdfast.sweep.points import Caller
+from holdfast.sweep.promises import invariants_of
 from sweep_examples import CHARGE, GET, HANDLER, PUT, case, look, single
 
 PATTERN = Pattern(command="place", effect="entered", status="order", row="row", message="message")
@@ -146,7 +149,7 @@ def saga_case(counts: tuple[int, int, int, int], state: str = "", **more: object
         (saga_case((1, 1, 0, 0), "failed"), Mark.HELD),
         (saga_case((0, 0, 0, 0), "failed"), Mark.HELD),
         (saga_case((0, 0, 0, 0), operations=(unknown("k"),)), Mark.HELD),
-        (saga_case((0, 0, 0, 0), "pending", operations=(unknown("k"),)), Mark.HELD),
+        (saga_case((0, 0, 0, 0), "pending", operations=(unknown("k"),)), Mark.VIOLATED),
         (saga_case((0, 0, 0, 0), "pending"), Mark.VIOLATED),
         (saga_case((1, 1, 0, 0), "pending", operations=(unknown("k"),)), Mark.VIOLATED),
         (saga_case((0, 0, 0, 0)), Mark.VIOLATED),

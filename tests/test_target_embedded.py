@@ -290,7 +290,7 @@ def test_a_missing_extra_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "version", missing)
     with pytest.raises(TargetError, match="not installed") as caught:
         EmbeddedTarget.start()
-    assert "holdfast[embedded]" in caught.value.remedy
+    assert "pip install '.[embedded]'" in caught.value.remedy
 
 
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

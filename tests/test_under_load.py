@@ -225,7 +225,7 @@ def test_clients_are_told_when_storage_refuses() -> None:
     verdict = decided("SF-2", evidence(outcomes, [int(one == OK) for one in outcomes], windows=(DENIED,)))
     assert (verdict.verdict, verdict.reason) == (
         Verdict.HOLDS,
-        "20 of 20 clients were told so, and none was acknowledged in vain",
+        "20 of 20 clients got an error, and none was acknowledged in vain",
     )
 
 

@@ -10,18 +10,12 @@ from concurrent.futures import TimeoutError as NotYet
 from functools import partial
 from pathlib import Path
 
-from holdfast.campaign import Progress
 from holdfast.errors import HoldfastError
 from holdfast.levers.signals import Interrupted, interrupts
-from holdfast.progress import Waits
+from holdfast.progress import LOOK_SECONDS, Progress, Waits
 from holdfast.stack.loading import load_descriptor
 from holdfast.verdict.model import ClauseVerdict, StackReport
-from holdfast.verification import Options, choose, opened
-
-QUIET_SECONDS = 5.0
-"""A person who waits longer than this is told what is waited for."""
-
-LOOK_SECONDS = 0.1
+from holdfast.verification import Options, opened
 
 INTERRUPTED_SECONDS = 8.0
 """How long an interrupted run waits for what it does on the embedded target, which ends with it in any case."""
@@ -57,7 +51,6 @@ class Background:
         self._failures: dict[str, HoldfastError] = {}
         self._lasting: set[Path] = set()
         self._waits = Waits()
-        self._told_seconds = time.monotonic()
         self._stopping = threading.Event()
 
     def start_all(self) -> None:
@@ -73,7 +66,6 @@ class Background:
         """
         self._start(path)
         future = self._verdicts[path, clause_id]
-        self._told_seconds = max(self._told_seconds, time.monotonic() - QUIET_SECONDS)
         while True:
             try:
                 return future.result(timeout=LOOK_SECONDS)
@@ -87,8 +79,12 @@ class Background:
         After a signal every window is healed first, whatever its thread is waiting for. What cannot be healed is among
         the failures.
         """
+        first = not self._stopping.is_set()
         self._stopping.set()
         if interrupts.event.is_set():
+            if first:
+                since = time.strftime("%H:%M:%S")
+                self._write_line(f"  interrupted: healing what is broken and ending what was begun, since {since}")
             try:
                 interrupts.release_all()
             except HoldfastError as failure:
@@ -139,7 +135,7 @@ class Background:
         if kind != "embedded":
             self._lasting.add(path)
         with opened(path, options=self._options, ids=ids, listener=partial(self._heard, path)) as verification:
-            for pattern, clause in choose(verification.stack.descriptor, ids):
+            for pattern, clause in verification.chosen:
                 if self._stopping.is_set():
                     break
                 verdict = verification.decide(pattern, clause)
@@ -152,8 +148,5 @@ class Background:
             raise Interrupted("stopped")
 
     def _tell(self) -> None:
-        now = time.monotonic()
-        if now - self._told_seconds > QUIET_SECONDS:
-            self._told_seconds = now
-            for line in self._waits.news():
-                self._write_line(line)
+        for line in self._waits.news():
+            self._write_line(line)

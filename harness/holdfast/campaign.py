@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -31,6 +31,7 @@ from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal
 from holdfast.levers.pull import pulled
 from holdfast.ports.ports import Ports
+from holdfast.progress import Listener, Progress
 from holdfast.provocations.bench import Bench, side_by_side
 from holdfast.provocations.cqrs_runs import look_at_aggregates
 from holdfast.provocations.faults import levers_of, requirements_of
@@ -47,23 +48,6 @@ from holdfast.targets.emulator.starvation import Pressure
 
 COMMANDS_AT_ONCE = 8
 """Commands of one stack that are under way at once, those apart that have to meet at one moment."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Something a person waiting wants to know.
-
-    Attributes:
-        stack: the stack.
-        message: what is going on or waited for.
-        until_seconds: how long the wait may take; 0 when it is no wait.
-        over: the wait of that message has ended.
-    """
-
-    stack: str
-    message: str
-    until_seconds: float = 0.0
-    over: bool = False
 
 
 class Campaign:
@@ -93,7 +77,7 @@ class Campaign:
         needed: Iterable[Provocation],
         seed: int,
         prefix: str,
-        listener: Callable[[Progress], None],
+        listener: Listener,
         stopping: Stopping | None = None,
     ) -> None:
         self.stack = stack
@@ -213,6 +197,7 @@ class Campaign:
             self._last_look(moments[Moment.SCARRING], quiet)
         self._all([partial(self._provoke, p) for p in moments[Moment.LAST]])
         self._last_look(moments[Moment.LAST], quiet)
+        self._say("judging what was seen")
         history = self.recorder.history()
         self._evidence = {name: bench.evidence(history) for name, bench in self._benches.items()}
 
@@ -446,7 +431,9 @@ class Campaign:
 
     def _wait(self, message: str, until_seconds: float) -> None:
         self._pressure.note()
-        self._listener(Progress(self.stack.descriptor.name, message, until_seconds, over=not until_seconds))
+        self._listener(
+            Progress(self.stack.descriptor.name, message, until_seconds, beside=True, over=not until_seconds)
+        )
 
 
 def new_prefix(clock: Callable[[], float] = time.time) -> str:

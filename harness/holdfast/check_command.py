@@ -15,6 +15,7 @@ from holdfast.checkers.columnar.result import Result
 from holdfast.errors import ExitCode, HoldfastError
 from holdfast.history.columns import Columns
 from holdfast.history.opening import FORMATS, open_history
+from holdfast.progress import telling
 from holdfast.verdict.describe import describe
 from holdfast.verdict.explain import FINDINGS_SHOWN
 from holdfast.verdict.model import Verdict
@@ -50,8 +51,11 @@ def check_command(arguments: Sequence[str]) -> int:
     """Judge a recorded history: ``holdfast check HISTORY --model register``."""
     given = _parser().parse_args(list(arguments))
     uncertainty = None if given.uncertainty_ms is None else round(given.uncertainty_ms * NANOSECONDS_PER_MS)
-    columns = open_history(given.history, written_as=given.format, uncertainty_ns=uncertainty, keyed=given.keyed)
-    result = MODELS[given.model](columns, given)
+    with telling() as say:
+        say(f"reading {', '.join(map(str, given.history))}")
+        columns = open_history(given.history, written_as=given.format, uncertainty_ns=uncertainty, keyed=given.keyed)
+        say(f"judging {len(columns):,} rows as a {given.model}")
+        result = MODELS[given.model](columns, given)
     if given.draw is not None:
         _draw(result, given.draw)
     text = json.dumps(_document(result), indent=2) if given.json else "\n".join(_lines(result, columns))

@@ -17,6 +17,7 @@ from holdfast.clause import Clause
 from holdfast.errors import DescriptorError, ExitCode, HoldfastError
 from holdfast.levers.signals import Interrupted, interruptible
 from holdfast.plan import described, planned
+from holdfast.progress import telling
 from holdfast.reporting import report_clause
 from holdfast.session import PROPERTY, need_folder, options_of, session_of, text_of
 from holdfast.stack.loading import load_descriptor
@@ -168,7 +169,8 @@ def show_plans(session: pytest.Session) -> None:
     state, write_line = session_of(session.config), _writer(session.config)
     for path, ids in _wanted(session).items():
         try:
-            plan = planned(path, options=options_of(session.config), ids=ids, say=_silent)
+            with telling(write_line) as say:
+                plan = planned(path, options=options_of(session.config), ids=ids, say=say)
         except HoldfastError as error:
             state.failures[str(path)] = error
             continue

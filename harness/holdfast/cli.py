@@ -6,6 +6,7 @@ import argparse
 import difflib
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"holdfast {name}: {error}\n")
         return error.exit_code
     except KeyboardInterrupt as interrupt:
-        sys.stderr.write("\nholdfast: interrupted; every fault that was in place is healed\n")
+        sys.stderr.write(
+            "\nholdfast: interrupted; every fault that was in place is healed\n"
+            f"  to begin anew: {shlex.join(('holdfast', *given))}\n"
+        )
         return 128 + (signal.SIGTERM if str(interrupt) == "SIGTERM" else signal.SIGINT)
     except BrokenPipeError:
         # whoever read our output has had enough, e.g. `| head`; Python would complain once more when it exits
@@ -92,6 +96,7 @@ def doctor_command(arguments: Sequence[str]) -> int:
     """Say which clauses can be decided here, and why not the rest: ``holdfast doctor NAME.stack.toml``."""
     from holdfast.doctor import described, diagnose, least_policy
     from holdfast.opening import Options
+    from holdfast.progress import telling
     from holdfast.pytest_plugin import SUFFIX
     from holdfast.verify_command import need_stacks
 
@@ -130,16 +135,14 @@ def doctor_command(arguments: Sequence[str]) -> int:
     )
     ids = (clause,) if clause else ()
     if own.iam:
-        policy = least_policy(Path(path), options=options, ids=ids, say=_quietly)
+        with telling() as say:
+            policy = least_policy(Path(path), options=options, ids=ids, say=say)
         sys.stdout.write(json.dumps(policy, indent=2) + "\n")
         return ExitCode.HELD
-    diagnosis = diagnose(Path(path), options=options, ids=ids, say=_quietly)
+    with telling() as say:
+        diagnosis = diagnose(Path(path), options=options, ids=ids, say=say)
     sys.stdout.write("\n".join(described(diagnosis)) + "\n")
     return ExitCode.HELD if diagnosis.complete or not own.strict else ExitCode.INCONCLUSIVE
-
-
-def _quietly(_: str) -> None:
-    """What goes on is over before a person wonders."""
 
 
 def init_command(arguments: Sequence[str]) -> int:
@@ -153,6 +156,7 @@ def heal_command(arguments: Sequence[str]) -> int:
     """Undo whatever a killed run left, from its journal alone."""
     from holdfast.levers.healing import heal_all
     from holdfast.levers.journal import open_entries
+    from holdfast.progress import telling
     from holdfast.verification import DEFAULT_FOLDER
 
     parser = argparse.ArgumentParser(prog="holdfast heal", description="Undo whatever a killed run left.")
@@ -168,7 +172,8 @@ def heal_command(arguments: Sequence[str]) -> int:
     for line in open_entries(folder).cut:
         sys.stdout.write(f"{line}\n")
     try:
-        results = heal_all(folder)
+        with telling() as say:
+            results = heal_all(folder, say=say)
     except KeyboardInterrupt:
         left = [f"{entry.snapshot.lever} on {entry.snapshot.component}" for entry in open_entries(folder).entries]
         raise HealError(

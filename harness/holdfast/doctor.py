@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +13,29 @@ from holdfast.clause import Clause
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal, Pin
 from holdfast.opening import Options, resolved, started
-from holdfast.permissions import Grant, of_deployment, of_pointing, of_ports, of_provocation, of_reading, policy
+from holdfast.permissions import (
+    Grant,
+    of_deployment,
+    of_load,
+    of_pointing,
+    of_ports,
+    of_provocation,
+    of_reading,
+    policy,
+)
 from holdfast.ports.ports import Ports
+from holdfast.progress import Say
 from holdfast.provocations.faults import requirements_of
 from holdfast.provocations.model import Provocation
 from holdfast.provocations.requirements import Requirement, Situation, Supported, unmet
+from holdfast.provocations.sidecar_requirements import NO_SIDECAR
 from holdfast.simulation import Permitted, permitted
 from holdfast.stack.configuration import read_configuration
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import PatternName
 from holdfast.stack.resolve import Stack
+from holdfast.suites import choose
 from holdfast.targets.base import Capability, Support, Target
-from holdfast.verification import choose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +99,7 @@ def examined(
     options: Options,
     ids: Sequence[str] = (),
     target: Target | None = None,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Iterator[tuple[Stack, tuple[tuple[Clause, Situation], ...]]]:
     """A stack that was found, with its clauses; its template is deployed only where ``verify`` would deploy it.
 
@@ -120,7 +131,7 @@ def diagnose(
     options: Options,
     ids: Sequence[str] = (),
     target: Target | None = None,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Diagnosis:
     """Say what can be decided, after checking that every port can be used; reads only.
 
@@ -154,10 +165,8 @@ def diagnose(
         )
 
 
-def least_policy(
-    path: Path, *, options: Options, ids: Sequence[str] = (), say: Callable[[str], None]
-) -> dict[str, Any]:
-    """The least-privilege IAM policy for judging these clauses.
+def least_policy(path: Path, *, options: Options, ids: Sequence[str] = (), say: Say) -> dict[str, Any]:
+    """The least-privilege IAM policy for judging these clauses, by a verification and by a load run.
 
     Raises:
         HoldfastError: as `diagnose`.
@@ -166,7 +175,7 @@ def least_policy(
         grants = needed(clauses)
         if options.deploys(stack.target.kind) and stack.descriptor.deploy is not None:
             grants |= of_deployment(stack.cloudformation or f"{stack.descriptor.name}-{new_prefix()}", stack)
-        return policy(grants)
+        return policy(grants, needed_under_load(clauses))
 
 
 def needed(clauses: Iterable[tuple[Clause, Situation]]) -> frozenset[Grant]:
@@ -180,6 +189,16 @@ def needed(clauses: Iterable[tuple[Clause, Situation]]) -> frozenset[Grant]:
             if clause.needs or clause.also:
                 grants |= of_pointing(situation.stack)
     return frozenset(grants)
+
+
+def needed_under_load(clauses: Iterable[tuple[Clause, Situation]]) -> frozenset[Grant]:
+    """What a load run that judges these clauses takes beside; nothing where it can decide none of them."""
+    return frozenset(
+        grant
+        for clause, situation in clauses
+        if clause.under_load is not None and clause.id not in situation.stack.descriptor.waive
+        for grant in of_load(situation.stack, situation.pattern)
+    )
 
 
 def decidable(clause: Clause, situation: Situation, denied: frozenset[Grant] = frozenset()) -> Decidable:
@@ -203,6 +222,8 @@ def decidable(clause: Clause, situation: Situation, denied: frozenset[Grant] = f
     without = []
     for provocation in clause.also:
         missing = _why_not(provocation, situation, denied)
+        if NO_SIDECAR in missing:
+            continue  # what belongs to another pattern is not lacking here
         without += [f"{provocation.name}: {reason}" for reason in missing]
         resting += () if missing else requirements_of(provocation)
     return Decidable(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from holdfast.campaign import Progress, new_prefix
+from holdfast.campaign import new_prefix
 from holdfast.errors import GuardRailError, HistoryError
 from holdfast.history.columns import NANOSECONDS
 from holdfast.history.events import EventFile
@@ -20,6 +20,7 @@ from holdfast.levers.launched import launched
 from holdfast.levers.signals import Interrupted
 from holdfast.levers.watchdog import watched
 from holdfast.ports.ports import Ports
+from holdfast.progress import NOTE, Progress, Say
 from holdfast.redaction import Clean, clean_errors, cleaned_arguments, cleaning
 from holdfast.runs import KEPT, Run, RunFolder, RunKind, at_end, begin
 from holdfast.sampling import queues_sampled
@@ -87,7 +88,7 @@ def resolved(
     *,
     options: Options,
     target: Target | None = None,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Iterator[Stack]:
     """A stack whose components are found, on a target that refuses calls which reach outside of them.
 
@@ -103,9 +104,9 @@ def resolved(
     """
     clean = cleaning(descriptor)
 
-    def told(line: str) -> None:
+    def told(line: str, until_seconds: float = 0.0) -> None:
         with suppress(Interrupted):  # removing what was deployed is a part of ending in order
-            say(clean(line))
+            say(clean(line), until_seconds)
 
     with clean_errors(clean), ExitStack() as exits:
         if target is None:
@@ -124,6 +125,7 @@ def resolved(
                 allow_aws=options.allow_aws,
             )
             exits.callback(target.close)
+            exits.callback(told, f"ending the {kind} target")
         cloudformation = options.cloudformation
         if options.deploys(target.kind) and descriptor.deploy is not None and cloudformation is None:
             cloudformation = f"{descriptor.name}-{new_prefix()}"
@@ -143,7 +145,7 @@ def resolved(
 
 
 @contextmanager
-def started(stack: Stack, journal: Journal, *, options: Options, say: Callable[[str], None]) -> Iterator[Stack]:
+def started(stack: Stack, journal: Journal, *, options: Options, say: Say) -> Iterator[Stack]:
     """A stack whose processes and channels run, with a watchdog that ends them when the run is killed.
 
     Args:
@@ -190,7 +192,7 @@ def ready(
     options: Options,
     kind: RunKind | None = None,
     target: Target | None = None,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Iterator[Ready]:
     """A stack whose ports have been checked, with its seed put, a journal, and a watchdog where one is needed.
 
@@ -229,9 +231,7 @@ def _cleaning(stack: Stack) -> Clean:
 
 
 @contextmanager
-def _written(
-    stack: Stack, recorder: Recorder, options: Options, kind: RunKind, say: Callable[[str], None]
-) -> Iterator[RunFolder | None]:
+def _written(stack: Stack, recorder: Recorder, options: Options, kind: RunKind, say: Say) -> Iterator[RunFolder | None]:
     """The folder of a run, into which its history is written while it grows; None where it cannot be made."""
     clean = _cleaning(stack)
     run = Run(
@@ -246,7 +246,7 @@ def _written(
     try:
         folder = begin(options.folder, run, clean=clean, kept=options.kept_runs)
     except HistoryError as problem:  # a verdict is worth having without it
-        say(f"the run is not kept: {problem.what} {problem.cause}")
+        say(f"the run is not kept: {problem.what} {problem.cause}", NOTE)
         yield None
         return
     began_seconds = time.monotonic() - recorder.now_seconds()

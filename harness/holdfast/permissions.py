@@ -1,5 +1,7 @@
 """The IAM permissions that judging a stack takes: of its levers, its provocations, its ports, and of reading it.
 
+What only a load run takes is kept apart: whoever runs none can leave it out.
+
 Actions and the resources they admit are those of the Service Authorization Reference
 (docs.aws.amazon.com/service-authorization/latest/reference).
 """
@@ -10,15 +12,26 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from holdfast.levers import LEVERS
 from holdfast.levers.base import Lever
 from holdfast.levers.pointing import pointing
+from holdfast.ports.bulk import is_scanned
 from holdfast.provocations.faults import levers_of, requirements_of
 from holdfast.provocations.model import Provocation
 from holdfast.provocations.requirements import Situation, unmet
 from holdfast.stack.commands import AnyCall, ExecutionCall, HttpCall
-from holdfast.stack.effects import AnySource, DynamoQuerySource, HttpSource, RdsDataSource
+from holdfast.stack.effects import (
+    AnySource,
+    DynamoGetSource,
+    DynamoQuerySource,
+    HttpSource,
+    RdsDataSource,
+    S3ObjectSource,
+    S3PrefixSource,
+)
+from holdfast.stack.patterns import Pattern
 from holdfast.stack.resolve import Stack
-from holdfast.stack.resources import Arn, execution_arns, partition
+from holdfast.stack.resources import Arn, Resource, execution_arns, partition
 from holdfast.stack.templates import render
 from holdfast.targets.deployment import artifacts_bucket_name
 
@@ -76,6 +89,12 @@ _SIGNED = {"execute-api": "execute-api:Invoke", "lambda": "lambda:InvokeFunction
 _UNSCOPED = frozenset({"lambda:ListEventSourceMappings", "sns:GetSubscriptionAttributes", "events:ListEventBuses"})
 """Actions that admit no resource."""
 
+LOAD_ONLY = "LoadRun"
+"""How the ids of statements begin that only a load run needs."""
+
+_LOOKING_AT_TASKS = frozenset({"ecs:ListTasks", "ecs:DescribeTasks"})
+_SESSIONS = "ecs:ExecuteCommand"
+
 _OF_OBJECTS = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")
 
 
@@ -103,7 +122,7 @@ def of_ports(stack: Stack) -> frozenset[Grant]:
 
 
 def of_provocation(provocation: Provocation, situation: Situation) -> frozenset[Grant]:
-    """What a provocation takes beside the ports: its levers, and the calls it makes itself.
+    """What a provocation takes beside the ports: its levers, what it strikes itself, and the calls it makes itself.
 
     Nothing where it cannot be run here.
     """
@@ -111,7 +130,23 @@ def of_provocation(provocation: Provocation, situation: Situation) -> frozenset[
         return frozenset()
     levers = levers_of(provocation.window, situation, "plan") if provocation.window is not None else []
     own = (Grant(action, arn) for use in provocation.uses for arn in use.on(situation) for action in use.actions)
-    return frozenset((*own, *(grant for lever in levers for grant in of_lever(lever, situation.stack))))
+    pulled = (grant for lever in levers for grant in of_lever(lever, situation.stack))
+    struck = (
+        grant
+        for strike in provocation.strikes
+        for grant in _of_component(situation.stack, strike.on(situation), LEVERS[strike.lever].permissions)
+    )
+    return frozenset((*own, *pulled, *struck))
+
+
+def of_load(stack: Stack, pattern: Pattern) -> frozenset[Grant]:
+    """What a load run takes beside a verification: counting the effects of all of its keys from one read.
+
+    Its faults on everything are those of a verification; any other lever of its plan is on docs/levers.md.
+    """
+    effects = [stack.descriptor.effects[port] for port in pattern.counted]
+    sources = (source for effect in effects if effect.listing is None for source in effect.sources)
+    return frozenset(grant for source in sources for grant in _of_counting(source, stack))
 
 
 def of_pointing(stack: Stack) -> frozenset[Grant]:
@@ -123,8 +158,9 @@ def of_pointing(stack: Stack) -> frozenset[Grant]:
 def of_lever(lever: Lever, stack: Stack) -> Iterator[Grant]:
     """What pulling a lever takes."""
     resource = lever.resource
-    if lever.name.startswith("component-") and not resource.startswith("ecs_task:"):
-        return  # only tasks are reached through AWS
+    if lever.name.startswith("component-"):
+        yield from _of_component(stack, lever.component, lever.permissions)
+        return
     if not resource.startswith("arn:"):
         # a mapping is known by its UUID alone
         resource = _arn(stack, "lambda", f"event-source-mapping:{resource}")
@@ -155,35 +191,38 @@ def of_deployment(stack_name: str, stack: Stack) -> frozenset[Grant]:
     )
 
 
-def policy(grants: Iterable[Grant]) -> dict[str, Any]:
-    """An IAM policy that allows exactly these: one statement for each set of resources."""
+def policy(grants: Iterable[Grant], of_load: Iterable[Grant] = ()) -> dict[str, Any]:
+    """An IAM policy that allows exactly these: one statement for each set of resources.
+
+    Args:
+        grants: what a verification takes.
+        of_load: what only a load run takes; in statements of their own, whose ids say so.
+    """
+    known = frozenset(grants)
+    only_load = _statements(frozenset(of_load) - known)
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            *_statements(known),
+            *({"Sid": f"{LOAD_ONLY}{number}", **one} for number, one in enumerate(only_load, start=1)),
+        ],
+    }
+
+
+def _statements(grants: Iterable[Grant]) -> list[dict[str, Any]]:
     resources: dict[str, set[str]] = {}
     for grant in grants:
         resources.setdefault(grant.action, set()).add(grant.resource)
     actions: dict[tuple[str, ...], list[str]] = {}
     for action, arns in sorted(resources.items()):
         actions.setdefault(("*",) if "*" in arns else tuple(sorted(arns)), []).append(action)
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Action": allowed, "Resource": list(arns)} for arns, allowed in actions.items()
-        ],
-    }
+    return [{"Effect": "Allow", "Action": allowed, "Resource": list(arns)} for arns, allowed in actions.items()]
 
 
 def _of_reading(situation: Situation) -> Iterator[Grant]:
     stack = situation.stack
     for resource in stack.resources.values():
-        if not resource.arn:
-            continue
-        for action in _READING[resource.type]:
-            yield Grant(action, resource.arn)
-        if resource.type == "api":
-            yield Grant("apigateway:GET", f"{resource.arn}/stages*")
-        if resource.type == "function":
-            yield Grant("lambda:ListEventSourceMappings", "*")
-        if resource.type == "topic":
-            yield Grant("sns:GetSubscriptionAttributes", "*")
+        yield from _of_resource(resource, stack)
     for queue in situation.configuration.queues:
         for action in _READING["queue"]:
             yield Grant(action, queue.arn)
@@ -197,6 +236,23 @@ def _of_reading(situation: Situation) -> Iterator[Grant]:
     if name:
         for action in ("DescribeStacks", "ListStackResources"):
             yield Grant(f"cloudformation:{action}", _arn(stack, "cloudformation", f"stack/{name}/*"))
+
+
+def _of_resource(resource: Resource, stack: Stack) -> Iterator[Grant]:
+    yield from _of_component(stack, resource.component, _LOOKING_AT_TASKS)
+    if stack.descriptor.components[resource.component].command_line is not None:
+        yield from _of_component(stack, resource.component, (_SESSIONS,))
+    if not resource.arn:
+        return
+    for action in _READING[resource.type]:
+        yield Grant(action, resource.arn)
+    match resource.type:
+        case "api":
+            yield Grant("apigateway:GET", f"{resource.arn}/stages*")
+        case "function":
+            yield Grant("lambda:ListEventSourceMappings", "*")
+        case "topic":
+            yield Grant("sns:GetSubscriptionAttributes", "*")
 
 
 def _of_ports(stack: Stack) -> Iterator[Grant]:
@@ -218,6 +274,33 @@ def _of_ports(stack: Stack) -> Iterator[Grant]:
             yield Grant("dynamodb:PutItem", stack.resource(item.table).arn)
         elif item.bucket is not None:
             yield Grant("s3:PutObject", f"{stack.resource(item.bucket).arn}/*")
+
+
+def _of_counting(source: AnySource, stack: Stack) -> Iterator[Grant]:
+    match source:
+        case DynamoGetSource() | DynamoQuerySource() if is_scanned(source):
+            index = source.index if isinstance(source, DynamoQuerySource) else None
+            yield Grant("dynamodb:Scan", _table_or_index(stack.resource(source.table).arn, index))
+        case S3ObjectSource() | S3PrefixSource() if source.where is None:
+            yield Grant("s3:ListBucket", stack.resource(source.bucket).arn)
+
+
+def _of_component(stack: Stack, component: str, actions: Iterable[str]) -> Iterator[Grant]:
+    """Of what runs beside the functions only tasks are reached through AWS.
+
+    docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html
+    """
+    described = stack.descriptor.components.get(component)
+    if described is None or described.type != "ecs_task":
+        return
+    cluster = (described.cluster or "default").rpartition("/")[2]
+    for action in actions:
+        if action == "ecs:ListTasks":  # of tasks it admits a condition on their cluster, and no resource
+            yield Grant(action, "*")
+            continue
+        yield Grant(action, _arn(stack, "ecs", f"task/{cluster}/*"))
+        if action == _SESSIONS:
+            yield Grant(action, _arn(stack, "ecs", f"cluster/{cluster}"))
 
 
 def _of_call(call: AnyCall, stack: Stack) -> Iterator[Grant]:
@@ -246,9 +329,9 @@ def _of_source(source: AnySource, stack: Stack) -> Iterator[Grant]:
     arn = stack.resource(getattr(source, attribute)).arn
     if isinstance(source, RdsDataSource):
         yield Grant("secretsmanager:GetSecretValue", str(render(source.secret, stack.values())))
+    index = source.index if isinstance(source, DynamoQuerySource) else None
     for action in actions:
-        indexed = isinstance(source, DynamoQuerySource) and source.index is not None
-        yield Grant(action, f"{arn}/index/{source.index}" if indexed else _on(action, arn))  # type: ignore[union-attr]
+        yield Grant(action, _table_or_index(_on(action, arn), index))
 
 
 def _of_request(part: HttpCall | HttpSource, stack: Stack) -> Iterator[Grant]:
@@ -266,6 +349,10 @@ def _of_request(part: HttpCall | HttpSource, stack: Stack) -> Iterator[Grant]:
 
 def _on(action: str, arn: str) -> str:
     return f"{arn}/*" if action in _OF_OBJECTS else arn
+
+
+def _table_or_index(arn: str, index: str | None) -> str:
+    return arn if index is None else f"{arn}/index/{index}"
 
 
 def _arn(stack: Stack, service: str, resource: str) -> str:

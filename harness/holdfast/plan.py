@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from holdfast.doctor import examined
 from holdfast.levers.base import Lever
 from holdfast.levers.pointing import pointing
 from holdfast.opening import Options
+from holdfast.progress import Say
 from holdfast.provocations.faults import levers_of, requirements_of
 from holdfast.provocations.model import Moment, Provocation, Window
 from holdfast.provocations.requirements import CALL_FAULTS, INVOCATION_FAULTS, Situation, unmet
@@ -93,7 +94,7 @@ def planned(
     options: Options,
     ids: Sequence[str] = (),
     target: Target | None = None,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Plan:
     """Make the plan; reads only.
 

@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from holdfast.errors import HoldfastError
+from holdfast.progress import telling
 from holdfast.verdict.model import ClauseVerdict, StackReport
 
 Reporter = Callable[..., None]
@@ -33,7 +34,9 @@ def report_run(run: Path, *, write_line: Callable[[str], None]) -> None:
     for entry in entry_points(group="holdfast.run_reporters"):
         reporter: Reporter = entry.load()
         try:
-            reporter(run, write_line=write_line)
+            with telling(write_line) as say:
+                say(f"making the report {entry.name} of {run.name}")
+                reporter(run, write_line=write_line)
         except HoldfastError as error:
             write_line(f"the report {entry.name} of this run was not made: {error}")
 

@@ -7,6 +7,7 @@
                           recorder; observations have the kind ``observe:PORT`` (`holdfast.history.events`)
 ``series.json``           what was sampled over time, e.g. the depth of queues (`Series`)
 ``coverage.json``         of a sweep: what `holdfast.sweep.coverage` calls its coverage
+``plans.json``            of a verification of a saga: what its generated plans visited
 ========================  =====================================================================================
 
 Every text is cleaned of secrets before it is written. A run that was killed leaves what it had; `Run.seconds` is None.
@@ -38,11 +39,12 @@ KEPT = 20
 """So many runs of a stack are kept; older ones are removed when the next begins."""
 
 RunKind = Literal["verify", "sweep", "load"]
-RUN_FILE, VERDICT_FILE, SERIES_FILE, COVERAGE_FILE, HISTORY_FOLDER = (
+RUN_FILE, VERDICT_FILE, SERIES_FILE, COVERAGE_FILE, PLANS_FILE, HISTORY_FOLDER = (
     "run.json",
     "verdict.json",
     "series.json",
     "coverage.json",
+    "plans.json",
     "history",
 )
 _PARTS = ("boto3", "ministack", "locust", "pytest")
@@ -152,6 +154,14 @@ class RunFolder:
             HistoryError: the file cannot be written.
         """
         self._write(COVERAGE_FILE, document)
+
+    def plans(self, document: Any) -> None:
+        """Write what generated plans of sagas visited.
+
+        Raises:
+            HistoryError: the file cannot be written.
+        """
+        self._write(PLANS_FILE, document)
 
     def series(self, series: Iterable[Series]) -> None:
         """Write what was sampled.

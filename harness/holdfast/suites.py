@@ -7,7 +7,7 @@ clauses that every stack owes), the value its module. The harness imports no sui
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 
@@ -47,3 +47,21 @@ def clauses_of(descriptor: Descriptor) -> tuple[tuple[PatternName, Clause], ...]
     owed = [(pattern, clause) for pattern in descriptor.patterns for clause in installed[pattern]]
     first = next(iter(descriptor.patterns))
     return (*owed, *((first, clause) for clause in installed.get(EVERY_STACK, ())))
+
+
+def choose(descriptor: Descriptor, ids: Sequence[str] = ()) -> tuple[tuple[PatternName, Clause], ...]:
+    """The clauses a stack owes, or those of given ids.
+
+    Raises:
+        DescriptorError: an id names no clause that the stack owes.
+    """
+    owed = clauses_of(descriptor)
+    known = [clause.id for _, clause in owed]
+    unknown = [id_ for id_ in ids if id_ not in known]
+    if unknown:
+        meant = next((id_.upper() for id_ in unknown if id_.upper() in known), "")
+        raise DescriptorError(
+            f"The stack {descriptor.name} owes no clause {', '.join(unknown)}.",
+            remedy=f"did you mean {meant}?" if meant else f"it owes {', '.join(known)}",
+        )
+    return tuple((pattern, clause) for pattern, clause in owed if not ids or clause.id in ids)

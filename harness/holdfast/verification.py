@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from holdfast.campaign import COMMANDS_AT_ONCE, Campaign, Progress, new_prefix
+from holdfast.campaign import COMMANDS_AT_ONCE, Campaign, new_prefix
 from holdfast.checkers import persistence, recovery
 from holdfast.checkers.columnar import convergence
 from holdfast.checkers.projections import visibility
 from holdfast.clause import Clause, decide
 from holdfast.costing import per_thousand
-from holdfast.errors import DescriptorError, Inconclusive, InjectionError, TargetError
+from holdfast.errors import Inconclusive, InjectionError, TargetError
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal
 from holdfast.levers.pointing import pointed
@@ -23,11 +23,13 @@ from holdfast.opening import DEFAULT_FOLDER, Options, ready, silent
 from holdfast.ports.ports import Ports
 from holdfast.pricing.metering import Budget, Meter
 from holdfast.pricing.prices import TABLE, read_prices
+from holdfast.progress import Listener, Progress, Say
 from holdfast.provocations import sidecar_measures
 from holdfast.provocations.cqrs_load import CQRS_LOAD
 from holdfast.provocations.cqrs_runs import cqrs_of, fold_of, read_history, streams_of
 from holdfast.provocations.cqrs_sides import READ_SIDE_DEAD
 from holdfast.provocations.model import Provocation
+from holdfast.provocations.saga_coverage import PlanCoverage, to_json
 from holdfast.provocations.saga_generated import GENERATED_SAGAS
 from holdfast.provocations.sidecar_cost import SIDECAR_COST
 from holdfast.provocations.sidecar_disturbed import SIDECAR_DEAD, SIDECAR_HUNG
@@ -35,13 +37,13 @@ from holdfast.provocations.steady import STEADY
 from holdfast.provocations.stopping import Stopping
 from holdfast.provocations.windows import BURST
 from holdfast.redaction import cleaned, cleaning
-from holdfast.runs import at_end
+from holdfast.runs import RunFolder, at_end
 from holdfast.stack.configuration import read_configuration
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import PatternName, SidecarPattern
 from holdfast.stack.resolve import Stack
-from holdfast.suites import clauses_of
+from holdfast.suites import choose
 from holdfast.sweep.replay import Found, plan_file, secret_in, write_plan
 from holdfast.targets.base import Target, TargetKind
 from holdfast.verdict.model import ClauseVerdict, StackReport, Verdict
@@ -70,25 +72,26 @@ class Verification:
         journal: Journal,
         chosen: Sequence[tuple[PatternName, Clause]],
         options: Options,
-        listener: Callable[[Progress], None],
+        listener: Listener,
         run: str = "",
     ) -> None:
         self.stack = stack
         self._run = run
         self._options = options
         _, secret_key, token = stack.target.credentials()
+        self._listener = listener
         self._clean = cleaning(stack.descriptor, secret_key, token)
         self._started = time.monotonic()
-        self._asked_for = len(chosen)
+        self.chosen = tuple(chosen)
         self._verdicts: list[ClauseVerdict] = []
         self._measured: dict[PatternName, dict[str, float]] = {}
         self._replays = options.folder / stack.descriptor.name / "replays"
-        prefix = new_prefix()
+        prefix, patterns = new_prefix(), tuple(dict.fromkeys(pattern for pattern, _ in chosen))
         stopping = Stopping.of(
             stack, deadline_seconds=options.deadline_seconds, over_budget=_budgeted(stack, options.most_dollars)
         )
         stopping.check()
-        for pattern, _ in chosen:
+        for pattern in patterns:
             with suppress(OSError):  # of an earlier run; a folder that cannot be written is told of at the end
                 plan_file(self._replays, pattern).unlink()
         self._campaigns = {
@@ -104,7 +107,7 @@ class Verification:
                 listener=listener,
                 stopping=stopping,
             )
-            for at, pattern in enumerate(dict.fromkeys(pattern for pattern, _ in chosen))
+            for at, pattern in enumerate(patterns)
         }
 
     def decide(self, pattern: PatternName, clause: Clause) -> ClauseVerdict:
@@ -113,6 +116,7 @@ class Verification:
         Raises:
             HoldfastError: the stack, the target or a port cannot be used, or a fault could not be healed.
         """
+        self._listener(Progress(self.stack.descriptor.name, f"judging {clause.id}"))
         verdict = cleaned(decide(clause, self._campaigns[pattern]), self._clean)
         if verdict.verdict is Verdict.VIOLATED and GENERATED_SAGAS in clause.also:
             verdict = self._with_replay(pattern, verdict)
@@ -148,6 +152,14 @@ class Verification:
         path = write_plan(found, broken, folder=self._replays, clean=self._clean)
         return replace(verdict, evidence=(*verdict.evidence, f"again: holdfast replay {path}"))
 
+    def plans(self) -> dict[str, PlanCoverage]:
+        """What generated plans of sagas have visited, by pattern; nothing where none were run."""
+        return {
+            pattern: found
+            for pattern, campaign in self._campaigns.items()
+            if campaign.has(GENERATED_SAGAS) and (found := campaign.evidence(GENERATED_SAGAS).plan_coverage) is not None
+        }
+
     def report(self) -> StackReport:
         """All verdicts so far."""
         return StackReport(
@@ -158,7 +170,7 @@ class Verification:
             seed=self._options.seed,
             seconds=round(time.monotonic() - self._started, 3),
             measures=self._measures(),
-            complete=len(self._verdicts) == self._asked_for,
+            complete=len(self._verdicts) == len(self.chosen),
             run=self._run,
         )
 
@@ -246,22 +258,6 @@ def _costs(campaign: Campaign) -> dict[str, float]:
         return {}
 
 
-def choose(descriptor: Descriptor, ids: Sequence[str] = ()) -> tuple[tuple[PatternName, Clause], ...]:
-    """The clauses a stack owes, or those of given ids.
-
-    Raises:
-        DescriptorError: an id names no clause that the stack owes.
-    """
-    owed = clauses_of(descriptor)
-    unknown = set(ids) - {clause.id for _, clause in owed}
-    if unknown:
-        raise DescriptorError(
-            f"The stack {descriptor.name} owes no clause {', '.join(sorted(unknown))}.",
-            remedy=f"it owes {', '.join(clause.id for _, clause in owed)}",
-        )
-    return tuple((pattern, clause) for pattern, clause in owed if not ids or clause.id in ids)
-
-
 @contextmanager
 def opened(
     path: Path,
@@ -269,7 +265,7 @@ def opened(
     options: Options,
     ids: Sequence[str] = (),
     target: Target | None = None,
-    listener: Callable[[Progress], None] = silent,
+    listener: Listener = silent,
 ) -> Iterator[Verification]:
     """Open a stack for judgement: nothing is injected before everything it needs is known to be there.
 
@@ -287,8 +283,8 @@ def opened(
     descriptor = load_descriptor(path, options.environ)
     chosen = choose(descriptor, ids)
 
-    def say(message: str) -> None:
-        listener(Progress(descriptor.name, message))
+    def say(message: str, until_seconds: float = 0.0) -> None:
+        listener(Progress(descriptor.name, message, until_seconds))
 
     with ExitStack() as exits:
         run = exits.enter_context(ready(path, descriptor, options=options, kind="verify", target=target, say=say))
@@ -307,11 +303,18 @@ def opened(
         )
         if folder is not None:
             exits.enter_context(at_end(lambda: folder.verdicts(verification.report())))
+            exits.enter_context(at_end(lambda: _plans(folder, verification)))
         yield verification
 
 
+def _plans(folder: RunFolder, verification: Verification) -> None:
+    found = verification.plans()
+    if found:
+        folder.plans(to_json(found))
+
+
 @contextmanager
-def _intercepted(stack: Stack, journal: Journal, recorder: Recorder, say: Callable[[str], None]) -> Iterator[None]:
+def _intercepted(stack: Stack, journal: Journal, recorder: Recorder, say: Say) -> Iterator[None]:
     """Have the functions' calls pass the target's interceptor, where they have to be pointed there."""
     url = stack.target.interceptor_url
     if url is None:
@@ -336,7 +339,7 @@ def verify(
     options: Options,
     ids: Sequence[str] = (),
     target: Target | None = None,
-    listener: Callable[[Progress], None] = silent,
+    listener: Listener = silent,
 ) -> StackReport:
     """Judge a stack and return its report; what `holdfast verify` does, without pytest.
 
@@ -344,7 +347,7 @@ def verify(
         HoldfastError: as `opened`, or a fault could not be healed.
     """
     with opened(path, options=options, ids=ids, target=target, listener=listener) as verification:
-        for pattern, clause in choose(verification.stack.descriptor, ids):
+        for pattern, clause in verification.chosen:
             verification.decide(pattern, clause)
         return verification.report()
 
@@ -354,4 +357,4 @@ def _needed(clauses: Sequence[Clause], descriptor: Descriptor) -> tuple[Provocat
     return tuple(dict.fromkeys(provocation for clause in asked for provocation in (*clause.needs, *clause.also)))
 
 
-__all__ = ["DEFAULT_FOLDER", "Options", "Verification", "choose", "opened", "silent", "verify"]
+__all__ = ["DEFAULT_FOLDER", "Options", "Verification", "opened", "silent", "verify"]

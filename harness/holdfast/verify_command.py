@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import ExitCode, HoldfastError
+from holdfast.progress import telling
 
 if TYPE_CHECKING:
     from holdfast.session import Session
@@ -74,13 +78,19 @@ def verify_command(arguments: Sequence[str]) -> int:
 
 
 def need_stacks(arguments: Sequence[str], command: str) -> None:
-    """Refuse arguments that name no descriptor, or one that does not exist."""
+    """Refuse arguments that name no descriptor, one that does not exist, or a clause that its stack does not owe.
+
+    Raises:
+        HoldfastError: with what to name instead.
+    """
     from holdfast.pytest_plugin import SUFFIX
 
     stacks = [argument for argument in arguments if argument.split("::")[0].endswith(SUFFIX)]
     if not stacks:
+        others = [argument for argument in arguments if Path(argument).is_file()]
         raise HoldfastError(
             "No stack descriptor was named.",
+            cause=f"{others[0]} is none: the name of one ends in {SUFFIX}" if others else "",
             remedy=f"holdfast {command} NAME{SUFFIX} [options]; holdfast {command} --help lists the options",
         )
     missing = [stack for stack in stacks if not Path(stack.split("::")[0]).is_file()]
@@ -90,6 +100,15 @@ def need_stacks(arguments: Sequence[str], command: str) -> None:
             cause=f"it was looked for from {Path.cwd()}",
             remedy=f"name an existing stack descriptor, NAME{SUFFIX}",
         )
+    _need_clauses([stack.partition("::") for stack in stacks if "::" in stack])
+
+
+def _need_clauses(named: Sequence[tuple[str, str, str]]) -> None:
+    from holdfast.stack.loading import load_descriptor
+    from holdfast.suites import choose
+
+    for path, _, clause in named:
+        choose(load_descriptor(Path(path), os.environ), [clause])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,12 +154,17 @@ def run(arguments: Sequence[str]) -> Ran:
     """
     import pytest
 
-    seen = _Watcher()
-    code = pytest.main([*PYTEST_OPTIONS, *arguments], plugins=[seen])
-    if code == pytest.ExitCode.USAGE_ERROR and any("::" in argument for argument in arguments):
+    with ExitStack() as collecting:
+        # pytest captures standard error while it collects, so a copy of it is written to
+        terminal = collecting.enter_context(os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1))
+        say = collecting.enter_context(telling(partial(print, file=terminal)))
+        say("importing what is needed and reading the descriptors")
+        seen = _Watcher(collecting.close)
+        code = pytest.main([*PYTEST_OPTIONS, *arguments], plugins=[seen])
+    if code == pytest.ExitCode.USAGE_ERROR and seen.session is None:
         sys.stderr.write(
-            "holdfast: A clause that was named is none that its stack owes.\n"
-            "  remedy: holdfast verify NAME.stack.toml --collect-only -q lists the clauses\n"
+            "holdfast: An option cannot be used.\n"
+            "  remedy: holdfast verify --help lists those of Holdfast, pytest --help all others\n"
         )
     interrupted = (seen.session.interrupted if seen.session else "") or seen.interrupted
     return Ran(pytest_code=int(code), session=seen.session, interrupted=interrupted)
@@ -149,9 +173,14 @@ def run(arguments: Sequence[str]) -> Ran:
 class _Watcher:
     """Keeps the plugin's session, so that it outlives pytest."""
 
-    def __init__(self) -> None:
+    def __init__(self, collected: Callable[[], None]) -> None:
         self.session: Session | None = None
         self.interrupted = ""
+        self._collected = collected
+
+    def pytest_collection_finish(self) -> None:
+        """Pytest's hook."""
+        self._collected()
 
     def pytest_sessionfinish(self, session: Any) -> None:
         """Pytest's hook."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from holdfast.campaign import new_prefix
 from holdfast.errors import ExitCode, HoldfastError
 from holdfast.opening import DEFAULT_FOLDER, Options, ready
+from holdfast.progress import telling
 from holdfast.redaction import Clean, cleaned_arguments, cleaning
 from holdfast.runs import Run, RunFolder, at_end, begin
 from holdfast.stack.descriptor import Descriptor
@@ -72,12 +73,13 @@ def _drive(own: argparse.Namespace, locust: tuple[str, ...], line: tuple[str, ..
     shown = Shown(sys.stderr)
     started = time.monotonic()
     with ExitStack() as exits:
-        stack = exits.enter_context(ready(own.stack, descriptor, options=options, say=shown.line))
+        say = exits.enter_context(telling(shown.line))
+        stack = exits.enter_context(ready(own.stack, descriptor, options=options, say=say))
         _, secret_key, token = stack.stack.target.credentials()
         clean = cleaning(descriptor, secret_key, token)
         folder = _folder(options, descriptor, stack.stack.target.kind, cleaned_arguments(line, clean), clean)
         exits.enter_context(at_end(lambda: folder.end(time.monotonic() - started)))
-        hooks = hooks_of(stack, plan, folder)
+        hooks = hooks_of(stack, plan, folder, say=say)
         record = run(
             plan,
             stack.stack,
@@ -86,6 +88,7 @@ def _drive(own: argparse.Namespace, locust: tuple[str, ...], line: tuple[str, ..
             hooks=hooks,
             launch=launch,
             shown=shown,
+            say=say,
         )
         _say(record)
         code = hooks.on_end(record)
@@ -273,17 +276,6 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--allow-aws", action="store_true", help="opt in to send to a stack on real AWS, and break it")
     where.add_argument("--holdfast-folder", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="journals and runs")
     return parser
-
-
-class _Given(argparse.Action):
-    """Keeps that an option was given."""
-
-    def __call__(
-        self, parser: object, namespace: argparse.Namespace, values: object, option: str | None = None
-    ) -> None:
-        """Of argparse."""
-        del parser, option
-        namespace.workers, namespace.workers_given = values, True
 
 
 def duration_seconds(text: str) -> float:

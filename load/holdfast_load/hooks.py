@@ -17,6 +17,7 @@ from holdfast.levers.signals import interruptible
 from holdfast.opening import Ready
 from holdfast.pricing.metering import Bill, Budget, Meter
 from holdfast.pricing.prices import TABLE, read_prices
+from holdfast.progress import Say, unheard
 from holdfast.provocations.stopping import Stopping
 from holdfast.redaction import cleaning
 from holdfast.reporting import report_run, show_reports
@@ -38,13 +39,14 @@ from holdfast_load.timeline.running import Entry, Timeline
 OBSERVATIONS_FILE = "observations.jsonl"
 
 
-def hooks_of(ready: Ready, load: LoadPlan, folder: RunFolder) -> RunHooks:
+def hooks_of(ready: Ready, load: LoadPlan, folder: RunFolder, *, say: Say = unheard) -> RunHooks:
     """The hooks of one run; made before its clock starts.
 
     Args:
         ready: the stack, its ports, the journal that undoes faults.
         load: what the run is to do.
         folder: where verdicts are written, and the history is.
+        say: told what is waited for.
 
     Raises:
         HoldfastError: the fault timeline or the price table cannot be used.
@@ -63,6 +65,7 @@ def hooks_of(ready: Ready, load: LoadPlan, folder: RunFolder) -> RunHooks:
         ready,
         load,
         folder,
+        say=say,
         configuration=configuration,
         entries=entries,
         meter=Meter(ready.stack, configuration, prices),
@@ -103,6 +106,7 @@ class Attending:
         configuration: how the stack is deployed.
         entries: the faults of the timeline.
         meter: counts what the run costs.
+        say: told what is waited for.
         write_line: shows a line to a person.
 
     Attributes:
@@ -118,6 +122,7 @@ class Attending:
         configuration: Configuration,
         entries: Sequence[Entry],
         meter: Meter,
+        say: Say = unheard,
         write_line: Callable[[str], None] = _print,
     ) -> None:
         self.judgement: Judgement | None = None
@@ -126,6 +131,7 @@ class Attending:
         self._folder = folder
         self._configuration = configuration
         self._meter = meter
+        self._say = say
         self._write_line = write_line
         self._windows: list[FaultWindow] = []
         self._ticks: list[LoadProgress] = []
@@ -221,7 +227,7 @@ class Attending:
             ready=self._ready,
             configuration=self._configuration,
             submission=self._submission,
-            say=self._write_line,
+            say=self._say,
         )
         return judge(
             record,

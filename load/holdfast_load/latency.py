@@ -12,9 +12,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from holdfast.errors import HistoryError
 from holdfast.history.reading import read_header
-from holdfast_load.recorder import REFUSED
+from holdfast_load.recorder import REFUSED, places_of
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 _LINES = 4_096
@@ -72,14 +71,7 @@ def read_timings(path: Path | str) -> Timings:
     """
     path = Path(path)
     header = read_header(path)
-    try:
-        places = [header.columns.index(name) for name in ("intended_ns", "invoked_ns", "done_ns", "status")]
-    except ValueError as error:
-        raise HistoryError(
-            f"{path} does not say when operations were intended.",
-            cause="it was not recorded by a load run",
-            remedy="name a file that one of its workers recorded",
-        ) from error
+    places = places_of(path, header.columns, "intended_ns", "invoked_ns", "done_ns", "status")
     pieces: list[NDArray[np.int64]] = []
     refused: list[int] = []
     damaged = False

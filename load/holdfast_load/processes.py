@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from holdfast.errors import HoldfastError
+from holdfast.extras import install
 from holdfast_load import messages
 
 END_SECONDS = 15.0
@@ -36,7 +37,7 @@ def check_installed() -> None:
         raise HoldfastError(
             "Load runs are not installed.",
             cause=f"no package {', '.join(missing)}",
-            remedy="install the extra: pip install 'holdfast[load]'",
+            remedy=install("load"),
         )
 
 

@@ -7,14 +7,14 @@ the status. A disk that is full ends the record, not the process: `Recorder.prob
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from holdfast.errors import HistoryError
 from holdfast.history.model import FaultWindow, Outcome
-from holdfast.history.writing import COLUMNS, HistoryFile
+from holdfast.history.writing import COLUMNS, EnduringFile
 
 LOAD_COLUMNS = (*COLUMNS, "intended_ns", "done_ns", "status")
 REFUSED = "refused"
@@ -58,6 +58,27 @@ class Reply:
     value: Any = None
 
 
+def places_of(path: Path, columns: Sequence[str], *wanted: str) -> list[int]:
+    """Where columns of a load run stand in a row of a file.
+
+    Args:
+        path: the file, for messages.
+        columns: what its header names.
+        wanted: the columns.
+
+    Raises:
+        HistoryError: it was not recorded by a load run.
+    """
+    try:
+        return [columns.index(name) for name in wanted]
+    except ValueError as error:
+        raise HistoryError(
+            f"{path} does not say when operations were intended.",
+            cause="it was not recorded by a load run",
+            remedy="name a file that one of its workers recorded",
+        ) from error
+
+
 class Recorder:
     """One worker's record of its operations.
 
@@ -71,7 +92,6 @@ class Recorder:
 
     Attributes:
         origin_ns: the monotonic moment from which rows count.
-        problem: why nothing is recorded any more; None while all is well.
         recorded: operations that were recorded.
         lost: operations that could not be recorded.
 
@@ -90,16 +110,19 @@ class Recorder:
         wall_clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         origin_unix_ns, self.origin_ns = (wall_clock_ns(), clock_ns()) if origin is None else origin
-        self.problem: HistoryError | None = None
         self.recorded = self.lost = 0
-        self._file = HistoryFile(
+        self._file = EnduringFile(
             path,
             recorder=recorder,
             origin_unix_ns=origin_unix_ns,
             uncertainty_ns=uncertainty_ns,
             columns=LOAD_COLUMNS,
         )
-        self._add_row = self._file.add_row
+
+    @property
+    def problem(self) -> HistoryError | None:
+        """Why nothing is recorded any more; None while all is well."""
+        return self._file.problem
 
     def add(self, command: Command, reply: Reply, intended_ns: int, sent_ns: int, done_ns: int) -> None:
         """Record one operation; a file that cannot be written is told by `problem`.
@@ -111,46 +134,34 @@ class Recorder:
             sent_ns: when it was sent.
             done_ns: when the client was done with it, answered or not.
         """
-        if self.problem is not None:
-            self.lost += 1
-            return
+        file = self._file
         kind, key, value, session, _ = command
         origin_ns = self.origin_ns
         done_ns -= origin_ns
-        try:
-            self._add_row(
-                (
-                    kind,
-                    key,
-                    value if reply.value is None else reply.value,
-                    sent_ns - origin_ns,
-                    done_ns if reply.answered else None,
-                    reply.outcome,
-                    session,
-                    reply.position,
-                    intended_ns - origin_ns,
-                    done_ns,
-                    reply.status,
-                )
+        file.add_row(
+            (
+                kind,
+                key,
+                value if reply.value is None else reply.value,
+                sent_ns - origin_ns,
+                done_ns if reply.answered else None,
+                reply.outcome,
+                session,
+                reply.position,
+                intended_ns - origin_ns,
+                done_ns,
+                reply.status,
             )
-        except HistoryError as error:
-            self.problem = error
-            self.lost += 1
-        else:
+        )
+        if file.problem is None:
             self.recorded += 1
+        else:
+            self.lost += 1
 
     def window(self, window: FaultWindow) -> None:
         """Record a fault window; its seconds count from `origin_ns`."""
-        if self.problem is None:
-            try:
-                self._file.window(window)
-            except HistoryError as error:
-                self.problem = error
+        self._file.window(window)
 
     def close(self) -> None:
         """End the file, so that a reader knows that it is whole; one with a problem is left without its last line."""
-        if self.problem is None:
-            try:
-                self._file.close()
-            except HistoryError as error:
-                self.problem = error
+        self._file.close()

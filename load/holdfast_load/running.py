@@ -15,6 +15,7 @@ from typing import Any
 
 from holdfast.errors import HistoryError, HoldfastError
 from holdfast.levers.signals import interruptible
+from holdfast.progress import Say, unheard
 from holdfast.stack.resolve import Stack
 from holdfast_load import messages
 from holdfast_load.assignment import assignment_of
@@ -87,7 +88,15 @@ class Launch:
 
 
 def run(
-    plan: LoadPlan, stack: Stack, *, folder: Path, history: Path, hooks: RunHooks, launch: Launch, shown: Shown
+    plan: LoadPlan,
+    stack: Stack,
+    *,
+    folder: Path,
+    history: Path,
+    hooks: RunHooks,
+    launch: Launch,
+    shown: Shown,
+    say: Say = unheard,
 ) -> RunRecord:
     """Do what a plan says, and give what was recorded.
 
@@ -99,11 +108,12 @@ def run(
         hooks: who breaks; `RunHooks.on_end` is left to the caller.
         launch: how Locust is started.
         shown: shows how it goes.
+        say: told what is waited for.
 
     Raises:
         HoldfastError: the run could not begin, or who attends it ended it by an error; every fault is taken away.
     """
-    course = _Course(plan, stack, folder=folder, history=history, hooks=hooks, launch=launch, shown=shown)
+    course = _Course(plan, stack, folder=folder, history=history, hooks=hooks, launch=launch, shown=shown, say=say)
     with ExitStack() as exits:
         exits.enter_context(interruptible())
         exits.callback(course.over)
@@ -124,8 +134,10 @@ class _Course:
         hooks: RunHooks,
         launch: Launch,
         shown: Shown,
+        say: Say,
     ) -> None:
         self._plan = plan
+        self._say = say
         self._stack = stack
         self._folder = folder
         self._history = history
@@ -169,6 +181,7 @@ class _Course:
             messages.HISTORY: str(self._history.resolve()),
         }
         deadline = time.monotonic() + LISTEN_SECONDS
+        self._say("Locust's master to listen", LISTEN_SECONDS)
         with Children() as children:
             self._master = children.start(
                 "master", self._launch.of_master(self._plan), environ=environ, log=self._folder / "master.log"
@@ -180,6 +193,7 @@ class _Course:
                 except KeyboardInterrupt as interrupt:
                     self._signal = str(interrupt) or "SIGINT"
                     self._shown.line("interrupted: nothing more is sent, answers are awaited")
+                    self._say("answers to what was sent", self._plan.drain_seconds)
                     self.stop(f"interrupted by {self._signal}")
                 now = time.monotonic()
                 if self._port is None and now > deadline:
@@ -225,6 +239,7 @@ class _Course:
                 self._names = tuple(value)
             case "start":
                 self._clock = RunClock(**value)
+                self._say("the arrivals and their answers", self._plan.duration_seconds + self._plan.drain_seconds)
                 self._hooks.on_start(self._clock, self.stop)
             case "tick":
                 self._ticked(value)
@@ -238,6 +253,7 @@ class _Course:
             case "carried" if value["problem"]:
                 self._shortfalls[value["worker"]] = value["problem"]
             case "over":
+                self._say("healing what is broken, and the workers' files")
                 self.over()
             case "failed":
                 raise HoldfastError("The run cannot begin.", cause=str(value), remedy="put it right and try again")
@@ -251,7 +267,10 @@ class _Course:
             arguments = self._launch.of_worker(LOOPBACK, port)
             log = self._folder / f"worker{number}.log"
             self._workers.append(children.start(f"worker {number}", arguments, environ=environ, log=log))
-        if not self._is_local:
+        if self._is_local:
+            self._say("the workers to be ready", READY_SECONDS)
+        else:
+            self._say("workers of other machines to be ready")
             file = self._plan.descriptor.name
             self._shown.line(
                 f"waiting for workers: holdfast load {file} --worker --master-host HOST --master-port {port}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from typing import TextIO
@@ -13,7 +14,7 @@ EVERY_SECONDS = 5.0
 
 
 class Shown:
-    """Shows progress.
+    """Shows progress; thread-safe.
 
     Args:
         out: where to.
@@ -26,6 +27,7 @@ class Shown:
         self._terminal = out.isatty()
         self._due = float("-inf")
         self._open = False
+        self._lock = threading.Lock()
 
     def progress(self, progress: LoadProgress, beside: str) -> None:
         """Show how a run goes.
@@ -35,21 +37,23 @@ class Shown:
             beside: what whoever attends the run has to say.
         """
         text = described(progress, beside)
-        if self._terminal:
-            width = shutil.get_terminal_size().columns - 1
-            self._out.write(f"\r\x1b[2K{text[:width]}")
-            self._open = True
-        elif self._clock() >= self._due:
-            self._due = self._clock() + EVERY_SECONDS
-            self._out.write(f"  {text}\n")
-        self._out.flush()
+        with self._lock:
+            if self._terminal:
+                width = shutil.get_terminal_size().columns - 1
+                self._out.write(f"\r\x1b[2K{text[:width]}")
+                self._open = True
+            elif self._clock() >= self._due:
+                self._due = self._clock() + EVERY_SECONDS
+                self._out.write(f"  {text}\n")
+            self._out.flush()
 
     def line(self, text: str) -> None:
         """Show a line that stays."""
-        before = "\n" if self._open else ""
-        self._out.write(f"{before}  {text}\n")
-        self._open = False
-        self._out.flush()
+        with self._lock:
+            before = "\n" if self._open else ""
+            self._out.write(f"{before}  {text.strip()}\n")
+            self._open = False
+            self._out.flush()
 
 
 def described(progress: LoadProgress, beside: str) -> str:
@@ -62,7 +66,7 @@ def described(progress: LoadProgress, beside: str) -> str:
     errors = progress.failed + progress.unknown
     ended = errors + progress.acknowledged
     parts = [
-        f"{progress.seconds:.0f} s",
+        f"{max(0.0, progress.seconds):.0f} s",
         f"{progress.rate_per_second:.0f}/s",
         f"{progress.sent} sent",
         f"{progress.in_flight} in flight",

@@ -20,6 +20,7 @@ import gevent
 from holdfast.campaign import new_prefix
 from holdfast.errors import ExitCode, HoldfastError
 from holdfast.opening import Options, resolved
+from holdfast.progress import unheard
 from holdfast.redaction import cleaning
 from holdfast.runs import Run, begin
 from holdfast.stack.loading import load_descriptor
@@ -100,7 +101,7 @@ class Standalone:
                 remedy=f"holdfast load {path} --locustfile FILE, or target = 'localstack' in the user class",
             )
         options = Options(target=kind, deploy=False, allow_aws=os.environ.get(ALLOW_AWS) == "1")
-        stack = self._exits.enter_context(resolved(path, descriptor, options=options, say=lambda _: None))
+        stack = self._exits.enter_context(resolved(path, descriptor, options=options, say=unheard))
         plan = LoadPlan(
             descriptor=path,
             commands=tuple(dict.fromkeys(pattern.command for pattern in descriptor.patterns.values())),

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from holdfast.errors import ExitCode, HistoryError, HoldfastError
+from holdfast.progress import Say, telling
 from holdfast.runs import RUN_FILE, read_run, read_verdicts, runs_of
 from holdfast.verdict.model import Verdict
 from holdfast_reports import page
@@ -51,8 +52,9 @@ def command(arguments: Sequence[str]) -> int:
             f"--{'html' if own.html else 'svg'} takes one run, and {len(paths)} are named.",
             remedy="leave it out: every run's page is written into its own folder; or name one run",
         )
-    stories = [read_story(path) for path in paths]
-    changes = compare(*stories) if own.compare else None
+    with telling() as say:
+        stories = [_read(path, say) for path in paths]
+        changes = compare(*stories) if own.compare else None
     told = stories[-1:] if own.compare else stories
     for story in told:
         _show(story)
@@ -62,7 +64,8 @@ def command(arguments: Sequence[str]) -> int:
         if own.trend:
             show_trend(trend, write_line=_print)
         where = own.html or story.path / page.FILE
-        with _writing(where):
+        with _writing(where), telling() as say:
+            say(f"drawing the page of {story.path.name}")
             page.write(story, where, trend=trend, changes=changes)
     if own.junit:
         _write(own.junit, junit(told))
@@ -116,6 +119,11 @@ def _pair(paths: Sequence[Path]) -> list[Path]:
     return [earlier[-1], paths[0]]
 
 
+def _read(path: Path, say: Say) -> Story:
+    say(f"reading the run {path.name}")
+    return read_story(path)
+
+
 def _show(story: Story) -> None:
     report = read_verdicts(story.path)
     if report is not None:
@@ -126,7 +134,7 @@ def _show(story: Story) -> None:
         _print(f"{story.run.stack}, {story.run.kind} on {story.run.target}: {headline(story)}")
     for clause in story.clauses:
         if clause.verdict is Verdict.VIOLATED:
-            _print(f"again: {story.again(clause)}")
+            _print(f"again: {story.again(clause.id)}")
     for violation in (one for sweep in story.sweeps for one in sweep.violations if one.replay):
         _print(f"again: holdfast replay {violation.replay}")
 

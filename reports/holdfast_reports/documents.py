@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from holdfast.errors import HistoryError
-from holdfast.runs import COVERAGE_FILE, VERDICT_FILE
+from holdfast.runs import COVERAGE_FILE, PLANS_FILE, VERDICT_FILE
 from holdfast.verdict.model import Verdict
 
 
@@ -115,6 +115,22 @@ class SweepRead(_Document):
     notes: tuple[str, ...] = ()
 
 
+class PlansRead(_Document):
+    """What generated plans of one saga visited; `holdfast.provocations.saga_coverage.PlanCoverage`."""
+
+    pattern: str
+    plans: int
+    sagas: int
+    cells: tuple[CellRead, ...] = ()
+    smallest: str = ""
+
+
+class PlansFileRead(_Document):
+    """plans.json: one coverage for each pattern."""
+
+    patterns: tuple[PlansRead, ...] = ()
+
+
 class CoverageRead(_Document):
     """coverage.json: one sweep for each pattern."""
 
@@ -141,6 +157,16 @@ def read_sweeps(run: Path) -> tuple[SweepRead, ...]:
     """
     found = _read(run / COVERAGE_FILE, CoverageRead)
     return () if found is None else found.sweeps
+
+
+def read_plans(run: Path) -> tuple[PlansRead, ...]:
+    """What the generated plans of a run visited; nothing where none were run.
+
+    Raises:
+        HistoryError: it cannot be read.
+    """
+    found = _read(run / PLANS_FILE, PlansFileRead)
+    return () if found is None else found.patterns
 
 
 def _read(path: Path, document: type[Read]) -> Read | None:

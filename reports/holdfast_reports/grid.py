@@ -1,10 +1,11 @@
-"""The coverage of a sweep as a grid: a row per fault point, a column per kind of fault."""
+"""The coverage of a sweep, or of plans of sagas, as a grid: a row per fault point, a column per kind of fault."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from holdfast_reports.documents import CellRead, Mark, SweepRead
+from holdfast_reports.documents import CellRead, Mark
 
 MARKS: dict[Mark, tuple[str, str]] = {
     "held": ("✓", "held"),
@@ -29,9 +30,9 @@ class Grid:
     rows: tuple[tuple[str, tuple[CellRead | None, ...]], ...]
 
 
-def grid(sweep: SweepRead) -> Grid:
-    """Lay a sweep's cells out; points and kinds in the order in which the sweep tells them."""
-    kinds = tuple(dict.fromkeys(cell.kind for cell in sweep.cells))
-    of = {(cell.point, cell.kind): cell for cell in sweep.cells}
-    points = tuple(dict.fromkeys(cell.point for cell in sweep.cells))
+def grid(cells: Sequence[CellRead]) -> Grid:
+    """Lay cells out; points and kinds in the order in which they are told."""
+    kinds = tuple(dict.fromkeys(cell.kind for cell in cells))
+    of = {(cell.point, cell.kind): cell for cell in cells}
+    points = tuple(dict.fromkeys(cell.point for cell in cells))
     return Grid(kinds=kinds, rows=tuple((point, tuple(of.get((point, kind)) for kind in kinds)) for point in points))

@@ -114,7 +114,7 @@ def _violation(story: Story, clause: ClauseRead) -> Iterator[str]:
     yield ""
     yield "Try it again:"
     yield ""
-    yield from _fenced((story.again(clause),))
+    yield from _fenced((story.again(clause.id),))
 
 
 def _sweep(sweep: SweepRead) -> Iterator[str]:

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from holdfast.runs import Run, read_history, read_run, read_series
 from holdfast.verdict.model import Verdict
-from holdfast_reports.documents import ClauseRead, ReportRead, SweepRead, read_report, read_sweeps
+from holdfast_reports.documents import (
+    ClauseRead,
+    PlansRead,
+    ReportRead,
+    SweepRead,
+    read_plans,
+    read_report,
+    read_sweeps,
+)
 from holdfast_reports.timeline import Timeline, timeline
 from holdfast_reports.wording import GRAVEST_FIRST
 
@@ -22,6 +30,7 @@ class Story:
         run: what was run.
         report: its verdicts; None where there are none.
         sweeps: what it swept, one for each pattern; empty where it is no sweep.
+        plans: what generated plans of sagas visited, one for each pattern; empty where none were run.
         timeline: what happened over time; None where nothing was recorded.
     """
 
@@ -29,6 +38,7 @@ class Story:
     run: Run
     report: ReportRead | None = None
     sweeps: tuple[SweepRead, ...] = ()
+    plans: tuple[PlansRead, ...] = ()
     timeline: Timeline | None = None
 
     @property
@@ -52,12 +62,12 @@ class Story:
         """Whether the run came to its end with every verdict that was asked for."""
         return self.run.seconds is not None and (self.report is None or self.report.complete)
 
-    def again(self, clause: ClauseRead) -> str:
+    def again(self, clause_id: str) -> str:
         """The command that tries one clause again with the same generated values."""
         run = self.run
         if run.kind != "verify":
             return shlex.join(("holdfast", *run.command[1:]))
-        parts = ["holdfast", "verify", f"{run.descriptor}::{clause.id}", "--target", run.target]
+        parts = ["holdfast", "verify", f"{run.descriptor}::{clause_id}", "--target", run.target]
         return shlex.join([*parts, "--holdfast-seed", str(run.seed)])
 
 
@@ -74,5 +84,6 @@ def read_story(path: Path) -> Story:
         run=run,
         report=read_report(path),
         sweeps=read_sweeps(path),
+        plans=read_plans(path),
         timeline=None if history is None else timeline(history, read_series(path)),
     )

@@ -33,7 +33,7 @@ STYLES = {Course.REGRESSION: "bold red", Course.SLOWER: "yellow", Course.OPEN: "
 
 def show_sweep(sweep: SweepRead, *, write_line: Callable[[str], None]) -> None:
     """Print the grid of a sweep's fault points and kinds of faults."""
-    found = grid(sweep)
+    found = grid(sweep.cells)
     table = Table(
         title=f"{sweep.stack} ({sweep.pattern}) on {sweep.target}",
         title_justify="left",

@@ -84,9 +84,22 @@ def conclude_on(
     undecided: Iterable[str] = (),
     bite: bool = True,
     evidence: Iterable[str] = (),
+    acknowledging: bool = True,
 ) -> Holds:
-    """Conclude on evidence: its notes and gaps are added, and its fault windows when they have to bite."""
-    gaps = [*undecided, *(gap for one in evidences for gap in (*one.undecided, *vacuous(one.history)))]
+    """Conclude on evidence: its notes and gaps are added, and its fault windows when they have to bite.
+
+    Args:
+        findings: the counterexamples.
+        evidences: what they were looked for in.
+        holds: why the clause holds, where there are none.
+        undecided: further gaps.
+        bite: whether the fault windows have to have bitten.
+        evidence: further evidence, a line each.
+        acknowledging: whether evidence in which nothing was acknowledged is a gap.
+    """
+    gaps = [*undecided]
+    for one in evidences:
+        gaps += (*one.undecided, *(vacuous(one.history) if acknowledging else ()))
     return conclude(
         tuple(findings),
         holds=holds,
@@ -134,7 +147,7 @@ def told_when_storage_refuses(campaign: Campaign) -> Holds:
     undisturbed = [one for one in calm.history.operations if one.outcome is not Outcome.OK]
     return conclude(
         findings,
-        holds=f"{len(told)} of {len(history.operations)} clients were told so, and none was acknowledged in vain",
+        holds=f"{len(told)} of {len(history.operations)} clients got an error, and none was acknowledged in vain",
         bite=evidence.windows,
         undecided=[
             *persistence.undecided(history, effect=effect),

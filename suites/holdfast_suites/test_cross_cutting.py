@@ -83,5 +83,5 @@ def test_xx_2(campaign: Campaign) -> Holds:
     )
     return conclude(
         findings,
-        holds=f"the configuration of {len(configuration.functions)} functions says so",
+        holds=f"so configured: {', '.join(function.component for function in configuration.functions)}",
     )

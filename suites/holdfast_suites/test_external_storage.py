@@ -301,7 +301,7 @@ def test_es_14(campaign: Campaign) -> Holds:
     findings = queue_processing(configuration, campaign.pattern.workers)
     return conclude(
         findings,
-        holds=f"{len(configuration.queues)} queues and their mappings to {', '.join(polled)} are set so",
+        holds=f"so configured: {', '.join([queue.component for queue in configuration.queues] + polled)}",
     )
 
 

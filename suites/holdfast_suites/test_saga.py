@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import partial
 
 from holdfast.campaign import Campaign
 from holdfast.checkers import conservation, retries, saga_ends, saga_traces
@@ -55,7 +56,7 @@ from holdfast.stack.patterns import SagaPattern
 from holdfast.verdict import Family, Finding, Verdict
 from holdfast.verdict.describe import began_seconds
 from holdfast_suites import under_load
-from holdfast_suites.judging import acknowledged, aimed, notes
+from holdfast_suites.judging import acknowledged, conclude_on
 
 ENDING = (
     SAGA_LOAD,
@@ -95,23 +96,8 @@ def _together(evidences: Iterable[Evidence]) -> History:
     return sum((evidence.decided for evidence in evidences), History())
 
 
-def _conclude_on(
-    findings: Iterable[Finding],
-    *evidences: Evidence,
-    holds: str,
-    undecided: Iterable[str] = (),
-    bite: bool = True,
-    evidence: Iterable[str] = (),
-) -> Holds:
-    """Conclude on evidence, with its notes, gaps and fault windows; a saga that is undone need not be acknowledged."""
-    gaps = [*undecided, *(gap for one in evidences for gap in one.undecided)]
-    return conclude(
-        tuple(findings),
-        holds=holds,
-        bite=aimed(evidences) if bite else None,
-        undecided=tuple(dict.fromkeys(gaps)),
-        evidence=(*evidence, *notes(*evidences)),
-    )
+_conclude_on = partial(conclude_on, acknowledging=False)
+"""A saga that is undone need not be acknowledged."""
 
 
 def _undecided(history: History, saga: SagaPattern) -> tuple[str, ...]:
@@ -318,6 +304,7 @@ def test_sg_10(campaign: Campaign) -> Holds:
     return _conclude_on(
         [*stuck, *saga_ends.surfaced(half, saga, letters=dead.dead_letters, keys=dead.submissions), *locks],
         dead,
+        *_there(campaign, [CALLBACK_LOST]),
         undecided=[*_undecided(half, saga), *saga_ends.running_still(history), *slowed, *_unseen(history, saga.lock)],
         holds=f"{acknowledged(history)} sagas ended within {bound:g} s; {len(dead.dead_letters)} whose compensation "
         "failed for good are dead letters with their input",

@@ -88,7 +88,7 @@ def outlives_outage(configuration: Configuration, outage_seconds: float) -> tupl
                 _finding(
                     "events expire in an outage",
                     f"asynchronous events of {function.component} live {function.event_age_seconds} s, less than the "
-                    f"longest outage declared ({outage_seconds:g} s)",
+                    f"longest outage (bounds.longest_outage_seconds: {outage_seconds:g})",
                 )
             )
         for mapping in function.mappings:
@@ -99,7 +99,7 @@ def outlives_outage(configuration: Configuration, outage_seconds: float) -> tupl
                     _finding(
                         "stream shorter than an outage",
                         f"the stream behind {function.component} keeps records {STREAM_RETENTION_SECONDS} s, less than "
-                        f"the longest outage declared ({outage_seconds:g} s)",
+                        f"the longest outage (bounds.longest_outage_seconds: {outage_seconds:g})",
                     )
                 )
             if not mapping.on_failure_arn:

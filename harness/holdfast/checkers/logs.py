@@ -17,7 +17,7 @@ from holdfast.checkers.records import answered_seconds, finding, ranked
 from holdfast.history.coding import Coder
 from holdfast.history.columns import NANOSECONDS, NOTHING, Columns, Mask
 from holdfast.history.logs import Event
-from holdfast.history.model import History, Operation, Outcome
+from holdfast.history.model import Operation, Outcome
 from holdfast.verdict.describe import moment
 from holdfast.verdict.model import Finding
 
@@ -218,11 +218,6 @@ def unfinished_commands(found: Iterable[Stream]) -> tuple[str, ...]:
         if stream.log is not None
         and any(answered_seconds(one) > stream.log.started_seconds for one in stream.operations)
     )
-
-
-def commands_of(found: Iterable[Stream]) -> History:
-    """The commands of all streams, as a history."""
-    return History(tuple(operation for stream in found for operation in stream.operations))
 
 
 def _twice(found: Iterable[Stream]) -> list[Finding]:

@@ -111,10 +111,9 @@ def left(history: History, saga: SagaPattern) -> tuple[Left, ...]:
         history: what concerns the clause.
         saga: the pattern with its steps.
     """
-    ports = {port for step in saga.steps for port in (step.effect, step.undone) if port is not None}
-    found = {port: {record.key: record for record in records(history, port)} for port in ports}
+    found = {port: {record.key: record for record in records(history, port)} for port in saga.of_steps}
     keys = dict.fromkeys(one.key for one in sorted(history.operations, key=lambda o: o.invoked_seconds))
-    return tuple(_left(key, saga, {port: found[port][key] for port in ports}) for key in keys)
+    return tuple(_left(key, saga, {port: found[port][key] for port in saga.of_steps}) for key in keys)
 
 
 def _left(key: str, saga: SagaPattern, of_port: Mapping[str, Record]) -> Left:

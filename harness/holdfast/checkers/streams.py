@@ -38,7 +38,7 @@ def bounded(configuration: Configuration, workers: Sequence[str], outage_seconds
                 _finding(
                     "given up in an outage",
                     f"the stream mapping of {worker} gives up records older than {age_seconds} s, less than the longest"
-                    f" outage declared ({outage_seconds:g} s)",
+                    f" outage (bounds.longest_outage_seconds: {outage_seconds:g})",
                 )
             )
         stream = configuration.stream(mapping.source_arn)
@@ -47,7 +47,7 @@ def bounded(configuration: Configuration, workers: Sequence[str], outage_seconds
                 _finding(
                     "stream shorter than an outage",
                     f"the stream {stream.component} behind {worker} keeps records {stream.retention_seconds} s, less"
-                    f" than the longest outage declared ({outage_seconds:g} s)",
+                    f" than the longest outage (bounds.longest_outage_seconds: {outage_seconds:g})",
                 )
             )
     return tuple(found)

@@ -86,7 +86,6 @@ class State:
         kind: its type.
         next: the next state; None when it ends its flow or chooses.
         choices: where a Choice can go, ``Default`` last.
-        has_default: whether a Choice has a ``Default``.
         retriers: its ``Retry``, in order.
         catchers: its ``Catch``, in order.
         flows: the branches of a Parallel, the one of a Map, or the machine that a Task starts and waits for, if known.
@@ -102,7 +101,6 @@ class State:
     kind: Kind
     next: str | None = None
     choices: tuple[str, ...] = ()
-    has_default: bool = False
     retriers: tuple[Retrier, ...] = ()
     catchers: tuple[Catcher, ...] = ()
     flows: tuple[Flow, ...] = ()

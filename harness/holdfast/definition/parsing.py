@@ -147,7 +147,6 @@ class _Parser:
             kind=kind,
             next=self._next(node, kind, where, names, outer),
             choices=self._choices(node, where, names, outer) if kind is Kind.CHOICE else (),
-            has_default=node.get("Default") is not None,
             retriers=tuple(self._retriers(node, where)) if catches else (),
             catchers=tuple(self._catchers(node, where, names, outer)) if catches else (),
             flows=self._flows(node, kind, where, names | outer),

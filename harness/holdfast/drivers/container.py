@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 from holdfast.drivers import shell
 from holdfast.drivers.base import Instance, Load, Resources, State
 from holdfast.errors import GuardRailError, Inconclusive, InjectionError, ResourceError
+from holdfast.extras import install
 from holdfast.stack.resolve import Stack
 
 HOST_VARIABLE = "DOCKER_HOST"
@@ -33,7 +34,7 @@ def engine(host: str) -> Any:
     try:
         import docker
     except ImportError as error:
-        raise Inconclusive("containers need the extra: pip install 'holdfast[docker]'") from error
+        raise Inconclusive(f"containers need an extra; {install('docker')}") from error
     return docker.DockerClient.from_env(environment={**os.environ, **({HOST_VARIABLE: host} if host else {})})
 
 

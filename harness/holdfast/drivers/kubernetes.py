@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol, Self
 from holdfast.drivers.base import Instance
 from holdfast.drivers.inside import Found, InsideDriver
 from holdfast.errors import GuardRailError, Inconclusive, ResourceError
+from holdfast.extras import install
 from holdfast.stack.resolve import Stack
 
 
@@ -48,7 +49,7 @@ class OfficialCluster:
             self._client: Any = import_module("kubernetes.client")
             self._config: Any = import_module("kubernetes.config")
         except ImportError as error:
-            raise Inconclusive("pods need the extra: pip install 'holdfast[kubernetes]'") from error
+            raise Inconclusive(f"pods need an extra; {install('kubernetes')}") from error
         self._context = context
         self._api = self._connected()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from holdfast.errors import HistoryError
 from holdfast.history.columns import NANOSECONDS
 from holdfast.history.model import FaultWindow, Observation, Operation, Outcome
-from holdfast.history.writing import COLUMNS, HistoryFile
+from holdfast.history.writing import COLUMNS, EnduringFile
 
 OBSERVE = "observe:"
 """Begins the kind of an observation's row; what follows is the port."""
@@ -40,9 +40,6 @@ class EventFile:
         clean: removes secrets from a text.
         origin_unix_ns: the moment on the wall clock from which the events count their seconds; None for now.
 
-    Attributes:
-        problem: why nothing is recorded any more; None while all is well.
-
     Raises:
         HistoryError: the file exists or cannot be written.
     """
@@ -50,23 +47,22 @@ class EventFile:
     def __init__(
         self, path: Path, *, recorder: str, clean: Callable[[str], str], origin_unix_ns: int | None = None
     ) -> None:
-        self.problem: HistoryError | None = None
         self._clean = clean
-        self._file = HistoryFile(path, recorder=recorder, origin_unix_ns=origin_unix_ns, columns=EVENT_COLUMNS)
+        self._file = EnduringFile(path, recorder=recorder, origin_unix_ns=origin_unix_ns, columns=EVENT_COLUMNS)
+
+    @property
+    def problem(self) -> HistoryError | None:
+        """Why nothing is recorded any more; None while all is well."""
+        return self._file.problem
 
     def add(self, event: Event) -> None:
         """Append one event."""
-        if self.problem is not None:
-            return
-        try:
-            if isinstance(event, Operation):
-                self._operation(event)
-            elif isinstance(event, Observation):
-                self._observation(event)
-            else:
-                self._file.window(_cleaned(event, self._clean))
-        except HistoryError as error:
-            self.problem = error
+        if isinstance(event, Operation):
+            self._operation(event)
+        elif isinstance(event, Observation):
+            self._observation(event)
+        else:
+            self._file.window(_cleaned(event, self._clean))
 
     def add_all(self, events: Iterable[Event]) -> None:
         """Append events in their order."""
@@ -75,11 +71,7 @@ class EventFile:
 
     def close(self) -> None:
         """End the file, so that a reader knows that it is whole; one with a problem is left without its last line."""
-        if self.problem is None:
-            try:
-                self._file.close()
-            except HistoryError as error:
-                self.problem = error
+        self._file.close()
 
     def _operation(self, one: Operation) -> None:
         value = None if one.value is None or len(one.value) > VALUE_CHARACTERS else self._clean(one.value)

@@ -11,7 +11,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -157,6 +157,47 @@ class HistoryFile:
                 written += os.write(self._file, data[written:])
         except OSError as error:
             raise _not_written(self.path, error) from error
+
+
+class EnduringFile(HistoryFile):
+    """One recorder's file that ends the record where it cannot be written, and never the run.
+
+    From then on nothing is written, not even the last line: a reader knows that operations may be missing.
+
+    Args:
+        path: the file; it must not exist.
+        recorder: name of the recorder, unique among those that are merged.
+        further: as those of `HistoryFile`.
+
+    Attributes:
+        problem: why nothing is recorded any more; None while all is well.
+
+    Raises:
+        HistoryError: the file exists or cannot be written.
+    """
+
+    def __init__(self, path: Path | str, *, recorder: str, **further: Any) -> None:
+        self.problem: HistoryError | None = None
+        super().__init__(path, recorder=recorder, **further)
+
+    def add_row(self, row: tuple[Any, ...]) -> None:
+        """Append one operation, given as all columns of the file in their order."""
+        self._attempt(super().add_row, row)
+
+    def window(self, window: FaultWindow) -> None:
+        """Append a fault window; its seconds count from the recorder's origin."""
+        self._attempt(super().window, window)
+
+    def close(self) -> None:
+        """End the file, so that a reader knows that it is whole; one with a problem is left without its last line."""
+        self._attempt(super().close)
+
+    def _attempt(self, write: Callable[..., None], *arguments: Any) -> None:
+        if self.problem is None:
+            try:
+                write(*arguments)
+            except HistoryError as error:
+                self.problem = error
 
 
 def _not_written(path: Path, error: OSError) -> HistoryError:

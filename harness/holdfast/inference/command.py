@@ -7,24 +7,28 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from holdfast.doctor import described, diagnose
-from holdfast.errors import DescriptorError, ExitCode, HoldfastError, ResourceError
+from holdfast.errors import DescriptorError, ExitCode, HoldfastError
+from holdfast.inference.beside import told
+from holdfast.inference.deployed import deployed, tagged
 from holdfast.inference.evidence import snake
-from holdfast.inference.expansion import expanded
+from holdfast.inference.expansion import expanded, settled
 from holdfast.inference.inventory import Inventory, inventory
 from holdfast.inference.learning import Row
-from holdfast.inference.patterns import Parts, infer
+from holdfast.inference.patterns import Parts, infer, of_sidecar
 from holdfast.inference.sample import Sample, parse_sample
-from holdfast.inference.trials import learn
-from holdfast.inference.writing import Origin, descriptor, marked
+from holdfast.inference.toml import marked
+from holdfast.inference.trials import Draft, learn
+from holdfast.inference.writing import Origin, descriptor
 from holdfast.opening import Options
-from holdfast.stack.aws_errors import translated
+from holdfast.progress import telling
 from holdfast.stack.descriptor import AwsPin
-from holdfast.targets.base import Target
 from holdfast.targets.open import open_target
 
 SUFFIX = ".stack.toml"
@@ -37,17 +41,20 @@ def init_command(arguments: Sequence[str]) -> int:
     found = _of_template(own) if own.template else _of_deployed(own)
     path = Path(own.output or f"{found.origin.name}{SUFFIX}")
     _refuse_existing(path, force=own.force)
-    parts = infer(found.there)
-    if parts is None:
-        raise DescriptorError(
-            "The resources speak for none of the patterns.",
-            cause="there is no state machine, no store behind an API, no stream that feeds a function",
-            remedy="write the descriptor by hand; docs/descriptor.md has every key, `holdfast schema` helps editors",
-        )
+    parts = _parts(own, found.there)
     sample = _sample(own, parts)
+    if sample is not None and parts.route is not None:
+        parts = replace(parts, route=replace(parts.route, path=parts.route.path or sample.path))
     known = None
-    if sample is not None and own.template:
-        known = learn(Path(own.template), found.origin, found.there, parts, sample, say=_say)
+    if sample is not None and own.template and parts.route is not None:
+        draft = Draft(path=path, text=descriptor(found.origin, found.there, parts, sample, None))
+        with telling() as say:
+            known = learn(
+                Path(own.template), sample, origin=found.origin, there=found.there, parts=parts, draft=draft, say=say
+            )
+    elif sample is not None:
+        why = "the template shows no API" if own.template else "a deployed stack is only read"
+        sys.stderr.write(f"  the sample is not sent, only its form is taken: {why}\n")
     text = descriptor(found.origin, found.there, parts, sample, known)
     _write(path, text)
     _tell(path, parts, text)
@@ -63,7 +70,8 @@ class _Found:
 
 def _of_template(own: argparse.Namespace) -> _Found:
     path = Path(own.template)
-    there = inventory(expanded(path))
+    parameters = dict(_pair(one, "--parameter") for one in own.parameter)
+    there = _inventory(settled(expanded(path), parameters), str(path))
     name = own.name or _name(path.resolve().parent.name if path.stem in ("template", "main") else path.stem)
     folder = Path(own.output).parent if own.output else Path()
     return _Found(
@@ -71,60 +79,89 @@ def _of_template(own: argparse.Namespace) -> _Found:
         origin=Origin(
             name=name,
             template=os.path.relpath(path, folder),
-            parameters=dict(_pair(one, "--parameter") for one in own.parameter),
+            parameters=parameters,
             seeds=tuple(_seed(one, there) for one in own.seed),
         ),
     )
 
 
 def _of_deployed(own: argparse.Namespace) -> _Found:
-    """Read the template that CloudFormation keeps of a deployed stack; nothing is sent to the stack."""
-    if own.sample and (own.parameter or own.seed):
+    """Read what CloudFormation keeps of a deployed stack; nothing is sent to the stack."""
+    if own.parameter or own.seed:
         raise DescriptorError(
             "Parameters and rows are for a template.",
             cause="--parameter or --seed is given for a deployed stack",
             remedy="leave them out",
         )
-    pin = AwsPin(account=own.account, region=own.region) if own.account and own.region else None
+    tags = dict(_pair(tag, "--tags") for tag in own.tags or ())
+    pin = _pin(own)
     target = open_target(own.target, pin=pin, allow_aws=own.allow_aws)
     try:
-        stack = own.cloudformation or _tagged(target, own.tags)
-        with translated(f"The CloudFormation stack {stack}", target):
-            answer = target.client("cloudformation").get_template(StackName=stack, TemplateStage="Processed")
+        found = deployed(target, own.cloudformation or tagged(target, tags))
     finally:
         target.close()
-    body = answer["TemplateBody"]
-    template: Mapping[str, Any] = json.loads(body) if isinstance(body, str) else body
-    return _Found(there=inventory(template), origin=Origin(name=own.name or _name(stack), cloudformation=stack))
+    there = _inventory(settled(found.template, found.parameters), found.name, found.physical)
+    origin = Origin(name=own.name or _name(found.name), cloudformation=found.name, target=own.target, pin=pin)
+    return _Found(there=there, origin=origin)
 
 
-def _tagged(target: Target, tags: Sequence[str]) -> str:
-    """The one CloudFormation stack whose resources carry all the tags.
+def _pin(own: argparse.Namespace) -> AwsPin | None:
+    if own.target != "aws" or not (own.account and own.region):
+        return None
+    try:
+        return AwsPin(account=own.account, region=own.region)
+    except ValidationError:
+        raise DescriptorError(
+            f"There is no account {own.account} in a region {own.region}.",
+            cause="an account has twelve digits, and a region is called like eu-west-1",
+            remedy="correct --account and --region",
+        ) from None
 
-    docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-resource-tags.html: CloudFormation puts its
-    stack's name into the tag ``aws:cloudformation:stack-name``.
-    """
-    wanted = dict(_pair(tag, "--tags") for tag in tags)
-    filters = [{"Key": name, "Values": [value]} for name, value in wanted.items()]
-    with translated("The tags", target):
-        pages = target.client("resourcegroupstaggingapi").get_paginator("get_resources").paginate(TagFilters=filters)
-        tagged = [one["Tags"] for page in pages for one in page["ResourceTagMappingList"]]
-    stacks = {str(tag["Value"]) for one in tagged for tag in one if tag["Key"] == "aws:cloudformation:stack-name"}
-    if len(stacks) == 1:
-        return stacks.pop()
-    raise ResourceError(
-        f"The tags do not lead to one CloudFormation stack, but to {len(stacks)}.",
-        cause=", ".join(sorted(stacks)) or f"{len(tagged)} resources carry them, and none belongs to a stack",
-        remedy="name the stack with --cloudformation",
-    )
+
+def _inventory(template: Mapping[str, Any], where: str, physical: Mapping[str, str] | None = None) -> Inventory:
+    try:
+        return inventory(template, physical)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise DescriptorError(
+            f"{where} cannot be understood.",
+            cause=f"a resource is not written as CloudFormation has it: {type(error).__name__}: {error}",
+            remedy="see what CloudFormation makes of it: aws cloudformation validate-template, or cfn-lint",
+        ) from error
+
+
+def _parts(own: argparse.Namespace, there: Inventory) -> Parts:
+    if own.sidecar or own.application:
+        pair = told(there, own.sidecar, own.application)
+        said = own.sidecar if not pair.started else "two processes"
+        return of_sidecar(there, pair, f"what --sidecar says: {said}")
+    parts = infer(there)
+    if parts is None:
+        raise DescriptorError(
+            "The resources speak for none of the patterns.",
+            cause="there is no state machine, no store behind an API, no stream that feeds a function",
+            remedy="say what runs beside the application with --sidecar, or write the descriptor by hand; "
+            "docs/descriptor.md has every key, `holdfast schema` helps editors",
+        )
+    return parts
 
 
 def _sample(own: argparse.Namespace, parts: Parts) -> Sample | None:
     if not own.sample:
         return None
     routes = (parts.route,) if parts.route else ()
-    headers = dict(_pair(one, "--upload-header") for one in own.upload_header)
-    return parse_sample(own.sample, routes, upload=own.upload, upload_headers=headers)
+    if not own.template and own.upload:
+        raise DescriptorError(
+            "Nothing is uploaded to a deployed stack.",
+            cause="where a file goes is in the answer to the sample, which is not sent",
+            remedy="leave --upload out, or give the template",
+        )
+    return parse_sample(
+        own.sample,
+        tuple(route for route in routes if route.path),
+        headers=dict(_pair(one, "--header") for one in own.header),
+        upload=own.upload,
+        upload_headers=dict(_pair(one, "--upload-header") for one in own.upload_header),
+    )
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:
@@ -189,15 +226,12 @@ def _doctor(path: Path, own: argparse.Namespace) -> None:
     target = None if own.template else own.target
     options = Options(target=target, allow_aws=own.allow_aws)
     try:
-        lines = described(diagnose(path, options=options, say=_say))
+        with telling() as say:
+            lines = described(diagnose(path, options=options, say=say))
     except HoldfastError as error:
         sys.stdout.write(f"holdfast doctor {path} cannot say what it decides yet: {error}\n")
         return
     sys.stdout.write("\n".join(lines) + "\n")
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"  {line}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -218,8 +252,23 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TEXT",
         help='e.g. POST /orders {"order_id": "{key}", "note": "{value}"}; the body alone where there is one route',
     )
+    parser.add_argument("--header", action="append", default=[], metavar="K=V", help="a header of the sample")
     parser.add_argument("--upload", default="", metavar="TEXT", help="what is put where the answer to the sample says")
     parser.add_argument("--upload-header", action="append", default=[], metavar="K=V", help="a header of the upload")
+    parser.add_argument(
+        "--sidecar",
+        default="",
+        metavar="COMMAND",
+        help="what runs beside the application: the command that starts it with its environment in front, e.g. "
+        "LISTEN={sidecar.address} TABLE={orders.name} {python} sidecar.py; or the function that it is an extension of",
+    )
+    parser.add_argument(
+        "--application",
+        default="",
+        metavar="COMMAND",
+        help="the command that starts the application, e.g. LISTEN={application.address} SIDECAR={channel.address} "
+        "{python} app.py",
+    )
     parser.add_argument("--parameter", action="append", default=[], metavar="K=V", help="a parameter of the template")
     parser.add_argument("--seed", action="append", default=[], metavar="TABLE=JSON", help="a row that the stack needs")
     parser.add_argument("--name", default="", help="of the stack (default: the template's folder, or the stack's name)")

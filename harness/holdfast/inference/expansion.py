@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import DeploymentError
+from holdfast.extras import install
 from holdfast.targets.cfn_template import read_template, uses_transform
 
 _PLACEHOLDER = "s3://holdfast/nothing-is-uploaded"
@@ -36,7 +37,7 @@ def expanded(path: Path) -> dict[str, Any]:
         raise DeploymentError(
             f"{path}: this is a SAM template, and nothing here can translate it.",
             cause="the extra `embedded` is not installed",
-            remedy="pip install 'holdfast[embedded]', or name the deployed stack with --cloudformation",
+            remedy=f"{install('embedded')}; or name the deployed stack with --cloudformation",
         ) from None
     # it counts what it does, and warns that nobody asks for the counts
     logging.getLogger("samtranslator.metrics.metrics").setLevel(logging.ERROR)
@@ -65,3 +66,43 @@ def _with_code(template: Mapping[str, Any]) -> dict[str, Any]:
 def _defaults(template: Mapping[str, Any]) -> dict[str, Any]:
     declared: Mapping[str, Any] = template.get("Parameters") or {}
     return {name: one["Default"] for name, one in declared.items() if isinstance(one, dict) and "Default" in one}
+
+
+def settled(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, Any]:
+    """The template with parameters as their values, and of every ``Fn::If`` what it gives first.
+
+    Args:
+        template: CloudFormation's own form.
+        parameters: values by name; else a parameter has its default.
+    """
+    values = {**_literal_defaults(template), **parameters}
+
+    def settle(node: Any) -> Any:
+        if isinstance(node, list):
+            return [one for one in map(settle, node) if one is not _NOTHING]
+        if not isinstance(node, Mapping):
+            return node
+        if set(node) == {"Fn::If"} and isinstance(node["Fn::If"], list) and len(node["Fn::If"]) == 3:
+            first, second = map(settle, node["Fn::If"][1:])
+            return second if first is _NOTHING else first
+        if set(node) == {"Ref"}:
+            return _NOTHING if node["Ref"] == "AWS::NoValue" else values.get(node["Ref"], node)
+        pairs = ((name, settle(one)) for name, one in node.items())
+        return {name: one for name, one in pairs if one is not _NOTHING}
+
+    resources = {name: settle(one) for name, one in template["Resources"].items()}
+    return {**template, "Resources": resources}
+
+
+_NOTHING = object()
+"""What ``AWS::NoValue`` leaves of a property."""
+
+
+def _literal_defaults(template: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults that are values; those of AWS::SSM::Parameter::Value<...> are names of values."""
+    declared: Mapping[str, Any] = template.get("Parameters") or {}
+    return {
+        name: value
+        for name, value in _defaults(template).items()
+        if not str(declared[name].get("Type", "")).startswith("AWS::SSM::")
+    }

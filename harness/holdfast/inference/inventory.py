@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,8 @@ Json = Any
 _SERVICE_URI = re.compile(r"apigateway:[^:]*:(?P<service>[a-z0-9-]+):(?P<what>.*)", re.DOTALL)
 """The ``Uri`` of an AWS integration (docs.aws.amazon.com/apigateway/latest/api/API_Integration.html)."""
 
+_EXTENSION = re.compile(r"[A-Za-z0-9_-]*extension[A-Za-z0-9_-]*", re.IGNORECASE)
+
 _WRITES = re.compile(
     r":(\*|Put|Update|Delete|Send|Publish|Start|TransactWrite|BatchWrite|ExecuteStatement|Invoke)", re.IGNORECASE
 )
@@ -26,12 +28,10 @@ _WRITES = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A DynamoDB table: names of its key's attributes, and whether it has a stream."""
+    """A DynamoDB table: names of its key's attributes."""
 
     partition: str
     sort: str = ""
-    sort_is_number: bool = False
-    streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +54,21 @@ class Route:
     targets: tuple[str, ...]
     role: str = ""
 
+    @property
+    def parameter(self) -> str:
+        """The name of the last parameter of the path; empty for none."""
+        return self.path.rpartition("{")[2].partition("}")[0] if "{" in self.path else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
-    """A function: its role, all it knows by its environment, and what its role may write, as logical ids."""
+    """A function: its role, all it knows by its environment, what its role may write, and the layer of an extension."""
 
     role: str = ""
     knows: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     timeout_seconds: float | None = None
+    extension: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +78,23 @@ class Machine:
     express: bool
     definition: Json = None
     role: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """An ECS service whose task has several containers.
+
+    Attributes:
+        id: its logical id.
+        name: its name; empty where the template does not say it.
+        cluster: name of its cluster; empty where the template does not say it.
+        containers: names of its containers, the one that clients talk to first.
+    """
+
+    id: str
+    name: str
+    cluster: str
+    containers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +110,7 @@ class Inventory:
         stages: the stage of an API.
         notifies: what a bucket sends its events to.
         role_writes: what a role may write or invoke.
+        services: ECS services whose tasks have several containers.
     """
 
     types: Mapping[str, str]
@@ -101,6 +125,7 @@ class Inventory:
     stages: Mapping[str, str] = field(default_factory=dict)
     notifies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     role_writes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    services: Mapping[str, Service] = field(default_factory=dict)
 
     def of_type(self, ending: str) -> tuple[str, ...]:
         """Logical ids of the resources whose type ends so, e.g. ``SQS::Queue``."""
@@ -111,11 +136,12 @@ class Inventory:
         return tuple(function for fed, function in self.feeds if fed == source)
 
 
-def inventory(template: Mapping[str, Json]) -> Inventory:
+def inventory(template: Mapping[str, Json], physical: Mapping[str, str] | None = None) -> Inventory:
     """Read a template.
 
     Args:
-        template: CloudFormation's own form: long functions, no SAM resources.
+        template: CloudFormation's own form: long functions, no SAM resources, no conditions.
+        physical: physical ids by logical id, where it is deployed.
     """
     resources: Mapping[str, Mapping[str, Json]] = template["Resources"]
     properties = {name: one.get("Properties") or {} for name, one in resources.items()}
@@ -161,6 +187,7 @@ def inventory(template: Mapping[str, Json]) -> Inventory:
         },
         notifies={name: tuple(_named(body.get("NotificationConfiguration"))) for name, body in of("S3::Bucket")},
         role_writes=writes,
+        services=_services(dict(of("ECS::Service")), dict(of("ECS::TaskDefinition")), physical or {}),
     )
 
 
@@ -170,19 +197,15 @@ def _named(node: Json) -> list[str]:
 
 
 def _parsed(value: Json) -> Json:
-    return json.loads(value) if isinstance(value, str) else value
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except json.JSONDecodeError:  # with variables in it that are no JSON
+        return None
 
 
 def _table(body: Mapping[str, Json]) -> Table:
     keys = {key["KeyType"]: str(key["AttributeName"]) for key in body.get("KeySchema", ())}
-    kinds = {one["AttributeName"]: one["AttributeType"] for one in body.get("AttributeDefinitions", ())}
-    sort = keys.get("RANGE", "")
-    return Table(
-        partition=keys.get("HASH", ""),
-        sort=sort,
-        sort_is_number=kinds.get(sort) == "N",
-        streamed="StreamSpecification" in body,
-    )
+    return Table(partition=keys.get("HASH", ""), sort=keys.get("RANGE", ""))
 
 
 def _function(body: Mapping[str, Json], writes: Mapping[str, tuple[str, ...]]) -> Function:
@@ -193,7 +216,45 @@ def _function(body: Mapping[str, Json], writes: Mapping[str, tuple[str, ...]]) -
         knows=tuple(_named(body.get("Environment"))),
         writes=writes.get(role, ()),
         timeout_seconds=float(timeout) if isinstance(timeout, int | float) else None,
+        extension=next(filter(None, map(_extension, body.get("Layers") or ())), ""),
     )
+
+
+def _extension(layer: Json) -> str:
+    """The name of a layer that is called an extension; nothing in a template tells what a layer does."""
+    text = layer if isinstance(layer, str) else json.dumps(layer)
+    found = _EXTENSION.search(text)
+    return found[0] if found else ""
+
+
+def _services(
+    services: Mapping[str, Mapping[str, Json]], tasks: Mapping[str, Mapping[str, Json]], physical: Mapping[str, str]
+) -> dict[str, Service]:
+    """The services whose tasks have several containers."""
+    found = {}
+    for name, body in services.items():
+        task = next(iter(_named(body.get("TaskDefinition"))), "")
+        containers = _containers(tasks.get(task, {}).get("ContainerDefinitions") or (), body)
+        if len(containers) > 1:
+            cluster = body.get("Cluster")
+            known = cluster if isinstance(cluster, str) else physical.get(next(iter(_named(cluster)), ""), "")
+            said = body.get("ServiceName")
+            # Ref of a service is its ARN, whose last part is its name
+            own = physical.get(name, said if isinstance(said, str) else "").rpartition("/")[2]
+            found[name] = Service(id=name, name=own, cluster=known.rpartition("/")[2], containers=containers)
+    return found
+
+
+def _containers(definitions: Sequence[Mapping[str, Json]], service: Mapping[str, Json]) -> tuple[str, ...]:
+    """Names of the containers: first the one that clients talk to, then what it depends on, log routers never."""
+    balanced = [one.get("ContainerName") for one in service.get("LoadBalancers") or ()]
+    parts = {str(one["Name"]): one for one in definitions if "FirelensConfiguration" not in one}
+    if not parts:
+        return ()
+    needed = {one.get("ContainerName") for part in parts.values() for one in part.get("DependsOn") or ()}
+    first = max(parts, key=lambda name: (name in balanced, name not in needed, bool(parts[name].get("PortMappings"))))
+    waited = [one.get("ContainerName") for one in parts[first].get("DependsOn") or ()]
+    return (first, *sorted((name for name in parts if name != first), key=lambda name: name not in waited))
 
 
 def _written(role: Mapping[str, Json]) -> tuple[str, ...]:

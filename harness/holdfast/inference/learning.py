@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import requests
 
-from holdfast.inference.inventory import Inventory
+from holdfast.errors import DescriptorError
+from holdfast.inference.inventory import Inventory, Route
 from holdfast.inference.patterns import Parts
 from holdfast.inference.sample import FIELD_ALPHABET, FIELD_LENGTH, Sample, filled
 from holdfast.ports.sources.dynamodb import plain_item
+from holdfast.stack.running import Running
 from holdfast.targets.base import Rule, Target
 from holdfast.waiting import eventually
 
@@ -28,7 +30,27 @@ QUIET_SECONDS = 2.0
 LONGEST_SECONDS = 60.0
 """A command that is not done by then is described by what it has left so far."""
 
-_ANSWER_SECONDS = 10.0
+_ANSWER_SECONDS = 30.0
+_SENDING = ("events", "sqs", "sns", "states")
+"""Services by whose calls a function passes a command on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What a saga is made to turn back with, at one of its steps, for good.
+
+    Attributes:
+        step: name of the step.
+        state: the state of the state machine whose call fails; empty in a choreography.
+        function: the function that fails; empty in a state machine.
+        when: the state's call fails ``after`` or ``before`` it was performed; the function fails ``before`` it has
+            run, or its word to the next one is refused ``after`` it has done its own part.
+    """
+
+    step: str
+    state: str = ""
+    function: str = ""
+    when: Literal["before", "after"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +66,7 @@ class Trial:
         objects: by bucket, the keys of its new objects.
         states: what the status route answered, each JSON document once, in order.
         seconds: from the answer to the last change.
+        failing: the step that was made to fail; empty for none.
     """
 
     values: Mapping[str, str]
@@ -54,6 +77,7 @@ class Trial:
     objects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     states: tuple[Mapping[str, Any], ...] = ()
     seconds: float = 0.0
+    failing: str = ""
 
 
 class Laboratory:
@@ -76,52 +100,60 @@ class Laboratory:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._target = target
-        self._there = there
-        self._parts = parts
+        self.target = target
+        self.there = there
+        self.parts = parts
         self._physical = physical
         self._clock = clock
+        self.running: Running | None = None
+        """The processes beside the functions, once they run."""
+
+    def base_url(self, route: Route) -> str:
+        """What the path of a route is appended to."""
+        if self.running is not None and route.api in self.running.order:
+            return str(self.running.addresses[f"{route.api}.url"])
+        return self.target.api_url(self._physical[route.api], self.there.stages.get(route.api, "$default"))
 
     def machine_definition(self) -> str:
         """The definition of the deployed state machine; empty where there is none."""
-        if not self._parts.machine:
+        if not self.parts.machine:
             return ""
-        arn = self._physical[self._parts.machine]
-        return str(self._target.client("stepfunctions").describe_state_machine(stateMachineArn=arn)["definition"])
+        arn = self._physical[self.parts.machine]
+        return str(self.target.client("stepfunctions").describe_state_machine(stateMachineArn=arn)["definition"])
 
     def seed(self, rows: Sequence[tuple[str, Row]]) -> None:
         """Put rows into tables, by logical id."""
         from holdfast.stack.seeding import dynamo_item
 
         for table, row in rows:
-            self._target.client("dynamodb").put_item(TableName=self._physical[table], Item=dynamo_item(dict(row)))
+            self.target.client("dynamodb").put_item(TableName=self._physical[table], Item=dynamo_item(dict(row)))
 
-    def attempt(
-        self, sample: Sample, number: int, *, failing_state: str = "", failing_function: str = "", like: Trial | None
-    ) -> Trial:
+    def attempt(self, sample: Sample, number: int, *, fault: Fault | None = None, like: Trial | None = None) -> Trial:
         """Send a sample and wait until nothing changes any more.
 
         Args:
             sample: the command.
             number: tells it from the others.
-            failing_state: the state whose call is performed and then answered with an error, for good.
-            failing_function: the function whose invocations end in an error after their work, for good.
+            fault: what goes wrong with it; None for nothing.
             like: an earlier trial whose fields it shares.
+
+        Raises:
+            DescriptorError: the stack does not answer.
         """
         values = {name: like.values[name] if like else _word(number, at) for at, name in enumerate(sample.fields)}
         values |= {"key": f"hf-init-{number}", "value": f"note-of-{number}"}
-        rule = self._rule(values["key"], failing_state, failing_function)
+        rules = tuple(self._rules(values["key"], fault)) if fault is not None else ()
         before = self._look()
-        interceptor = self._target.interceptor
+        interceptor = self.target.interceptor
         assert interceptor is not None
-        if rule is not None:
+        for rule in rules:
             interceptor.add(rule)
         try:
             answer, status, body = self._send(sample, values)
             sent = self._clock()
             seen, states, last = self._watch(values["key"])
         finally:
-            if rule is not None:
+            for rule in rules:
                 interceptor.remove(rule.id)
         rows, objects = seen
         return Trial(
@@ -133,45 +165,38 @@ class Laboratory:
             objects={name: tuple(k for k in keys if k not in before[1][name]) for name, keys in objects.items()},
             states=states,
             seconds=max(0.0, last - sent),
+            failing=fault.step if fault is not None else "",
         )
 
-    def _rule(self, key: str, state: str, function: str) -> Rule | None:
-        if state:
+    def _rules(self, key: str, fault: Fault) -> Iterator[Rule]:
+        if fault.state:
             # an error that usual retriers do not name, so that the saga turns back at once
-            return Rule(
-                id="init", action="fail-after", point="call", state=state, key=key, caller="any",
-                error="AccessDeniedException",
+            yield Rule(
+                id="init", action="refuse" if fault.when == "before" else "fail-after", point="call",
+                state=fault.state, key=key, caller="any", error="AccessDeniedException",
             )  # fmt: skip
-        if function:
-            return Rule(
-                id="init", action="fail", when="after", function=self._physical[function], key=key, error="Refused"
-            )
-        return None
+        elif fault.when == "before":
+            yield Rule(id="init", action="fail", function=self._physical[fault.function], key=key, error="Refused")
+        else:
+            for service in _SENDING:
+                yield Rule(
+                    id=f"init-{service}", action="refuse", point="call", service=service,
+                    function=self._physical[fault.function], key=key, error="AccessDeniedException",
+                )  # fmt: skip
 
     def _send(self, sample: Sample, values: Mapping[str, str]) -> tuple[Any, int, str]:
-        route = self._parts.route
+        route = self.parts.route
         assert route is not None
-        api = self._physical[route.api]
-        base = self._target.api_url(api, self._there.stages.get(route.api, "$default"))
         body = json.dumps(filled(sample.body, values)) if sample.body is not None else ""
-        answer = requests.request(
-            sample.method,
-            base + filled(sample.path, values),
-            data=body.encode(),
-            headers={"Content-Type": "application/json"},
-            timeout=_ANSWER_SECONDS,
-        )
+        url = self.base_url(route) + filled(sample.path, values)
+        headers = {"Content-Type": "application/json", **filled(sample.headers, values)}
+        answer = _answered(sample.method, url, body, headers)
         document = _json(answer.text)
         if sample.upload and isinstance(document, Mapping):
             link = upload_link(document)
             if link:
                 content = filled(sample.upload, values)
-                put = requests.put(
-                    document[link],
-                    data=content.encode(),
-                    headers=dict(sample.upload_headers),
-                    timeout=_ANSWER_SECONDS,
-                )
+                put = _answered("PUT", document[link], content, sample.upload_headers)
                 return document, put.status_code, content
         return document, answer.status_code, body
 
@@ -180,7 +205,7 @@ class Laboratory:
         last_seen: list[Any] = [None]
         changed = [self._clock()]
         states: list[Row] = []
-        interceptor = self._target.interceptor
+        interceptor = self.target.interceptor
         assert interceptor is not None
 
         def look() -> tuple[dict[str, list[Row]], dict[str, list[str]]]:
@@ -204,34 +229,50 @@ class Laboratory:
 
     def _waiting(self) -> bool:
         """Whether a queue that somebody works on holds a message."""
-        worked_on = [source for source, _ in self._there.feeds if source in self._there.of_type("SQS::Queue")]
-        return any(self._target.peek_messages(self._physical[queue]) for queue in worked_on)
+        worked_on = [source for source, _ in self.there.feeds if source in self.there.of_type("SQS::Queue")]
+        return any(self.target.peek_messages(self._physical[queue]) for queue in worked_on)
 
     def _look(self) -> tuple[dict[str, list[Row]], dict[str, list[str]]]:
-        dynamodb, s3 = self._target.client("dynamodb"), self._target.client("s3")
+        dynamodb, s3 = self.target.client("dynamodb"), self.target.client("s3")
         rows: dict[str, list[Row]] = {
             table: [
                 plain_item(item)
                 for page in dynamodb.get_paginator("scan").paginate(TableName=self._physical[table])
                 for item in page["Items"]
             ]
-            for table in self._there.tables
+            for table in self.there.tables
         }
         objects: dict[str, list[str]] = {
             bucket: [one["Key"] for one in s3.list_objects_v2(Bucket=self._physical[bucket]).get("Contents", ())]
-            for bucket in self._there.of_type("S3::Bucket")
+            for bucket in self.there.of_type("S3::Bucket")
         }
         return rows, objects
 
+    def ask(self, route: Route, path: str) -> Any:
+        """The JSON that a path of an API answers; None for none."""
+        try:
+            answer = requests.get(self.base_url(route) + path, timeout=_ANSWER_SECONDS)
+        except requests.RequestException:
+            return None
+        return _json(answer.text) if answer.ok else None
+
     def _state(self, key: str) -> Row | None:
-        route = self._parts.status
+        route = self.parts.status
         if route is None:
             return None
-        base = self._target.api_url(self._physical[route.api], self._there.stages.get(route.api, "$default"))
-        path = route.path.split("{")[0] + key
-        answer = requests.get(base + path, timeout=_ANSWER_SECONDS)
-        document = _json(answer.text) if answer.ok else None
+        document = self.ask(route, route.path.split("{")[0] + key)
         return document if isinstance(document, Mapping) else None
+
+
+def _answered(method: str, url: str, body: str, headers: Mapping[str, str]) -> requests.Response:
+    try:
+        return requests.request(method, url, data=body.encode(), headers=dict(headers), timeout=_ANSWER_SECONDS)
+    except requests.RequestException as error:
+        raise DescriptorError(
+            "The stack does not answer the sample.",
+            cause=f"{method} {url}: {type(error).__name__}",
+            remedy="correct method, path and headers of the sample",
+        ) from error
 
 
 def upload_link(answer: Mapping[str, Any]) -> str:

@@ -2,15 +2,18 @@
 
 A state machine is a saga, and so are functions on a bus of which some undo others. A stream that feeds a function which
 writes another table is CQRS. An API that calls a store without code in between is storage-first, and so is a table
-whose stream is relayed. A function that stores a request for another one is external storage.
+whose stream is relayed. A function that stores a request for another one is external storage. What runs beside an
+application comes last: an extension of a function, or a second container.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from holdfast.definition.names import phrase, undoes
+from holdfast.inference import beside
+from holdfast.inference.beside import APPLICATION, Beside
 from holdfast.inference.inventory import Inventory, Route
 from holdfast.stack.patterns import PatternName
 
@@ -46,6 +49,7 @@ class Parts:
         view: the table of the read model.
         roles: roles that write the store.
         dead_letters: the queue of what is given up.
+        beside: an application and its sidecar; None where the pattern is another.
     """
 
     pattern: PatternName
@@ -60,15 +64,45 @@ class Parts:
     view: str = ""
     roles: tuple[str, ...] = ()
     dead_letters: str = ""
+    beside: Beside | None = None
 
 
 def infer(there: Inventory) -> Parts | None:
     """The pattern that the resources speak for most clearly; None when they speak for none."""
-    for look in (_saga, _choreography, _streamed, _direct, _stored):
+    for look in (_saga, _choreography, _streamed, _direct, _stored, _beside):
         found = look(there)
         if found is not None:
             return found
     return None
+
+
+def of_sidecar(there: Inventory, pair: Beside, why: str) -> Parts:
+    """Who plays the parts of an application with a sidecar.
+
+    Args:
+        there: what the stack consists of.
+        pair: the application and its sidecar.
+        why: what speaks for it.
+    """
+    application = pair.application
+    if not isinstance(application, str):
+        route = Route(api=APPLICATION, method="POST", path="", service="", targets=()) if pair.started else None
+        return Parts(pattern="sidecar", why=why, route=route, store=next(iter(there.tables), ""), beside=pair)
+    route = next((one for one in _submitting(there) if application in one.targets), None)
+    tables = [one for one in _touched(there, application) if one in there.tables]
+    return Parts(
+        pattern="sidecar",
+        why=why,
+        route=route,
+        status=_status(there, route),
+        store=next(iter(tables), ""),
+        beside=pair,
+    )
+
+
+def _beside(there: Inventory) -> Parts | None:
+    found = beside.found(there)
+    return of_sidecar(there, *found) if found is not None else None
 
 
 def _submitting(there: Inventory) -> tuple[Route, ...]:
@@ -94,6 +128,17 @@ def _status(there: Inventory, route: Route | None) -> Route | None:
         (one for one in there.routes if one.method == "GET" and one.path.startswith(stem + "/{")),
         None,
     )
+
+
+def view_routes(there: Inventory, command: str) -> tuple[Route, ...]:
+    """The routes that read one thing, those that share most with the path of a command first."""
+    reading = [one for one in there.routes if one.method == "GET" and one.path.count("{") == 1]
+    return tuple(sorted(reading, key=lambda one: -_shared(one.path.split("/"), command.split("/"))))
+
+
+def _shared(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many parts two paths have in common, from their beginning."""
+    return next((at for at, (left, right) in enumerate(zip(one, other, strict=False)) if left != right), len(one))
 
 
 def _saga(there: Inventory) -> Parts | None:

@@ -26,6 +26,7 @@ class Sample:
         method: HTTP method.
         path: with placeholders.
         body: JSON with placeholders; None for no body.
+        headers: of the call, by name, with placeholders.
         upload: text that is put where the answer says, with placeholders; empty for no upload.
         upload_headers: of the upload, by name.
     """
@@ -33,13 +34,14 @@ class Sample:
     method: str
     path: str
     body: Mapping[str, Any] | None
+    headers: Mapping[str, str] = field(default_factory=dict)
     upload: str = ""
     upload_headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The placeholders beside key and value, in order."""
-        text = self.path + json.dumps(self.body) + self.upload
+        text = self.path + json.dumps([self.body, self.headers]) + self.upload
         names = dict.fromkeys(_PLACEHOLDER.findall(text))
         return tuple(name for name in names if name not in ("key", "value"))
 
@@ -48,15 +50,26 @@ class Sample:
         """The field of the body that is the key; empty where it is none."""
         return next((name for name, value in (self.body or {}).items() if value == "{key}"), "")
 
+    @property
+    def key_header(self) -> str:
+        """The header that is the key; empty where it is none."""
+        return next((name for name, value in self.headers.items() if value == "{key}"), "")
+
 
 def parse_sample(
-    text: str, routes: tuple[Route, ...], *, upload: str = "", upload_headers: Mapping[str, str] | None = None
+    text: str,
+    routes: tuple[Route, ...],
+    *,
+    headers: Mapping[str, str] | None = None,
+    upload: str = "",
+    upload_headers: Mapping[str, str] | None = None,
 ) -> Sample:
     """Read a sample; method and path may be left out where there is one route.
 
     Args:
         text: the sample.
         routes: the ways in, likeliest first.
+        headers: of the call, by name.
         upload: what is put where the answer says.
         upload_headers: of the upload, by name.
 
@@ -79,10 +92,11 @@ def parse_sample(
         method=method,
         path=path,
         body=body,
+        headers=headers or {},
         upload=upload,
         upload_headers=upload_headers or {},
     )
-    if "{key}" not in path + json.dumps(body) + upload:
+    if "{key}" not in path + json.dumps([body, sample.headers]) + upload:
         raise _refused("{key} stands nowhere in it, so that one command could not be told from another")
     return sample
 

@@ -6,8 +6,8 @@ left belongs to compensations.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from holdfast.definition import Definition, derive_steps
 from holdfast.definition.model import State
@@ -100,9 +100,23 @@ def _function(state: State, functions: Sequence[str]) -> str:
     return next((name for name in sorted(functions, key=len, reverse=True) if name in said), "")
 
 
-def actors_of_choreography(steps: Iterable[ChoreographedStep]) -> tuple[Actor, ...]:
-    """The steps of a choreography."""
-    return tuple(Actor(name=snake(one.name), function=one.function, undo_function=one.undone_by) for one in steps)
+def last_task(definition: Definition) -> str:
+    """The last task to which an execution comes that nothing disturbs and no choice leads away; empty for none."""
+    states = {state.id: state for state in definition.flow.states}
+    name, last, seen = definition.flow.start, "", set()
+    while name in states and name not in seen:
+        seen.add(name)
+        last = states[name].name if states[name].work is not None else last
+        name = states[name].next or ""
+    return last
+
+
+def actors_of_choreography(steps: Iterable[ChoreographedStep], workers: Iterable[str]) -> tuple[Actor, ...]:
+    """The steps of a choreography, and the other functions, which could do a step that nothing undoes."""
+    actors = tuple(Actor(name=snake(one.name), function=one.function, undo_function=one.undone_by) for one in steps)
+    taken = {name for actor in actors for name in (actor.function, actor.undo_function)}
+    others = (name for name in workers if name not in taken)
+    return actors + tuple(Actor(name=snake(name.removesuffix("Function")), function=name) for name in others)
 
 
 def found_steps(
@@ -121,6 +135,7 @@ def found_steps(
     forward = [one for one in ledger if placed(there, one, good)]
     back = [one for one in ledger if one not in forward]
     matched = dict(_matched([(actor, actor.done_by) for actor in actors], forward))
+    matched |= _only_one_left(there, [actor for actor in actors if actor not in matched], forward, matched)
     undone = dict(
         _matched([(actor, f"{actor.undone_by} {actor.done_by}") for actor in matched if actor.undone_by], back)
     )
@@ -128,10 +143,34 @@ def found_steps(
     open_ones = [actor for actor in matched if actor not in undone and failed and placed(there, matched[actor], failed)]
     if len(rest) == 1 and len(open_ones) == 1:
         undone[open_ones[0]] = rest[0]
+    idle = [actor for actor in actors if actor not in matched]
     steps = [
-        FoundStep(actor=actor, done=matched[actor], undone=undone.get(actor)) for actor in actors if actor in matched
+        FoundStep(actor=_with_undo(actor, undone.get(actor), idle), done=matched[actor], undone=undone.get(actor))
+        for actor in actors
+        if actor in matched
     ]
     return tuple(sorted(steps, key=lambda step: _when(there, step, good)))
+
+
+def _only_one_left(
+    there: Inventory, actors: Sequence[Actor], effects: Sequence[Effect], matched: Mapping[Actor, Effect]
+) -> dict[Actor, Effect]:
+    """The one entry that belongs to nobody by its name, with the one function left that may write it."""
+    rest = [one for one in effects if one not in matched.values()]
+    writing = [
+        actor for actor in actors if rest and actor.function and rest[0].table in there.functions[actor.function].writes
+    ]
+    return {writing[0]: rest[0]} if len(rest) == 1 and len(writing) == 1 else {}
+
+
+def _with_undo(actor: Actor, undone: Effect | None, idle: Sequence[Actor]) -> Actor:
+    """An actor with who undoes it: where nothing else tells, the task that is called like the entry of its undoing."""
+    if undone is None or actor.undone_by:
+        return actor
+    by = max(idle, key=lambda one: likeness(one.done_by, undone.prefix), default=None)
+    if by is None or not likeness(by.done_by, undone.prefix):
+        return actor
+    return replace(actor, undo_state=by.state, undo_function=by.function)
 
 
 def _when(there: Inventory, step: FoundStep, good: Trial) -> str:
@@ -173,7 +212,15 @@ def _matched(named: Sequence[tuple[Actor, str]], effects: Sequence[Effect]) -> I
             yield named[at][0], effects[number]
 
 
-def pivot(steps: Sequence[FoundStep]) -> str:
-    """The last step that is undone, where steps follow that are not; empty where there is none."""
-    undone = [at for at, step in enumerate(steps) if step.undone is not None]
-    return steps[undone[-1]].actor.name if undone and undone[-1] < len(steps) - 1 else ""
+def pivot(steps: Sequence[FoundStep], failing: str = "") -> str:
+    """The last step at which a saga still turns back; empty where that is the last one and can be undone, too.
+
+    Args:
+        steps: in order.
+        failing: the step whose failure made a saga turn back; empty for none.
+    """
+    turning = [at for at, step in enumerate(steps) if step.undone is not None or step.actor.name == failing]
+    if not turning or not any(step.undone for step in steps):
+        return ""
+    last = steps[turning[-1]]
+    return last.actor.name if last is not steps[-1] or last.undone is None else ""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from holdfast.inference import writing_beside
 from holdfast.inference.evidence import Effect, Folding, Status, snake
-from holdfast.inference.inventory import Inventory
+from holdfast.inference.inventory import Inventory, Route
 from holdfast.inference.learning import Row, Trial, upload_link
 from holdfast.inference.patterns import Parts
 from holdfast.inference.sample import FIELD_ALPHABET, FIELD_LENGTH, Sample
-from holdfast.inference.steps import FoundStep, pivot
-
-MARK = "FILL IN"
-"""Stands in the comment of every line that a person has to complete."""
+from holdfast.inference.serving import Served, live_route
+from holdfast.inference.steps import FoundStep
+from holdfast.inference.toml import MARK, toml
+from holdfast.stack.descriptor import AwsPin
 
 _TYPES = {
     "AWS::Lambda::Function": "function",
@@ -31,6 +31,7 @@ _TYPES = {
     "AWS::Kinesis::Stream": "stream",
     "AWS::IAM::Role": "role",
 }
+_BODY = "{key} is its idempotency key, {value} a text that its effect shows"
 _SUFFIXES = ("function", "lambda", "queue", "table", "bucket", "topic", "machine", "role")
 
 
@@ -43,14 +44,20 @@ class Knowledge:
         effects: where commands leave entries.
         status: where their state is shown; None for nowhere.
         steps: of a saga, in order.
+        pivot: the last step at which a saga turns back; empty for none.
+        view: the route that shows the view of an aggregate, where no table does; None for none.
         folding: how a view comes from the log; None where there is none.
+        served: what an application with a sidecar says of itself; None for another pattern.
     """
 
     good: Trial
     effects: tuple[Effect, ...]
     status: Status | None = None
     steps: tuple[FoundStep, ...] = ()
+    pivot: str = ""
+    view: Route | None = None
     folding: Folding | None = None
+    served: Served | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +68,8 @@ class Origin:
         name: of the stack.
         template: path of the template, relative to the descriptor; empty for a deployed stack.
         cloudformation: name of the deployed stack; empty for a template.
+        target: where it is deployed; empty for a template.
+        pin: the account and region on AWS; None elsewhere.
         parameters: of the template.
         seeds: rows that were put, by the table's logical id.
     """
@@ -68,6 +77,8 @@ class Origin:
     name: str
     template: str = ""
     cloudformation: str = ""
+    target: str = ""
+    pin: AwsPin | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     seeds: Sequence[tuple[str, Row]] = ()
 
@@ -85,24 +96,6 @@ def descriptor(origin: Origin, there: Inventory, parts: Parts, sample: Sample | 
     return "\n".join(_Writer(origin, there, parts, sample, known).lines()) + "\n"
 
 
-def marked(text: str) -> tuple[int, ...]:
-    """The numbers of the lines that a person has to complete, from 1."""
-    return tuple(number for number, line in enumerate(text.splitlines(), 1) if f"# {MARK}" in line)
-
-
-def toml(value: Any) -> str:
-    """A value on one line: a JSON text is a basic string of TOML, too (toml.io/en/v1.0.0#string)."""
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(name)} = {toml(one)}" for name, one in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(toml(one) for one in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _key(name: str) -> str:
-    return name if name.replace("-", "").replace("_", "").isalnum() and name.isascii() else json.dumps(name)
-
-
 class _Writer:
     def __init__(
         self, origin: Origin, there: Inventory, parts: Parts, sample: Sample | None, known: Knowledge | None
@@ -111,6 +104,9 @@ class _Writer:
         self._sample, self._known = sample, known
         self._names = self._named()
         self._command = "submit"
+        # what the template alone tells
+        route = parts.route
+        self._seen = Served(liveness=live_route(there, route.api)) if route is not None else Served()
 
     def lines(self) -> Iterator[str]:
         yield f"# Made by `holdfast init`: {self._parts.why}."
@@ -122,6 +118,7 @@ class _Writer:
             yield from ("", "[deploy]", f"template = {toml(self._origin.template)}")
             if self._origin.parameters:
                 yield f"parameters = {toml(self._origin.parameters)}"
+        yield from self._target()
         yield from self._components()
         yield from self._commands()
         yield from self._seeds()
@@ -131,6 +128,13 @@ class _Writer:
         yield from self._log()
         yield from self._pattern()
         yield from self._bounds()
+
+    def _target(self) -> Iterator[str]:
+        pin = self._origin.pin
+        if self._origin.target:
+            yield from ("", "[target]", f"default = {toml(self._origin.target)}")
+        if pin is not None:
+            yield f"aws = {toml({'account': pin.account, 'region': pin.region})}"
 
     def _named(self) -> dict[str, str]:
         """Names of the components by logical id: short where that stays unique."""
@@ -142,22 +146,37 @@ class _Writer:
         full = {name: snake(name) for name in self._there.types if name in wanted}
         full |= {role: snake(role) for role in self._parts.roles}
         short = {name: _short(one) for name, one in full.items()}
-        taken = list(short.values())
-        return {name: short[name] if taken.count(short[name]) == 1 else one for name, one in full.items()}
+        beside = writing_beside.names(self._parts.beside) if self._parts.beside is not None else ()
+        taken = [*short.values(), *beside]
+        own = {name: short[name] if taken.count(short[name]) == 1 else one for name, one in full.items()}
+        return own | {name: name for name in beside}
 
     def _components(self) -> Iterator[str]:
         yield from ("", "[components]")
+        beside = self._parts.beside
+        own = writing_beside.names(beside) if beside is not None else ()
         for name, component in self._names.items():
+            if name in own:
+                continue
             kind = _TYPES[self._there.types.get(name, "AWS::IAM::Role")]
             entry = {"type": kind, "logical_id": name}
             if kind == "api" and name in self._there.stages:
                 entry["stage"] = self._there.stages[name]
             yield f"{component} = {toml(entry)}"
+        if beside is not None:
+            yield from writing_beside.components(beside, self._names, self._served())
+
+    def _served(self) -> Served:
+        """What is known of an application's answers."""
+        return self._known.served if self._known is not None and self._known.served is not None else self._seen
 
     def _commands(self) -> Iterator[str]:
         yield from ("", f"[commands.{self._command}]")
-        sample, route = self._sample, self._parts.route
-        if sample is None or sample.key_field:
+        sample, parts = self._sample, self._parts
+        route = parts.route
+        if sample is not None and sample.key_header:
+            yield f'idempotency = {{ in = "header", name = {toml(sample.key_header)} }}'
+        elif sample is None or sample.key_field:
             name = sample.key_field if sample else "id"
             yield f'idempotency = {{ in = "body", name = {toml(name)} }}'
         elif "{key}" in sample.path:
@@ -170,10 +189,13 @@ class _Writer:
                 "alphabet": FIELD_ALPHABET,
             }
             yield f"fields.{field_name} = {toml(drawn)}"
-        yield from ("", f"[[commands.{self._command}.calls]]")
-        if route is None:
-            yield f'kind = "http"  # {MARK}: how a command comes in; docs/descriptor.md has the kinds of calls'
+        if route is None or not route.path:
+            where = {"url": "http://localhost/"} if route is None else {"api": self._names[route.api], "path": "/"}
+            body = {"id": "{key}", "note": "{value}"} if sample is None else sample.body
+            call = {"kind": "http", **where, "json": body}
+            yield f"calls = {toml(call)}  # {MARK}: where a command goes and what it holds; {_BODY}"
             return
+        yield from ("", f"[[commands.{self._command}.calls]]")
         method, path = (sample.method, sample.path) if sample else (route.method, route.path)
         yield 'kind = "http"'
         if method != "POST":
@@ -181,9 +203,11 @@ class _Writer:
         yield f"api = {toml(self._names[route.api])}"
         yield f"path = {toml(path)}"
         if sample is None:
-            said = "what a command holds; {key} is its idempotency key, {value} a text that its effect shows"
-            yield f'json = {{ id = "{{key}}", note = "{{value}}" }}  # {MARK}: {said}'
-        elif sample.body is not None:
+            yield f'json = {{ id = "{{key}}", note = "{{value}}" }}  # {MARK}: what a command holds; {_BODY}'
+            return
+        if sample.headers:
+            yield f"headers = {toml(sample.headers)}"
+        if sample.body is not None:
             yield f"json = {toml(sample.body)}"
         yield from self._upload()
 
@@ -210,6 +234,8 @@ class _Writer:
             return
         for effect in self._used():
             yield from ("", f"[effects.{effect.name}]", f"sources = {toml(self._source(effect))}")
+        if self._parts.route is not None and self._parts.beside is not None:
+            yield from writing_beside.read(self._served(), self._names[self._parts.route.api])
 
     def _used(self) -> tuple[Effect, ...]:
         """The effects that the pattern names."""
@@ -258,6 +284,8 @@ class _Writer:
         """Without trials: the table that a worker writes, an append-only one first."""
         workers = [self._there.functions[name] for name in self._parts.workers if name in self._there.functions]
         written = [table for one in workers for table in (one.writes or one.knows) if table in self._there.tables]
+        if self._parts.beside is not None and self._parts.store:
+            written = [self._parts.store]
         yield from ("", "[effects.done]")
         if self._parts.pattern == "cqrs":
             log = self._there.tables[self._parts.store]
@@ -270,7 +298,8 @@ class _Writer:
             yield f"sources = {toml(counted)}  # guessed: the attribute of an event that shows the key"
             return
         if not written:
-            yield f'sources = {{ kind = "dynamodb-query" }}  # {MARK}: where the effect of a command is counted'
+            elsewhere = {"kind": "http", "url": "http://localhost/{key}", "value": "note"}
+            yield f"sources = {toml(elsewhere)}  # {MARK}: where the effect of a command is counted"
             return
         table = max(dict.fromkeys(written), key=lambda name: bool(self._there.tables[name].sort))
         source = {
@@ -336,9 +365,13 @@ class _Writer:
             yield f"event = {toml(folding.event)}"
         if logged and logged.key:
             yield f"command = {toml(logged.key)}"
+        if known is not None and known.view is not None:
+            yield from self._view_route(known.view, folding)
+            return
         if not parts.view:
             said = "where the view of one aggregate is read, e.g. kind sql or http, and what of it the fold gives"
-            yield from ("", "[views]", f'view = {{ source = {{ kind = "http" }}, state = "state" }}  # {MARK}: {said}')
+            source = {"kind": "http", "url": f"http://localhost/{{{aggregate}}}"}
+            yield from ("", "[views]", f"view = {toml({'source': source, 'state': 'state'})}  # {MARK}: {said}")
             return
         view = {
             "kind": "dynamodb-get",
@@ -346,11 +379,14 @@ class _Writer:
             "item_key": {self._there.tables[parts.view].partition: f"{{{aggregate}}}"},
         }
         yield from ("", "[views.view]", f"source = {toml(view)}")
-        shown = ", ".join(f"{name}: {name}" for name in folding.attributes)
-        comment = "" if shown else f"  # {MARK}: JMESPath on the view: what the fold gives"
-        yield f"state = {toml('{' + shown + '}' if shown else 'state')}{comment}"
-        if folding.version:
-            yield f"version = {toml(folding.version)}"
+        yield from _state(folding)
+
+    def _view_route(self, route: Route, folding: Folding) -> Iterator[str]:
+        """A view that the API shows."""
+        path = route.path.replace(f"{{{route.parameter}}}", f"{{{self._aggregate()}|urlencode}}")
+        source = {"kind": "http", "api": self._names[route.api], "path": path}
+        yield from ("", "[views.view]", f"source = {toml(source)}")
+        yield from _state(folding)
 
     def _aggregate(self) -> str:
         logged = [one for one in self._known.effects if one.table == self._parts.store] if self._known else []
@@ -376,6 +412,10 @@ class _Writer:
             yield f"status = {toml(self._command)}"
         if parts.dead_letters:
             yield f"dead_letters = {toml(self._names[parts.dead_letters])}"
+        if parts.beside is not None:
+            route = parts.route
+            address = f"{{{self._names[route.api]}.url}}" if route is not None else ""
+            yield from writing_beside.pattern(parts.beside, self._names, address, self._served())
         yield from self._steps()
         yield from self._fold()
 
@@ -384,9 +424,8 @@ class _Writer:
         if parts.pattern != "saga":
             return
         steps = known.steps if known else ()
-        turned = pivot(steps)
-        if turned:
-            yield f"pivot = {toml(turned)}  # the last step that is undone; the steps after it only go forward"
+        if known and known.pivot:
+            yield f"pivot = {toml(known.pivot)}  # the last step whose failure undoes the saga"
         if not steps and not parts.machine:
             yield f"steps = []  # {MARK}: name, effect, undone, function and compensation of every step"
         for step in steps:
@@ -419,6 +458,15 @@ class _Writer:
         yield from ("", "[bounds]")
         seconds = self._known.good.seconds if self._known else 0.0
         yield "effect_seconds = 30" + (f"  # a sample took {seconds:.1f} s" if self._known else "")
+
+
+def _state(folding: Folding) -> Iterator[str]:
+    """What of a view the fold gives, and how far the view is."""
+    shown = ", ".join(f"{name}: {name}" for name in folding.attributes)
+    comment = "" if shown else f"  # {MARK}: JMESPath on the view: what the fold gives"
+    yield f"state = {toml('{' + shown + '}' if shown else 'state')}{comment}"
+    if folding.version:
+        yield f"version = {toml(folding.version)}"
 
 
 def _short(name: str) -> str:

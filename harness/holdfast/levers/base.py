@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
+from holdfast.errors import Inconclusive
 from holdfast.history.model import ErrorClass
 from holdfast.targets.base import Capability, Target
 
@@ -26,6 +27,22 @@ class Snapshot:
     resource: str
     found: dict[str, Any]
     placed: dict[str, Any]
+
+
+def need_support(target: Target, capability: Capability, cannot: str) -> None:
+    """Go on only where a target can do something.
+
+    Args:
+        target: the target.
+        capability: what it must be able to do.
+        cannot: what is not possible without it, the beginning of a sentence.
+
+    Raises:
+        Inconclusive: it cannot; the message is the reason.
+    """
+    support = target.supports(capability)
+    if not support.supported:
+        raise Inconclusive(f"{cannot} here: {support.reason}")
 
 
 class Undo(Protocol):

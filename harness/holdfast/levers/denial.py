@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from botocore.exceptions import ClientError
 
-from holdfast.errors import Inconclusive, InjectionError
+from holdfast.errors import InjectionError
 from holdfast.history.model import ErrorClass
 from holdfast.levers import policies
-from holdfast.levers.base import Snapshot
+from holdfast.levers.base import Snapshot, need_support
 from holdfast.levers.calls import cli, denied, persistently
 from holdfast.levers.guard import check_address
 from holdfast.levers.policies import SID_PREFIX, Caller, Statement
@@ -151,9 +151,7 @@ class PolicyDenial(ABC):
 
     def snapshot(self) -> Snapshot:
         """Read the policy, and write down the statements that will be added to it."""
-        support = self.target.supports(self.capability)
-        if not support.supported:
-            raise Inconclusive(f"nobody can be denied {self.component} by its policy here: {support.reason}")
+        need_support(self.target, self.capability, f"nobody can be denied {self.component} by its policy")
         check_address(self.name, self.resource, self.address)
         caller = self._caller()
         self._check(caller)

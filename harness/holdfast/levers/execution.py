@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from holdfast.errors import GuardRailError, HealError, Inconclusive
 from holdfast.history.model import ErrorClass
-from holdfast.levers.base import Snapshot
+from holdfast.levers.base import Snapshot, need_support
 from holdfast.levers.calls import cli, persistently
 from holdfast.levers.role import RoleDeny
 from holdfast.stack.aws_errors import error_code
@@ -109,9 +109,7 @@ class ExecutionAbort:
                 remedy=f"only executions whose names begin with the run's prefix ({SHORTEST_PREFIX} characters or "
                 "more) may be aborted; let {key} begin the execution's name",
             )
-        support = self.target.supports(self.capability)
-        if not support.supported:
-            raise Inconclusive(f"an aborted execution of {self.component} could not be resumed here: {support.reason}")
+        need_support(self.target, self.capability, f"an aborted execution of {self.component} could not be resumed")
         found = self._read()
         if found["status"] != "RUNNING":
             raise Inconclusive(f"execution {self._name} of {self.component} is {found['status']}, so it cannot abort")

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from holdfast.errors import Inconclusive, InjectionError
 from holdfast.history.model import ErrorClass
-from holdfast.levers.base import Snapshot
+from holdfast.levers.base import Snapshot, need_support
 from holdfast.levers.calls import cli, persistently
 from holdfast.levers.function_configuration import function_name, variables
 from holdfast.stack.aws_errors import is_missing
@@ -181,9 +181,7 @@ class FunctionExperiment:
         Raises:
             Inconclusive: the target has no FIS, or the function not its extension.
         """
-        support = self.target.supports(self.capability)
-        if not support.supported:
-            raise Inconclusive(f"FIS cannot be used on {self.component} here: {support.reason}")
+        need_support(self.target, self.capability, f"FIS cannot be used on {self.component}")
         function = function_name(self.resource)
         found = self.target.client("lambda").get_function_configuration(FunctionName=function)
         if CONFIGURATION not in (variables(found) or {}):

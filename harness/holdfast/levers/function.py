@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from botocore.exceptions import ClientError
 
-from holdfast.errors import Inconclusive, InjectionError
+from holdfast.errors import InjectionError
 from holdfast.history.model import ErrorClass
-from holdfast.levers.base import Snapshot
+from holdfast.levers.base import Snapshot, need_support
 from holdfast.levers.calls import cli, persistently
 from holdfast.stack.aws_errors import error_code
 from holdfast.targets.base import Capability, Target
@@ -72,9 +72,7 @@ class FunctionThrottle:
 
     def snapshot(self) -> Snapshot:
         """Read the reserved concurrency; None means that there was none."""
-        support = self.target.supports(self.capability)
-        if not support.supported:
-            raise Inconclusive(f"{self._function} cannot be throttled to zero here: {support.reason}")
+        need_support(self.target, self.capability, f"{self._function} cannot be throttled to zero")
         found = self._reserved()
         if found == 0:
             raise InjectionError(

@@ -18,6 +18,7 @@ from holdfast.levers.calls import answers, because
 from holdfast.levers.journal import Entry, Reopened
 from holdfast.levers.registry import OUTLIVE_TARGET, UNDO, restoring
 from holdfast.levers.settling import landing_seconds
+from holdfast.progress import Say, unheard
 from holdfast.stack.aws_errors import is_missing
 from holdfast.targets.attached import AttachedTarget
 from holdfast.targets.base import Target
@@ -125,6 +126,7 @@ def heal_all(
     levers: Mapping[str, type[Undo]] = UNDO,
     only: Callable[[Entry], bool] = lambda entry: True,  # noqa: ARG005 - every entry
     pause: Callable[[float], None] = time.sleep,
+    say: Say = unheard,
 ) -> tuple[HealResult, ...]:
     """Undo whatever killed runs left, from their journals alone; runs that are still at work are left alone.
 
@@ -137,6 +139,7 @@ def heal_all(
         levers: levers by name.
         only: which entries; all by default.
         pause: sleeps for so many seconds.
+        say: told what is healed and waited for.
 
     Raises:
         Nothing for a fault that cannot be healed: its result says so.
@@ -150,11 +153,13 @@ def heal_all(
             results += [HealResult(entry=entry, outcome="running") for entry in entries]
             continue
         try:
-            found = [_heal(entry, target_for_entry, targets, levers) for entry in reversed(entries)]
+            found = [_heal(entry, target_for_entry, targets, levers, say) for entry in reversed(entries)]
             late = [result.entry for result in found if _may_be_on_its_way(result)]
             if late:
-                pause(max(landing_seconds(entry.pin.kind) for entry in late))
-                again = {entry.id: _heal(entry, target_for_entry, targets, levers) for entry in late}
+                landed_seconds = max(landing_seconds(entry.pin.kind) for entry in late)
+                say("changes that were on their way when their run was killed", landed_seconds)
+                pause(landed_seconds)
+                again = {entry.id: _heal(entry, target_for_entry, targets, levers, say) for entry in late}
                 found = [again.get(result.entry.id, result) for result in found]
             for result in found:
                 held.mark(result.entry.id, "healed" if result.outcome == "healed" else "heal-failed", result.reason)
@@ -179,13 +184,16 @@ def _heal(
     target_for_entry: Callable[[Entry], Target],
     targets: dict[journals.Pin, Target | HoldfastError],
     levers: Mapping[str, type[Undo]],
+    say: Say,
 ) -> HealResult:
     outlives = entry.snapshot.lever in OUTLIVE_TARGET
     if entry.pin.kind == "embedded" and not outlives and not same_process(entry.pid, entry.started):
         return HealResult(
             entry=entry, outcome="healed", proof="the embedded target ended with its run, and the fault with it"
         )
+    what = f"{entry.snapshot.lever} on {entry.snapshot.component} of {entry.pin.stack}"
     if entry.pin not in targets and not outlives:
+        say(f"opening the {entry.pin.kind} target of {what}")
         try:
             targets[entry.pin] = target_for_entry(entry)
         except HoldfastError as error:
@@ -196,6 +204,7 @@ def _heal(
             by_hand = restoring(_unchecked(entry), entry.snapshot, levers).by_hand(entry.snapshot)
             return HealResult(entry=entry, outcome="failed", reason=str(target), remedy=by_hand)
         lever = restoring(target, entry.snapshot, levers)
+        say(f"{what} to read back as it was found", lever.propagation_seconds)
         (restored,) = restore([(lever, entry.snapshot)])
     except HealError as error:
         return HealResult(entry=entry, outcome="failed", reason=error.what, remedy=error.remedy)

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
-from holdfast.errors import Inconclusive, InjectionError, ResourceError
-from holdfast.history.model import ErrorClass
-from holdfast.levers.api_requests import refused
-from holdfast.levers.base import Snapshot
+from holdfast.errors import Inconclusive, InjectionError
+from holdfast.levers.api_throttle import ApiThrottle
+from holdfast.levers.base import Snapshot, need_support
 from holdfast.levers.calls import cli, persistently
 from holdfast.targets.base import Capability, Target
-
-if TYPE_CHECKING:
-    from holdfast.stack.resolve import Stack
 
 _RATE, _BURST = "ThrottlingRateLimit", "ThrottlingBurstLimit"
 
 
 @dataclass(slots=True, kw_only=True)
-class HttpApiThrottle:
+class HttpApiThrottle(ApiThrottle):
     """Limits of 0 for all routes of a stage: API Gateway answers 429 before any integration runs.
 
     The settings are written whole, as they were read, with other limits. A stage that had none gets its old settings
@@ -43,38 +39,9 @@ class HttpApiThrottle:
     """
 
     name: ClassVar[str] = "http-api-throttle"
-    permissions: ClassVar[tuple[str, ...]] = ("apigateway:GET", "apigateway:PATCH")
-    propagation_seconds: ClassVar[float] = 60.0
-    aimed: ClassVar[bool] = False
     capability: ClassVar[Capability] = Capability.HTTP_API_THROTTLE
-    error_class: ClassVar[ErrorClass] = ErrorClass.THROTTLE
-
-    target: Target
-    component: str
-    resource: str
-    url: str = ""
-    canary_path: str = ""
-    requests_per_second: float = 0.0
-    burst: int = 0
-    key: str = field(default="", init=False)
-
-    @classmethod
-    def on(cls, stack: Stack, component: str, *, canary_path: str = "") -> Self:
-        """The lever on the stage of an HTTP API of a stack.
-
-        Raises:
-            ResourceError: the component is no HTTP API.
-        """
-        found = stack.resource(component)
-        if found.type != "api" or "/apis/" not in found.arn:
-            raise ResourceError(f"{component} is no HTTP API, so it has no stage that could be throttled this way")
-        return cls(
-            target=stack.target,
-            component=component,
-            resource=f"{found.arn}/stages/{found.stage}",
-            url=found.url,
-            canary_path=canary_path,
-        )
+    kind: ClassVar[str] = "HTTP API"
+    collection: ClassVar[str] = "apis"
 
     @classmethod
     def restoring(cls, target: Target, snapshot: Snapshot) -> Self:
@@ -94,17 +61,15 @@ class HttpApiThrottle:
             Inconclusive: the target does not throttle, or routes have limits of their own, which would still hold.
             InjectionError: the stage is throttled already.
         """
-        support = self.target.supports(self.capability)
-        if not support.supported:
-            raise Inconclusive(f"{self._said} cannot be throttled here: {support.reason}")
+        need_support(self.target, self.capability, f"{self.said} cannot be throttled")
         stage = self._read()
         own = sorted(route for route, settings in (stage.get("RouteSettings") or {}).items() if any(_limits(settings)))
         if own:
-            raise Inconclusive(f"{', '.join(own)} of {self._said} have limits of their own, which would still hold")
+            raise Inconclusive(f"{', '.join(own)} of {self.said} have limits of their own, which would still hold")
         found = _limits(_settings(stage))
         if found == self._placed:
             raise InjectionError(
-                f"{self._said} is already throttled; nothing was changed",
+                f"{self.said} is already throttled; nothing was changed",
                 cause="another tool, or a run that was killed and whose journal is elsewhere, left it so",
                 remedy="set its limits as its deployment does",
             )
@@ -128,7 +93,7 @@ class HttpApiThrottle:
             settings = _settings(self._read())
             if _limits(settings) not in (snapshot.found["limits"], self._placed):
                 raise InjectionError(
-                    f"somebody else has just changed the limits of {self._said}; they were left alone",
+                    f"somebody else has just changed the limits of {self.said}; they were left alone",
                     remedy="try again when nobody deploys",
                 )
             self._write({**settings, **self._placed})
@@ -139,14 +104,8 @@ class HttpApiThrottle:
         """The limits read back as placed and, where a canary may be sent, it is refused."""
         if _limits(_settings(self._read())) != self._placed:
             return ""
-        read_back = f"the limits of {self._said} read back {_told(self._placed)}"
-        if not self.canary_path:
-            return f"{read_back}; that requests are refused was not tried"
-        return f"{read_back} and a request is refused with 429" if refused(f"{self.url}{self.canary_path}") else ""
-
-    def hits(self) -> int:
-        """Refusals cannot be counted from outside; the operations show them."""
-        return 0
+        read_back = f"the limits of {self.said} read back {_told(self._placed)}"
+        return self.tried(read_back)
 
     def heal(self, snapshot: Snapshot) -> None:
         """Put the limits found back; limits that are no longer the lever's are left alone."""
@@ -166,16 +125,16 @@ class HttpApiThrottle:
         """The limits read back as found, as those of the account if there were none, or somebody else changed them."""
         now, before = _limits(_settings(self._read())), snapshot.found["limits"]
         if now == before:
-            return f"the limits of {self._said} read back {_told(now)}, as found"
+            return f"the limits of {self.said} read back {_told(now)}, as found"
         if now == self._placed:
             return ""
         if now == snapshot.found["account"] | before:
             return (
-                f"the limits of {self._said} read back {_told(now)}: those of the account, which held before, "
+                f"the limits of {self.said} read back {_told(now)}: those of the account, which held before, "
                 "because API Gateway does not let go of limits once set"
             )
         return (
-            f"the limits of {self._said} are {_told(now)}: somebody else changed them while it was throttled, "
+            f"the limits of {self.said} are {_told(now)}: somebody else changed them while it was throttled, "
             f"so they were left alone ({_told(before)} was found)"
         )
 
@@ -192,12 +151,8 @@ class HttpApiThrottle:
 
     @property
     def _stage(self) -> dict[str, str]:
-        _, _, api, _, stage = self.resource.rsplit("/", 4)
+        api, stage = self.place
         return {"ApiId": api, "StageName": stage}
-
-    @property
-    def _said(self) -> str:
-        return f"stage {self._stage['StageName']} of {self.component}"
 
     @property
     def _placed(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from holdfast.errors import Inconclusive, InjectionError
 from holdfast.history.model import ErrorClass
-from holdfast.levers.base import Snapshot
+from holdfast.levers.base import Snapshot, need_support
 from holdfast.levers.calls import cli, persistently
 from holdfast.levers.function_configuration import STALE, function_name
 from holdfast.stack.aws_errors import is_missing
@@ -116,9 +116,7 @@ class PermissionCut:
             Inconclusive: nobody enforces it here, or AddPermission could not make it again exactly.
             InjectionError: it is not there.
         """
-        support = self.target.supports(self.capability)
-        if not support.supported:
-            raise Inconclusive(f"a permission to invoke {self._function} cannot be cut here: {support.reason}")
+        need_support(self.target, self.capability, f"a permission to invoke {self._function} cannot be cut")
         statement, _ = self._read()
         if statement is None:
             raise InjectionError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from holdfast.errors import Inconclusive, InjectionError
 from holdfast.history.model import ErrorClass
-from holdfast.levers.base import Snapshot
+from holdfast.levers.base import Snapshot, need_support
 from holdfast.levers.calls import cli, persistently
 from holdfast.targets.base import Capability, Target
 
@@ -67,9 +67,7 @@ class MappingDisable:
 
     def snapshot(self) -> Snapshot:
         """Read the state."""
-        support = self.target.supports(self.capability)
-        if not support.supported:
-            raise Inconclusive(f"the mapping of {self.component} cannot be switched off here: {support.reason}")
+        need_support(self.target, self.capability, f"the mapping of {self.component} cannot be switched off")
         found = self._state()
         if found.startswith("Disabl"):
             raise InjectionError(

@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from holdfast.errors import Inconclusive, InjectionError
+from holdfast.errors import InjectionError
 from holdfast.history.model import ErrorClass
-from holdfast.levers.base import Snapshot
+from holdfast.levers.base import Snapshot, need_support
 from holdfast.levers.calls import cli, persistently
 from holdfast.levers.guard import check_address
 from holdfast.levers.settling import Settling
@@ -74,9 +74,7 @@ class QueueAttribute(ABC):
 
     def snapshot(self) -> Snapshot:
         """Read the attribute."""
-        support = self.target.supports(self.capability)
-        if not support.supported:
-            raise Inconclusive(f"{self.attribute} of {self.component} cannot be changed here: {support.reason}")
+        need_support(self.target, self.capability, f"{self.attribute} of {self.component} cannot be changed")
         check_address(self.name, self.resource, self.url)
         found = self._read()
         self._placed = self._wanted(found)

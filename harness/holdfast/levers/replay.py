@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from botocore.exceptions import ClientError
 
-from holdfast.errors import Inconclusive, InjectionError
+from holdfast.errors import InjectionError
 from holdfast.history.model import ErrorClass
-from holdfast.levers.base import Snapshot
+from holdfast.levers.base import Snapshot, need_support
 from holdfast.levers.calls import cli, persistently
 from holdfast.stack.aws_errors import error_code, is_missing
 from holdfast.targets.base import Capability, Target
@@ -106,9 +106,7 @@ class ArchiveReplay:
 
     def snapshot(self) -> Snapshot:
         """See that the archive can be replayed, to the stack's rules on its bus."""
-        support = self.target.supports(self.capability)
-        if not support.supported:
-            raise Inconclusive(f"{self.component} cannot be replayed here: {support.reason}")
+        need_support(self.target, self.capability, f"{self.component} cannot be replayed")
         archive = self._client.describe_archive(ArchiveName=self._archive)
         if archive["State"] != "ENABLED":
             raise InjectionError(

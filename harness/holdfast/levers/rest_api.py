@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
-from holdfast.errors import Inconclusive, InjectionError, ResourceError
-from holdfast.history.model import ErrorClass
-from holdfast.levers.api_requests import refused
-from holdfast.levers.base import Snapshot
+from holdfast.errors import Inconclusive, InjectionError
+from holdfast.levers.api_throttle import ApiThrottle
+from holdfast.levers.base import Snapshot, need_support
 from holdfast.levers.calls import cli, persistently
 from holdfast.targets.base import Capability, Target
-
-if TYPE_CHECKING:
-    from holdfast.stack.resolve import Stack
 
 EVERY_METHOD = "*/*"
 """Key of the settings of all methods that have none of their own."""
@@ -39,7 +35,7 @@ Limits = tuple[float, int]
 
 
 @dataclass(slots=True, kw_only=True)
-class RestApiThrottle:
+class RestApiThrottle(ApiThrottle):
     """Limits of 0 on all methods of a stage: API Gateway answers 429 before any integration runs.
 
     Methods with settings of their own do not follow those of the stage, so their limits are set too. AWS publishes no
@@ -60,38 +56,9 @@ class RestApiThrottle:
     """
 
     name: ClassVar[str] = "rest-api-throttle"
-    permissions: ClassVar[tuple[str, ...]] = ("apigateway:GET", "apigateway:PATCH")
-    propagation_seconds: ClassVar[float] = 60.0
-    aimed: ClassVar[bool] = False
     capability: ClassVar[Capability] = Capability.API_THROTTLE
-    error_class: ClassVar[ErrorClass] = ErrorClass.THROTTLE
-
-    target: Target
-    component: str
-    resource: str
-    url: str = ""
-    canary_path: str = ""
-    requests_per_second: float = 0.0
-    burst: int = 0
-    key: str = field(default="", init=False)
-
-    @classmethod
-    def on(cls, stack: Stack, component: str, *, canary_path: str = "") -> Self:
-        """The lever on the stage of a REST API of a stack.
-
-        Raises:
-            ResourceError: the component is no REST API.
-        """
-        found = stack.resource(component)
-        if found.type != "api" or "/restapis/" not in found.arn:
-            raise ResourceError(f"{component} is no REST API, so it has no stage that could be throttled this way")
-        return cls(
-            target=stack.target,
-            component=component,
-            resource=f"{found.arn}/stages/{found.stage}",
-            url=found.url,
-            canary_path=canary_path,
-        )
+    kind: ClassVar[str] = "REST API"
+    collection: ClassVar[str] = "restapis"
 
     @classmethod
     def restoring(cls, target: Target, snapshot: Snapshot) -> Self:
@@ -112,16 +79,14 @@ class RestApiThrottle:
             Inconclusive: the target does not throttle, or settings show no limits to put back.
             InjectionError: the stage is throttled already.
         """
-        support = self.target.supports(self.capability)
-        if not support.supported:
-            raise Inconclusive(f"{self._said} cannot be throttled here: {support.reason}")
+        need_support(self.target, self.capability, f"{self.said} cannot be throttled")
         found = {method: _limits(settings) for method, settings in self._settings().items()}
         without = sorted(method for method, limits in found.items() if limits is None)
         if without:
-            raise Inconclusive(f"the settings of {', '.join(without)} of {self._said} show no limits to put back")
+            raise Inconclusive(f"the settings of {', '.join(without)} of {self.said} show no limits to put back")
         if found.get(EVERY_METHOD) == self._placed:
             raise InjectionError(
-                f"{self._said} is already throttled; nothing was changed",
+                f"{self.said} is already throttled; nothing was changed",
                 cause="another tool, or a run that was killed and whose journal is elsewhere, left it so",
                 remedy=f"restore it, e.g. {self._command(['op=remove,path=/*/*'])}",
             )
@@ -146,14 +111,8 @@ class RestApiThrottle:
         settings = self._settings()
         if EVERY_METHOD not in settings or any(_limits(each) != self._placed for each in settings.values()):
             return ""
-        read_back = f"the limits of all methods of {self._said} read back {_told(self._placed)}"
-        if not self.canary_path:
-            return f"{read_back}; that requests are refused was not tried"
-        return f"{read_back} and a request is refused with 429" if refused(f"{self.url}{self.canary_path}") else ""
-
-    def hits(self) -> int:
-        """Refusals cannot be counted from outside; the operations show them."""
-        return 0
+        read_back = f"the limits of all methods of {self.said} read back {_told(self._placed)}"
+        return self.tried(read_back)
 
     def heal(self, snapshot: Snapshot) -> None:
         """Put the limits back that are still the lever's, or remove the settings that it made."""
@@ -185,8 +144,8 @@ class RestApiThrottle:
                 return ""
             left.append(f"{method} is {'absent' if now is None else _told(now)}")
         if not left:
-            return f"the limits of {self._said} read back as found"
-        return f"{self._said}: {'; '.join(left)}: somebody else changed it while it was throttled, so it was left alone"
+            return f"the limits of {self.said} read back as found"
+        return f"{self.said}: {'; '.join(left)}: somebody else changed it while it was throttled, so it was left alone"
 
     def by_hand(self, snapshot: Snapshot) -> str:
         """The command that restores the limits."""
@@ -207,12 +166,8 @@ class RestApiThrottle:
 
     @property
     def _stage(self) -> dict[str, str]:
-        _, _, api, _, stage = self.resource.rsplit("/", 4)
+        api, stage = self.place
         return {"restApiId": api, "stageName": stage}
-
-    @property
-    def _said(self) -> str:
-        return f"stage {self._stage['stageName']} of {self.component}"
 
     @property
     def _placed(self) -> Limits:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from botocore.exceptions import ClientError
 
-from holdfast.errors import Inconclusive, InjectionError
+from holdfast.errors import InjectionError
 from holdfast.history.model import ErrorClass
-from holdfast.levers.base import Snapshot
+from holdfast.levers.base import Snapshot, need_support
 from holdfast.levers.calls import cli, persistently, transient
 from holdfast.stack.aws_errors import is_missing
 from holdfast.targets.base import Capability, Target
@@ -126,9 +126,7 @@ class RoleDeny:
 
     def snapshot(self) -> Snapshot:
         """See that no policy of ours is in force, also of a run on another machine, and write the policy down."""
-        support = self.target.supports(self.capability)
-        if not support.supported:
-            raise Inconclusive(f"a right cannot be taken from {self._role} here: {support.reason}")
+        need_support(self.target, self.capability, f"a right cannot be taken from {self._role}")
         if self.polled:
             raise InjectionError(
                 f"{', '.join(_denied_polling(self.actions))} cannot be denied to {self._role}; nothing was changed",

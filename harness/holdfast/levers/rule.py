@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from holdfast.errors import Inconclusive, InjectionError
+from holdfast.errors import InjectionError
 from holdfast.history.model import ErrorClass
-from holdfast.levers.base import Snapshot
+from holdfast.levers.base import Snapshot, need_support
 from holdfast.levers.calls import cli, persistently
 from holdfast.levers.settling import Settling
 from holdfast.targets.base import Capability, Target
@@ -74,9 +74,7 @@ class RuleDisable:
 
     def snapshot(self) -> Snapshot:
         """Read the state."""
-        support = self.target.supports(self.capability)
-        if not support.supported:
-            raise Inconclusive(f"{self.component} cannot be switched off here: {support.reason}")
+        need_support(self.target, self.capability, f"{self.component} cannot be switched off")
         rule = self._describe()
         if rule.get("ManagedBy"):
             raise InjectionError(

@@ -7,9 +7,9 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from holdfast.errors import Inconclusive, InjectionError
+from holdfast.errors import InjectionError
 from holdfast.history.model import ErrorClass
-from holdfast.levers.base import Snapshot
+from holdfast.levers.base import Snapshot, need_support
 from holdfast.levers.calls import cli, persistently
 from holdfast.levers.settling import Settling
 from holdfast.targets.base import Capability, Target
@@ -93,9 +93,7 @@ class SubscriptionFilter:
 
     def snapshot(self) -> Snapshot:
         """Read the filter policy; empty means that there was none."""
-        support = self.target.supports(self.capability)
-        if not support.supported:
-            raise Inconclusive(f"a subscription of {self.component} cannot be filtered here: {support.reason}")
+        need_support(self.target, self.capability, f"a subscription of {self.component} cannot be filtered")
         self._placed = json.dumps({f"holdfast-{secrets.token_hex(6)}": ["nothing has this"]})
         return Snapshot(
             lever=self.name,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from botocore.exceptions import ClientError
 
-from holdfast.errors import Inconclusive, InjectionError
+from holdfast.errors import InjectionError
 from holdfast.history.model import ErrorClass
-from holdfast.levers.base import Snapshot
+from holdfast.levers.base import Snapshot, need_support
 from holdfast.levers.calls import cli, persistently
 from holdfast.levers.settling import stale_seconds
 from holdfast.stack.aws_errors import error_code
@@ -100,9 +100,7 @@ class TableThroughput(ABC):
 
     def snapshot(self) -> Snapshot:
         """Read what the table serves."""
-        support = self.target.supports(self.capability)
-        if not support.supported:
-            raise Inconclusive(f"{self.component} cannot be throttled here: {support.reason}")
+        need_support(self.target, self.capability, f"{self.component} cannot be throttled")
         table = self._describe()
         if table["TableStatus"] != ACTIVE:
             raise InjectionError(

@@ -105,6 +105,15 @@ def counted_at_once(
     return None
 
 
+def is_scanned(source: DynamoGetSource | DynamoQuerySource) -> bool:
+    """Whether its table is scanned to count it: not where items below a prefix are more than counted."""
+    return not (isinstance(source, DynamoQuerySource) and source.sort_prefix) or _of_keys_alone(source)
+
+
+def _of_keys_alone(source: DynamoGetSource | DynamoQuerySource) -> bool:
+    return isinstance(source.measure, ItemsMeasure) and source.where is None
+
+
 def _identity(expression: str, entry: Entry) -> str | None:
     found = search(expression, entry.data)
     return None if found is None else text_of(found)
@@ -155,9 +164,9 @@ def _table(
         attributes, index = dict(source.partition), source.index
     prefixes = dict(source.sort_prefix) if isinstance(source, DynamoQuerySource) else {}
     wanted = [keys.rendered(template, context) for template in attributes.values()]
-    plain = isinstance(source.measure, ItemsMeasure) and source.where is None
-    if prefixes and not plain:
+    if not is_scanned(source):
         return None
+    plain = _of_keys_alone(source)
     needed = [*attributes, *prefixes] if plain else []
     scanned = 0
 

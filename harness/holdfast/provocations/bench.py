@@ -26,6 +26,7 @@ from holdfast.ports.dead_letters import DeadLetter
 from holdfast.ports.ports import Ports
 from holdfast.provocations.model import Evidence, FaultPoint
 from holdfast.provocations.requirements import Situation, interceptor_there, redeliveries_in_time
+from holdfast.provocations.saga_coverage import PlanCoverage
 from holdfast.provocations.saga_plans import BrokenPlan
 from holdfast.provocations.stopping import Stopping
 from holdfast.stack.base import Json
@@ -40,6 +41,9 @@ from holdfast.targets.base import Interceptor, Rule
 from holdfast.waiting import Waited, eventually
 
 T = TypeVar("T")
+
+HITS_OF_PROGRESS = 20
+"""More deliveries than those of one event that a correct stack gives up, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,10 @@ class Aim:
     def bitten(self) -> int:
         """How many of the faults have hit."""
         return sum(self.interceptor.hits(rule.id) > 0 for rule in self.rules)
+
+    def progress(self) -> int:
+        """How far they have come: their hits, of each up to a number, so that one that hits for ever makes none."""
+        return sum(min(self.interceptor.hits(rule.id), HITS_OF_PROGRESS) for rule in self.rules)
 
 
 @dataclass(slots=True)
@@ -102,6 +110,7 @@ class Bench:
     _logs: list[LogRead] = field(default_factory=list)
     _views: list[ViewRead] = field(default_factory=list)
     _broken_plan: BrokenPlan | None = None
+    _plan_coverage: PlanCoverage | None = None
     _witnessed: list[Witnessed] = field(default_factory=list)
     _others: Iterator[int] = field(default_factory=itertools.count)
     _dead_letters: dict[str, DeadLetterSeen] = field(default_factory=dict)
@@ -437,6 +446,11 @@ class Bench:
             self._views.append(read)
         return read
 
+    def keep_plan_coverage(self, coverage: PlanCoverage) -> None:
+        """Keep what generated plans have visited."""
+        with self._lock:
+            self._plan_coverage = coverage
+
     def keep_broken_plan(self, broken: BrokenPlan) -> None:
         """Keep the smallest generated plan that broke a promise."""
         with self._lock:
@@ -492,6 +506,7 @@ class Bench:
             logs=tuple(self._logs),
             views=tuple(self._views),
             broken_plan=self._broken_plan,
+            plan_coverage=self._plan_coverage,
             witnessed=tuple(self._witnessed),
         )
 

@@ -13,6 +13,7 @@ from holdfast.history.executions import Execution
 from holdfast.history.logs import LogRead, ViewRead
 from holdfast.history.model import DeadLetterSeen, FaultWindow, History
 from holdfast.provocations.requirements import Requirement, Situation, calls_alone
+from holdfast.provocations.saga_coverage import PlanCoverage
 from holdfast.provocations.saga_plans import BrokenPlan
 from holdfast.stack.generate import Submission
 
@@ -204,6 +205,7 @@ class Evidence:
         logs: its reads of event logs.
         views: its reads of read models.
         broken_plan: the smallest generated plan that broke a promise.
+        plan_coverage: what generated plans have visited.
         witnessed: what was seen of an application and its sidecar.
     """
 
@@ -221,6 +223,7 @@ class Evidence:
     logs: tuple[LogRead, ...] = ()
     views: tuple[ViewRead, ...] = ()
     broken_plan: BrokenPlan | None = None
+    plan_coverage: PlanCoverage | None = None
     witnessed: tuple[Witnessed, ...] = ()
 
     def asked(self, *questions: str, role: str = "") -> tuple[Exchange, ...]:

@@ -17,6 +17,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from holdfast.provocations.bench import Bench
 from holdfast.provocations.model import Moment, Provocation
 from holdfast.provocations.requirements import Situation
+from holdfast.provocations.saga_coverage import covered
 from holdfast.provocations.saga_failures import AIMED_AT_STEPS, aims_at
 from holdfast.provocations.saga_places import (
     business_failures,
@@ -26,13 +27,14 @@ from holdfast.provocations.saga_places import (
     saga_of,
     steps_until_pivot,
 )
-from holdfast.provocations.saga_plan_runs import PlanRun, PlanRunner
+from holdfast.provocations.saga_plan_runs import PlanRunner
 from holdfast.provocations.saga_plans import (
     BrokenPlan,
     Plan,
     PlannedFault,
     PlannedKind,
     PlannedSaga,
+    PlanRun,
     Run,
     Tried,
     about,
@@ -136,6 +138,18 @@ def _after_allowed(choices: Choices, step: str) -> list[PlannedKind]:
     return ["fail", "fail after"] if step in choices.undone else ["fail"]
 
 
+def faults_of(choices: Choices) -> list[PlannedFault]:
+    """All faults that a plan may have, in the order of the steps."""
+    found: list[PlannedFault] = []
+    for name in choices.steps:
+        kinds: list[PlannedKind] = ["fail once", "answer lost"]
+        kinds += _after_allowed(choices, name) if name in choices.breakable else []
+        found += [PlannedFault(name, undo=False, kind=kind) for kind in kinds]
+        if name in choices.undone:
+            found += [PlannedFault(name, undo=True, kind=kind) for kind in kinds[:2]]
+    return found
+
+
 def draw_plans(choices: Choices, seed_number: int, most: int = PLANS) -> list[Plan]:
     """Draw plans as data, and keep the most telling; the same seed draws the same."""
     drawn: list[Plan] = []
@@ -166,6 +180,7 @@ def _generate(bench: Bench, clock: Callable[[], float] = time.monotonic) -> None
     choices = choices_of(bench.situation)
     chosen = draw_plans(choices, bench.random.getrandbits(32))
     latest: dict[Plan, PlanRun] = {}
+    visited: list[tuple[Plan, PlanRun]] = []
 
     def as_role(role: str) -> Run:
         runner = PlanRunner(bench, choices.inputs, role)
@@ -174,6 +189,7 @@ def _generate(bench: Bench, clock: Callable[[], float] = time.monotonic) -> None
             ran = runner(plans)
             if late := sorted(key for one in ran for key in one.late):
                 bench.note(f"not ended within {bench.bounds.saga_seconds:g} s: {', '.join(late)}")
+            visited.extend(zip(plans, ran, strict=True))
             latest.update((plan, one) for plan, one in zip(plans, ran, strict=True) if one.findings)
             return [bool(one.findings) for one in ran]
 
@@ -185,6 +201,7 @@ def _generate(bench: Bench, clock: Callable[[], float] = time.monotonic) -> None
     found = tried.broken(chosen)
     bench.figure("plans", len(chosen))
     if found is None:
+        bench.keep_plan_coverage(covered(visited, faults_of(choices)))
         return
     ends = clock() + SHRINKING_SECONDS
     tried.run, tried.repeats, tried.time_left = as_role(SHRINKING_ROLE), REPEATS, lambda: clock() < ends
@@ -200,8 +217,10 @@ def _generate(bench: Bench, clock: Callable[[], float] = time.monotonic) -> None
         runs=tried.runs[smallest],
     )
     bench.keep_broken_plan(broken)
+    told = smallest.told(choices.about)
+    bench.keep_plan_coverage(covered(visited, faults_of(choices), smallest=smallest, told=told))
     bench.note(
-        f"smallest plan that leaves a saga half done: {smallest.told(choices.about)} "
+        f"smallest plan that leaves a saga half done: {told} "
         f"({broken.reproduced} runs; found within {found.told(choices.about)})"
     )
 

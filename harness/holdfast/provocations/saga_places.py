@@ -133,7 +133,8 @@ def _at_function(situation: Situation, kind: Fault) -> Rule:
         "answer lost": Rule(id="", action="fail", when="after", error=lost),
         "fail after": Rule(id="", action="fail", when="after"),
         "kill after": Rule(id="", action="kill", when="after"),
-        "callback lost": Rule(id="", action="refuse", point="call", service="states", error="InternalServerError"),
+        # Denied, so that the SDK does not try again until the function's own timeout fails the state.
+        "callback lost": Rule(id="", action="refuse", point="call", service="states", error="AccessDeniedException"),
         "hold": Rule(id="", action="delay", delay_seconds=HOLD_SECONDS),
     }
     return rules[kind]

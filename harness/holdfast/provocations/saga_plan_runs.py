@@ -10,7 +10,7 @@ from holdfast.history.model import History, Observation
 from holdfast.levers.signals import interrupts
 from holdfast.provocations.bench import Bench, side_by_side
 from holdfast.provocations.saga_places import fault, place_of, saga_of
-from holdfast.provocations.saga_plans import Plan
+from holdfast.provocations.saga_plans import Plan, PlanRun
 from holdfast.provocations.saga_runs import await_ends
 from holdfast.stack.base import Json
 from holdfast.stack.generate import Submission
@@ -23,21 +23,6 @@ WAVE_SECONDS = 1.0
 
 SETTLE_SECONDS = 5.0
 """How long a saga that has ended half done may take to become whole before its plan counts as broken."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanRun:
-    """What one run of a plan showed.
-
-    Attributes:
-        findings: the sagas that ended neither done nor undone.
-        late: the keys of those that did not end within their bound.
-        missed: the keys of those that some fault did not hit.
-    """
-
-    findings: tuple[Finding, ...] = ()
-    late: tuple[str, ...] = ()
-    missed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +59,16 @@ class PlanRunner:
         drawn = [[bench.draw(1, dict(self.inputs[saga.input]))[0] for saga in plan.sagas] for plan in chosen]
         everyone = [one for submissions in drawn for one in submissions]
         steps = {step.name: step for step in saga_of(bench.situation).steps}
-        faults = [
-            fault(bench.situation, place, planned.kind, submission.key, times=1 if "once" in planned.kind else 0)
+        aimed = [
+            (submission.key, planned, place)
             for plan, submissions in zip(chosen, drawn, strict=True)
             for saga, submission in zip(plan.sagas, submissions, strict=True)
             for planned in saga.faults
             if (place := place_of(bench.situation, steps[planned.step], undo=planned.undo))
+        ]
+        faults = [
+            fault(bench.situation, place, planned.kind, key, times=1 if "once" in planned.kind else 0)
+            for key, planned, place in aimed
         ]
         with bench.aimed(faults) as aim:
             for wave in range(1 + max(saga.wave for plan in chosen for saga in plan.sagas)):
@@ -92,13 +81,20 @@ class PlanRunner:
                 side_by_side(lambda one: bench.submit(one, self.role), together, len(together) or 1)
                 interrupts.pause(WAVE_SECONDS)
             late = {one.key for one in await_ends(bench, everyone)}
-            missed = {rule.key for rule in aim.rules if not aim.interceptor.hits(rule.id)}
+            unhit = frozenset(
+                (key, planned)
+                for (key, planned, _), rule in zip(aimed, aim.rules, strict=True)
+                if not aim.interceptor.hits(rule.id)
+            )
+        missed = {key for key, _ in unhit}
         half = self._half_done([one for one in everyone if one.key not in late])
         return [
             PlanRun(
                 findings=tuple(half[one.key] for one in submissions if one.key in half),
                 late=tuple(one.key for one in submissions if one.key in late),
                 missed=tuple(one.key for one in submissions if one.key in missed),
+                keys=tuple(one.key for one in submissions),
+                unhit=unhit,
             )
             for submissions in drawn
         ]
@@ -121,10 +117,9 @@ class PlanRunner:
 def half_done(bench: Bench, submissions: Sequence[Submission]) -> dict[str, Finding]:
     """The sagas that are neither done nor undone as a whole, by key."""
     saga = saga_of(bench.situation)
-    ports = dict.fromkeys(port for step in saga.steps for port in (step.effect, step.undone) if port is not None)
 
     def observe(one: Submission) -> list[Observation]:
-        return [bench.ports.observe(port, one, provocation=bench.name) for port in ports]
+        return [bench.ports.observe(port, one, provocation=bench.name) for port in saga.of_steps]
 
     seen = [each for found in side_by_side(observe, submissions, 4) for each in found]
     keys = {one.key for one in submissions}

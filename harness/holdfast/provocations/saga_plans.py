@@ -108,6 +108,25 @@ class BrokenPlan:
         return f"{self.violated} of {self.runs}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRun:
+    """What one run of a plan showed.
+
+    Attributes:
+        findings: the sagas that ended neither done nor undone.
+        late: the keys of those that did not end within their bound.
+        missed: the keys of those that some fault did not hit.
+        keys: the keys of the plan's sagas, in its order.
+        unhit: the faults that did not hit, each with the key it was aimed at.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    late: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    unhit: frozenset[tuple[str, PlannedFault]] = frozenset()
+
+
 def about(inputs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """Special inputs in words."""
     return tuple(json.dumps(fields, sort_keys=True) if fields else "ordinary" for fields in inputs)

@@ -108,8 +108,7 @@ def ended(bench: Bench, submission: Submission) -> bool:
 def fate(bench: Bench, submission: Submission) -> Fate | None:
     """What a saga has left so far; None where nothing was ever done, or something cannot be read."""
     saga = saga_of(bench.situation)
-    ports = dict.fromkeys(port for step in saga.steps for port in (step.effect, step.undone) if port is not None)
-    seen = tuple(bench.ports.observe(port, submission, provocation=bench.name) for port in ports)
+    seen = tuple(bench.ports.observe(port, submission, provocation=bench.name) for port in saga.of_steps)
     if not any(one.count for one in seen):
         return None
     nobody = Operation(

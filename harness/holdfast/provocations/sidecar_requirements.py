@@ -6,6 +6,9 @@ from holdfast.provocations.model import Strike
 from holdfast.provocations.requirements import Situation
 from holdfast.stack.patterns import SidecarPattern
 
+NO_SIDECAR = "the pattern is no sidecar"
+"""What provocations of the sidecar pattern say to a stack that claims another one."""
+
 
 def sidecar_of(situation: Situation) -> SidecarPattern:
     """The sidecar pattern under test, for provocations that require one."""
@@ -17,7 +20,7 @@ def sidecar_claimed(situation: Situation) -> str:
     """The pattern under test must be a sidecar."""
     if isinstance(situation.pattern, SidecarPattern):
         return ""
-    return "the pattern is no sidecar"
+    return NO_SIDECAR
 
 
 def both_started(situation: Situation) -> str:

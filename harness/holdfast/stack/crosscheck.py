@@ -480,10 +480,8 @@ def _ports_of(pattern: Pattern, kind: str) -> tuple[str | None, ...]:
 
 
 def _effects_of(pattern: Pattern) -> tuple[str | None, ...]:
-    steps = pattern.steps if isinstance(pattern, SagaPattern) else ()
-    of_steps = [port for step in steps for port in (step.effect, step.undone)]
-    own = (pattern.lock, pattern.reads) if isinstance(pattern, SagaPattern) else ()
-    return pattern.effect, pattern.stored, pattern.message, pattern.row, pattern.read, *own, *of_steps
+    of_saga = pattern.ports() if isinstance(pattern, SagaPattern) else ()
+    return pattern.effect, pattern.stored, pattern.message, pattern.row, pattern.read, *of_saga
 
 
 def _exists(name: str, known: Mapping[str, object], what: str, path: KeyPath, table: str = "") -> Iterator[Problem]:

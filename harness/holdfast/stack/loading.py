@@ -52,7 +52,7 @@ def load_descriptor(path: Path, environ: Mapping[str, str]) -> Descriptor:
 
 def _read(path: Path) -> dict[str, Json]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Windows' editors put a byte order mark in front
     except FileNotFoundError:
         raise DescriptorError(
             f"There is no descriptor {path}.", cause="the file does not exist", remedy="correct the path"

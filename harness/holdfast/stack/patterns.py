@@ -59,6 +59,11 @@ class Pattern(Part):
     ] = False
     read: Annotated[Name | None, Field(description="The effect port that ES-10 reads.")] = None
 
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The effect ports that are counted for every key of a load run, each once."""
+        return (self.effect,)
+
 
 class Compensation(Part):
     """What undoes a step."""
@@ -136,10 +141,20 @@ class SagaPattern(Pattern):
             raise ValueError("name the state_machine, or list the steps of a choreography")
         return self
 
+    @property
+    def of_steps(self) -> tuple[str, ...]:
+        """The effect ports that count steps and compensations, each once."""
+        named = (port for step in self.steps for port in (step.effect, step.undone))
+        return tuple(dict.fromkeys(port for port in named if port is not None))
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The effect ports that are counted for every key of a load run, each once."""
+        return tuple(dict.fromkeys((self.effect, *self.of_steps)))
+
     def ports(self) -> tuple[str, ...]:
         """The effect ports that tell what has become of one saga, each once."""
-        of_steps = [port for step in self.steps for port in (step.effect, step.undone)]
-        return tuple(dict.fromkeys(port for port in (*of_steps, self.lock, self.reads) if port is not None))
+        return tuple(dict.fromkeys(port for port in (*self.of_steps, self.lock, self.reads) if port is not None))
 
     def predecessors(self) -> Mapping[str, frozenset[str]]:
         """For each step all steps that come before it, by name; steps in no such relation may overlap."""

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import signal
 import sys
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from holdfast.campaign import Progress
 from holdfast.errors import ExitCode, HoldfastError, Inconclusive
+from holdfast.levers.signals import interruptible
 from holdfast.opening import DEFAULT_FOLDER, Options
+from holdfast.progress import listening
 from holdfast.redaction import Clean
 from holdfast.reporting import report_run
 from holdfast.runs import KEPT
@@ -67,12 +68,13 @@ def sweep_command(arguments: Sequence[str]) -> int:
     own = parser.parse_args(list(arguments))
     _need_file(own.stack, "sweep", "NAME.stack.toml")
     options = replace(_options(own), seed=own.seed)
-    swept = sweep(
-        own.stack,
-        options=options,
-        budget=Budget(seconds=own.budget_seconds, pairs=own.pairs, expression=own.expression),
-        listener=_Lines(),
-    )
+    with listening() as listener:
+        swept = sweep(
+            own.stack,
+            options=options,
+            budget=Budget(seconds=own.budget_seconds, pairs=own.pairs, expression=own.expression),
+            listener=listener,
+        )
     clean = swept.clean
     folder = options.folder / swept.coverages[0].stack
     if swept.run is not None:
@@ -84,7 +86,22 @@ def sweep_command(arguments: Sequence[str]) -> int:
     _print(f"written: {path}")
     if swept.run is not None:
         report_run(swept.run.path, write_line=_print)
+    signal_name = next((coverage.interrupted for coverage in coverages if coverage.interrupted), "")
+    if signal_name:
+        _print(_interrupted(signal_name, coverages, arguments))
+        return 128 + signal.Signals[signal_name]
     return _exit_code(coverages, strict=own.strict)
+
+
+def _interrupted(signal_name: str, coverages: Sequence[Coverage], arguments: Sequence[str]) -> str:
+    cells = [cell for coverage in coverages for cell in coverage.cells if cell.mark is not Mark.INAPPLICABLE]
+    decided = sum(cell.mark in (Mark.HELD, Mark.VIOLATED) for cell in cells)
+    pairs = sum(len(coverage.pairs) for coverage in coverages)
+    return (
+        f"interrupted by {signal_name}; every fault that was in place is healed; "
+        f"{decided} of {len(cells)} single faults and {pairs} pairs were decided\n"
+        f"  all single faults are in flight together, so a sweep begins anew: holdfast sweep {shlex.join(arguments)}"
+    )
 
 
 def _exit_code(coverages: Sequence[Coverage], *, strict: bool) -> int:
@@ -144,7 +161,8 @@ def replay_command(arguments: Sequence[str]) -> int:
     descriptor = own.stack or found.descriptor
     _need_file(descriptor, "replay", "its descriptor, or give another one with --stack")
     options = replace(_options(own), seed=found.seed, target=own.target or found.target)
-    judgements = replayed(descriptor, replay=replay, times=own.times, options=options, listener=_Lines())
+    with interruptible(), listening() as listener:
+        judgements = replayed(descriptor, replay=replay, times=own.times, options=options, listener=listener)
     _print(replay.told)
     _print(f"expected: violated ({found.title}: {found.sentence}; {found.reproduced} when it was found)")
     agreeing = 0
@@ -222,23 +240,6 @@ def _at_least_one(text: str) -> int:
 def _print(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-class _Lines:
-    """Tells a person what goes on, a line each, with the seconds since the beginning."""
-
-    def __init__(self) -> None:
-        self._started = time.monotonic()
-        self._lock = threading.Lock()
-
-    def __call__(self, progress: Progress) -> None:
-        """Print what is new."""
-        if progress.over:
-            return
-        most = f" (at most {progress.until_seconds:.0f} s)" if progress.until_seconds else ""
-        with self._lock:
-            sys.stderr.write(f"  {time.monotonic() - self._started:5.1f} s {progress.message}{most}\n")
-            sys.stderr.flush()
 
 
 __all__ = ["Inconclusive", "replay_command", "sweep_command"]

@@ -94,6 +94,7 @@ class Coverage:
         seconds: wall time.
         singles_seconds: wall time of the singles, with the command that is traced before them.
         notes: what else a reader must know, a line each.
+        interrupted: name of the signal that ended it early; empty for none.
     """
 
     stack: str
@@ -114,6 +115,7 @@ class Coverage:
     seconds: float = 0.0
     singles_seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    interrupted: str = ""
 
     @property
     def points(self) -> tuple[Point, ...]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from holdfast.campaign import Progress
 from holdfast.errors import DescriptorError
 from holdfast.opening import Options, silent
+from holdfast.progress import Listener
 from holdfast.provocations.saga_places import saga_of
-from holdfast.provocations.saga_plan_runs import PlanRun, PlanRunner
+from holdfast.provocations.saga_plan_runs import PlanRunner
+from holdfast.provocations.saga_plans import PlanRun
 from holdfast.stack.seeding import seed as put_seed
 from holdfast.sweep.judging import Judgement, Mark
 from holdfast.sweep.replay import PlanReplay, Replay, ScheduleReplay
@@ -27,7 +27,7 @@ def replayed(
     times: int,
     options: Options,
     target: Target | None = None,
-    listener: Callable[[Progress], None] = silent,
+    listener: Listener = silent,
 ) -> list[Judgement]:
     """Run a replay again, so often; what each run showed.
 

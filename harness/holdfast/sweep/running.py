@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import json
 import random
-import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from holdfast.campaign import Progress
-from holdfast.checkers.projections import Stream
 from holdfast.errors import Inconclusive
-from holdfast.history.executions import EXECUTION
-from holdfast.history.model import DeadLetterSeen, Observation, Operation, Outcome
+from holdfast.history.model import Observation
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal
 from holdfast.levers.pull import pulled
 from holdfast.levers.signals import interrupts
-from holdfast.ports.dead_letters import DeadLetter
 from holdfast.ports.folding import folding
 from holdfast.ports.ports import Ports
-from holdfast.ports.streams import records_given_up
+from holdfast.progress import Listener, Progress
 from holdfast.provocations.bench import Aim, Bench, side_by_side
-from holdfast.provocations.cqrs_runs import look_at_log, look_at_view
 from holdfast.provocations.quiescence import await_silence
 from holdfast.provocations.requirements import Situation
 from holdfast.provocations.saga_requirements import answer_tells
@@ -32,50 +25,29 @@ from holdfast.provocations.stopping import Stopping
 from holdfast.provocations.tracing import ANY_FUNCTION, Trace, follow
 from holdfast.stack.base import Json
 from holdfast.stack.configuration import Configuration
-from holdfast.stack.definitions import tasks_of
-from holdfast.stack.deliveries import delivery_limit
 from holdfast.stack.descriptor import Conserved
 from holdfast.stack.generate import Submission
 from holdfast.stack.patterns import CqrsPattern, Pattern, PatternName, SagaPattern
 from holdfast.stack.resolve import Stack
 from holdfast.sweep.conserving import half_done, unbalanced
-from holdfast.sweep.judging import Case, Invariants, Judgement, invariants_of, judge
+from holdfast.sweep.judging import Case, Invariants, Judgement, judge
 from holdfast.sweep.kinds import LASTING, Kind, Surroundings, rule_of
 from holdfast.sweep.levers import Means
+from holdfast.sweep.looking import READERS, Onlooker
 from holdfast.sweep.plan import Schedule
-from holdfast.sweep.points import Caller, Callers, Point, visited
+from holdfast.sweep.points import Callers
 from holdfast.sweep.projecting import LoggedAndShown
+from holdfast.sweep.promises import invariants_of
+from holdfast.sweep.sending import Sender
+from holdfast.sweep.surroundings import surroundings
 from holdfast.targets.base import Rule
 from holdfast.verdict.model import Finding
-from holdfast.waiting import eventually
-
-TRIES = 5
-"""A patient client sends its command so often at most."""
-
-TRIES_FOR_GOOD = 3
-"""As often where the fault does not pass: the third try has met what the second left behind, and so would a fourth."""
 
 WIDTH = 16
 """So many clients at once; one waits as long as its own call is held, or until it may send again."""
 
-WORKING_AT_ONCE = 8
-"""So many functions may be at work when the next command is sent; what waits for a delay, a retry or an answer that was
-lost takes no processor."""
-
-LONGEST_ADMISSION_SECONDS = 2.0
-"""A command that has waited for so long is sent all the same."""
-
 HELD_SECONDS = 3.0
 """A fault on everything is kept so long after the command was sent."""
-
-READERS = 4
-"""So many looks at once."""
-
-HOUR_SECONDS = 3600
-"""What is tried again for longer than this, with no limit of tries, is given up in no sweep."""
-
-PAUSE_SECONDS = 0.2
-"""Before the second try; each further pause is longer by as much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,12 +95,13 @@ class Runner:
     configuration: Configuration
     seed: int
     prefix: str
-    listener: Callable[[Progress], None]
+    listener: Listener
     stopping: Stopping
     callers: Callers = field(init=False)
     known: Surroundings = field(init=False)
     invariants: Invariants = field(init=False)
-    _gate: threading.Lock = field(default_factory=threading.Lock)
+    onlooker: Onlooker = field(init=False)
+    sender: Sender = field(default_factory=Sender)
     _rested: bool = True
     _waves: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -143,6 +116,15 @@ class Runner:
             self.invariants = LoggedAndShown(self.pattern, folding(self.pattern, self.stack.path))
         else:
             self.invariants = invariants_of(self.pattern, status, answers=answers, bound_seconds=bound_seconds)
+        self.onlooker = Onlooker(
+            stack=self.stack,
+            pattern=self.pattern,
+            ports=self.ports,
+            configuration=self.configuration,
+            callers=self.callers,
+            prefix=self.prefix,
+            effects=self.invariants.effects,
+        )
 
     @property
     def pattern(self) -> Pattern:
@@ -169,7 +151,7 @@ class Runner:
                 raise Inconclusive("the stack does not come to rest after one command, so nothing can be traced")
 
         submission, trace = follow(bench, ANY_FUNCTION, "traced", settle)
-        (ran,) = self._looked_at(bench, [Schedule()], [submission], [trace], {}, quiet=True)
+        (ran,) = self._judged(bench, [Schedule()], [submission], [trace], {}, quiet=True)
         return ran
 
     def run(self, schedules: Sequence[Schedule], fields: Mapping[str, Json] | None = None) -> list[Ran]:
@@ -194,7 +176,7 @@ class Runner:
             with bench.aimed([(one.component, one.rule) for one in placed]) as aim:
                 self.say(f"{len(schedules)} commands side by side, {len(placed)} faults")
                 sent = sorted(zip(schedules, submissions, strict=True), key=lambda pair: not _slow(pair[0]))
-                side_by_side(lambda pair: self.send(bench, *pair), sent, WIDTH)
+                side_by_side(lambda pair: self.sender.send(bench, *pair), sent, WIDTH)
                 quiet, under_way = self._settled(bench, aim, submissions)
                 hits = _hits(aim, placed)
             if any(schedule.for_good for schedule in schedules) and not quiet:
@@ -204,7 +186,7 @@ class Runner:
             if not count:
                 missed.setdefault(at, []).append(f"{schedules[at].faults[number].point.name} was not passed")
         self._rested = quiet
-        ran = self._looked_at(bench, schedules, submissions, traces, missed, quiet=quiet, under_way=under_way)
+        ran = self._judged(bench, schedules, submissions, traces, missed, quiet=quiet, under_way=under_way)
         return self._weighed(ran, unbalanced(self._declared, before, self._quantities(bench))) if quiet else ran
 
     @property
@@ -252,17 +234,18 @@ class Runner:
     def _settled(
         self, bench: Bench, aim: Aim, submissions: Sequence[Submission]
     ) -> tuple[bool, dict[str, dict[str, Observation]]]:
-        """Wait for silence, longer than for one command while faults that were not passed before still are.
+        """Wait for silence, longer than for one command while faults still hit.
 
-        What works one after another, a shard or a message group, takes its time over as many faults. Returns whether
-        it came, and the executions of each key as they were when it did not come at first.
+        What works one after another, a shard or a message group, takes its time over as many faults, and over each
+        delivery of one that fails for good. Returns whether silence came, and the executions of each key as they were
+        when it did not come at first.
         """
-        bitten = aim.bitten()
+        progress = aim.progress()
         under_way: dict[str, dict[str, Observation]] = {}
         while not self.silence():
-            under_way = under_way or self._under_way(bench, submissions)
-            before, bitten = bitten, aim.bitten()
-            if bitten == before:
+            under_way = under_way or self.onlooker.under_way(bench, submissions)
+            before, progress = progress, aim.progress()
+            if progress == before:
                 return False, under_way
         return True, under_way
 
@@ -280,44 +263,15 @@ class Runner:
         self.say(f"{found.fault.point.name}: {found.about}")
         levers = found.make(self.stack, self.prefix)
         with pulled(levers, stack=self.stack, journal=self.journal, recorder=self.recorder, provocation=bench.name):
-            self.send(bench, schedule, submission)
+            self.sender.send(bench, schedule, submission)
             interrupts.pause(HELD_SECONDS)
         quiet = self.silence()
-        (ran,) = self._looked_at(bench, [schedule], [submission], [Trace()], {}, quiet=quiet)
+        (ran,) = self._judged(bench, [schedule], [submission], [Trace()], {}, quiet=quiet)
         return ran
 
     def say(self, message: str) -> None:
         """Tell whoever waits."""
         self.listener(Progress(self.stack.descriptor.name, message))
-
-    # -- one command ---------------------------------------------------------------------------------------------
-
-    def send(self, bench: Bench, schedule: Schedule, submission: Submission) -> None:
-        """Submit as the schedule's client does."""
-        role = "patient" if schedule.patient else "gives up"
-        tries = TRIES_FOR_GOOD if schedule.for_good else TRIES
-        for attempt in range(tries if schedule.patient else 1):
-            if attempt:
-                interrupts.pause(PAUSE_SECONDS * attempt)
-            self._admit(bench)
-            with bench.room:
-                operation = bench.submit(submission, role if not attempt else "retry")
-            if operation.outcome is not Outcome.UNKNOWN:
-                return
-
-    def _admit(self, bench: Bench) -> None:
-        """Wait until few enough functions are at work: beyond that they time out for want of a processor, and retry."""
-        if self.stack.target.interceptor is None:
-            return
-        with self._gate:
-            eventually(
-                bench.interceptor.working,
-                lambda working: working < WORKING_AT_ONCE,
-                deadline_seconds=LONGEST_ADMISSION_SECONDS,
-                interval_seconds=0.02,
-                longest_interval_seconds=0.1,
-                pause=interrupts.pause,
-            )
 
     def silence(self) -> bool:
         """Wait until nothing waits or runs any more; whether that came within the bounds."""
@@ -334,9 +288,7 @@ class Runner:
             check=self.stopping.check,
         )
 
-    # -- the end -------------------------------------------------------------------------------------------------
-
-    def _looked_at(
+    def _judged(
         self,
         bench: Bench,
         schedules: Sequence[Schedule],
@@ -349,113 +301,17 @@ class Runner:
     ) -> list[Ran]:
         """Look at every key at every port, and judge it."""
         self.say(f"a last look at {len(submissions)} keys")
-        looks = side_by_side(lambda one: self._look(bench, one), submissions, READERS)
-        letters = self._dead_letters()
-        operations: dict[str, list[Operation]] = {}
-        for operation in bench.operations():
-            operations.setdefault(operation.key, []).append(operation)
-        aggregates = side_by_side(lambda one: self._aggregate(bench, one, operations), submissions, READERS)
-        deliveries = min((delivery_limit(self.configuration, one) for one in self.pattern.workers), default=1)
-        anonymous = tuple(sorted({port for port, one in letters if not one.key}))
-        found = []
-        for at, (schedule, submission) in enumerate(zip(schedules, submissions, strict=True)):
-            case = Case(
-                key=submission.key,
-                schedule=schedule,
-                operations=tuple(operations.get(submission.key, ())),
-                observations={**looks[at], **(under_way or {}).get(submission.key, {})},
-                dead_letters=tuple(
-                    DeadLetterSeen(key=one.key, original=one.original, body=one.body, port=port)
-                    for port, one in letters
-                    if one.key == submission.key
-                ),
-                missed=tuple(missed.get(at, ())),
-                unproven=() if at in missed else self._unproven(schedule, traces[at]),
-                quiet=quiet,
-                starved=self._starved(schedule, traces[at]),
-                deliveries=deliveries,
-                anonymous=anonymous,
-                aggregate=aggregates[at],
+        cases = self.onlooker.cases(bench, schedules, submissions, traces, missed, quiet=quiet, under_way=under_way)
+        return [
+            Ran(
+                schedule=case.schedule,
+                case=case,
+                judgement=judge(case, self.invariants),
+                trace=trace,
+                submission=submission,
             )
-            judgement = judge(case, self.invariants)
-            found.append(
-                Ran(schedule=schedule, case=case, judgement=judgement, trace=traces[at], submission=submission)
-            )
-        return found
-
-    def _under_way(self, bench: Bench, submissions: Sequence[Submission]) -> dict[str, dict[str, Observation]]:
-        """The executions of each key while the faults are still in place, where the stack does not come to rest.
-
-        What runs past its bound is violated, also where it comes to its end once the fault is gone.
-        """
-        saga = self.pattern if isinstance(self.pattern, SagaPattern) else None
-        machine = self.configuration.machine(saga.state_machine) if saga is not None else None
-        if machine is None or machine.express:
-            return {}
-        component = machine.component
-
-        def look(one: Submission) -> tuple[str, dict[str, Observation]]:
-            return one.key, {EXECUTION: self.ports.observe_executions(component, one, provocation=bench.name)}
-
-        return dict(side_by_side(look, submissions, READERS))
-
-    def _look(self, bench: Bench, submission: Submission) -> dict[str, Observation]:
-        """The last look at each port: the status before the effects that it speaks of."""
-        seen: dict[str, Observation] = {}
-        if self.pattern.status is not None:
-            seen[self.pattern.status] = self.ports.observe_status(
-                self.pattern.status, submission, provocation=bench.name
-            )
-        for port in self.invariants.effects:
-            seen[port] = self.ports.observe(port, submission, provocation=bench.name)
-        return seen
-
-    def _aggregate(
-        self, bench: Bench, submission: Submission, operations: Mapping[str, Sequence[Operation]]
-    ) -> Stream | None:
-        """The command's aggregate, its log read before the views that must show it; None where there is none."""
-        pattern = self.pattern
-        if not isinstance(pattern, CqrsPattern):
-            return None
-        log = look_at_log(bench, submission)
-        views = [look_at_view(bench, submission, view=one) for one in dict.fromkeys((pattern.view, pattern.reads))]
-        mine = tuple(operations.get(submission.key, ()))
-        return Stream(aggregate=log.aggregate, operations=mine, logs=(log,), views=tuple(views))
-
-    def _dead_letters(self) -> list[tuple[str, DeadLetter]]:
-        """All dead letters of all the stack's ports that this sweep caused, or may have."""
-        found = []
-        for port in self.stack.descriptor.dead_letters:
-            for one in self.ports.dead_letters(port):
-                if not one.key:
-                    found += [(port, replace(one, key=key)) for key in self._given_up(one)]
-                mine = one.key.startswith(self.prefix)
-                nobody = not one.key.startswith("hf") and port != self.pattern.dead_letters
-                if mine or nobody:
-                    found.append((port, one if mine else DeadLetter(id=one.id, key="", original=None, body=one.body)))
-        return found
-
-    def _given_up(self, letter: DeadLetter) -> list[str]:
-        """The keys of this sweep in the records of a stream that a dead letter names by their numbers alone."""
-        texts = [json.dumps(one) for one in records_given_up(self.stack, letter.body)]
-        return sorted({key for text in texts for key in re.findall(rf"{self.prefix}-sweep\d+-\d+", text)})
-
-    def _unproven(self, schedule: Schedule, trace: Trace) -> tuple[str, ...]:
-        """A delay that ended before its caller gave up has shown nothing."""
-        told = []
-        for fault in schedule.faults:
-            if fault.kind is not Kind.DELAYED or fault.point.caller.type != "function":
-                continue
-            function = self.callers.physical(fault.point.caller)
-            gave_up = any(one.failed for one in trace.invocations if one.function == function)
-            if not gave_up and not _again(fault.point, trace, self.callers):
-                told.append(f"{fault.point.name} was delayed, and its caller waited for it")
-        return tuple(told)
-
-    def _starved(self, schedule: Schedule, trace: Trace) -> bool:
-        """Whether a function ran out of time because the machine was busy, and not because a fault held its call."""
-        held = {self.callers.physical(fault.point.caller) for fault in schedule.faults if fault.kind is Kind.DELAYED}
-        return any(one.starved for one in trace.invocations if one.function not in held)
+            for case, trace, submission in zip(cases, traces, submissions, strict=True)
+        ]
 
     def bench(self) -> Bench:
         """A working place with keys of its own."""
@@ -494,46 +350,3 @@ def _hits(aim: Aim, placed: Sequence[_Placed]) -> dict[tuple[int, int], int]:
     """How often each fault has hit."""
     counts = side_by_side(lambda rule: aim.interceptor.hits(rule.id), aim.rules, READERS)
     return {one.at: count for one, count in zip(placed, counts, strict=True)}
-
-
-def _again(point: Point, trace: Trace, callers: Callers) -> bool:
-    """Whether the caller made the call another time."""
-    return any(
-        one.nth > point.nth
-        and (one.caller, one.service, one.operation) == (point.caller, point.service, point.operation)
-        for one in visited(trace, callers).points
-    )
-
-
-def surroundings(configuration: Configuration, pattern: Pattern, callers: Callers) -> Surroundings:
-    """What is known of a stack's callers, from its configuration."""
-    visibility: dict[Caller, float] = {}
-    for function in configuration.functions:
-        for mapping in function.mappings:
-            queue = configuration.queue(mapping.source_arn)
-            if queue is not None:
-                visibility[callers.by_name[mapping.uuid]] = float(queue.visibility_seconds)
-    states: dict[tuple[str, str], float] = {}
-    express: set[str] = set()
-    for machine in configuration.machines:
-        if machine.express:
-            express.add(machine.component)
-        for task in tasks_of(machine.definition):
-            seconds = task.state.get("TimeoutSeconds")
-            if isinstance(seconds, int | float):
-                states[machine.component, task.name] = float(seconds)
-    once: set[tuple[str, str]] = set()
-    if isinstance(pattern, SagaPattern) and pattern.state_machine is not None:
-        once = {(pattern.state_machine, step.state) for step in pattern.steps if step.state and not step.idempotent}
-    return Surroundings(
-        timeout_seconds={one.component: float(one.timeout_seconds) for one in configuration.functions},
-        visibility_seconds=visibility,
-        state_seconds=states,
-        express=frozenset(express),
-        once=frozenset(once),
-        enduring=frozenset(
-            one.component
-            for one in configuration.relays
-            if one.retries is None and (one.event_age_seconds or HOUR_SECONDS) >= HOUR_SECONDS
-        ),
-    )

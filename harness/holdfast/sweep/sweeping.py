@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from holdfast.campaign import Progress, new_prefix
+from holdfast.campaign import new_prefix
 from holdfast.errors import HoldfastError, Inconclusive, InjectionError
+from holdfast.levers.signals import interruptible
 from holdfast.opening import Options, ready, silent
+from holdfast.progress import Listener, Progress
 from holdfast.provocations.saga_requirements import ends_before_its_answer
 from holdfast.provocations.stopping import Stopping
 from holdfast.redaction import Clean, cleaning
@@ -25,7 +27,7 @@ from holdfast.sweep.judging import Judgement, Mark
 from holdfast.sweep.kinds import Kind, inapplicable
 from holdfast.sweep.levers import Means, aimed_here, means, points_told
 from holdfast.sweep.plan import Left, Pairs, Schedule, chosen, pairs, singles
-from holdfast.sweep.points import visited
+from holdfast.sweep.points import Visited, visited
 from holdfast.sweep.running import Ran, Runner
 from holdfast.sweep.shrinking import Verdicts, grouped, to_run
 from holdfast.targets.base import Target
@@ -70,6 +72,15 @@ class Sweep:
     _ran: list[Ran] = field(default_factory=list)
     _notes: list[str] = field(default_factory=list)
     _unexplained: list[Finding] = field(default_factory=list)
+    _seen: Visited | None = None
+    _left: list[Left] = field(default_factory=list)
+    _singles: list[Schedule] = field(default_factory=list)
+    _alone: list[Ran] = field(default_factory=list)
+    _together: list[Ran] = field(default_factory=list)
+    _second: Pairs = field(default_factory=Pairs)
+    _violating: tuple[Violation, ...] = ()
+    _interrupted: str = ""
+    _singles_seconds: float = 0.0
     _started: float = 0.0
 
     def cover(self) -> Coverage:
@@ -80,11 +91,18 @@ class Sweep:
             HoldfastError: the stack or the target failed under the harness, or a fault could not be healed.
         """
         self._started = self.clock()
-        stack = self.runner.stack
         if not aimed_here(self.runner.situation):
             return self._by_levers()
         undisturbed = self.runner.undisturbed()
         self._remember([undisturbed])
+        try:
+            self._visit(undisturbed)
+        except KeyboardInterrupt as signal:
+            self._interrupt(str(signal) or "SIGINT")
+        return self._coverage(undisturbed)
+
+    def _visit(self, undisturbed: Ran) -> None:
+        stack = self.runner.stack
         seen = visited(undisturbed.trace, self.runner.callers, stack)
         wanted = chosen(seen.points, Kind, self.budget.expression)
         if not wanted:
@@ -93,14 +111,32 @@ class Sweep:
                 cause=f"the fault points are {', '.join(point.name for point in seen.points) or 'none'}",
                 remedy=f"choose among them, and among the kinds {', '.join(Kind)}",
             )
-        schedules, left = singles(wanted, self.runner.known, self._synchronous())
-        alone, alone_seconds = self._timed(schedules)
-        singles_seconds = self.clock() - self._started
-        second = self._pairs(undisturbed, alone, alone_seconds)
-        together, together_seconds = self._timed(second.schedules)
-        waves = ((alone, alone_seconds), (together, together_seconds))
+        self._seen = seen
+        self._singles, self._left = singles(wanted, self.runner.known, self._synchronous())
+        self._alone, alone_seconds = self._timed(self._singles)
+        self._singles_seconds = self.clock() - self._started
+        self._second = self._pairs(undisturbed, self._alone, alone_seconds)
+        self._together, together_seconds = self._timed(self._second.schedules)
+        waves = ((self._alone, alone_seconds), (self._together, together_seconds))
         culprits = [one for wave, seconds in waves for one in self._unbalancing(wave, seconds)]
-        violations = self._violations([*alone, *together, *culprits], alone_seconds)
+        self._violating = self._violations([*self._alone, *self._together, *culprits], alone_seconds)
+
+    def _interrupt(self, signal: str) -> None:
+        """Keep what is decided: a wave that was under way has no last look, so it says nothing."""
+        self._interrupted = signal
+        doing = "single faults" if not self._alone else "pairs" if not self._together else "violations once more"
+        self._notes.append(f"interrupted by {signal} while it ran {doing}: what was under way is not judged")
+        violating = [one.schedule for one in self._ran if one.judgement.mark is Mark.VIOLATED]
+        found = grouped(list(dict.fromkeys(violating)), self._verdicts)
+        self._violating = tuple(self._violation(schedule, of) for schedule, of in found.items())
+
+    def _coverage(self, undisturbed: Ran) -> Coverage:
+        stack, second = self.runner.stack, self._second
+        alone = [(one.schedule, one.judgement) for one in self._alone]
+        if not alone:
+            waiting = Judgement(mark=Mark.UNREACHED, why="the sweep was interrupted")
+            alone = [(schedule, waiting) for schedule in self._singles]
+        points = () if self._seen is None else self._seen.points
         return Coverage(
             stack=stack.descriptor.name,
             descriptor=str(stack.path),
@@ -108,20 +144,21 @@ class Sweep:
             target=stack.target.kind,
             seed=self.runner.seed,
             undisturbed=undisturbed.judgement,
-            cells=cells(((one.schedule, one.judgement) for one in alone), left, seen.points),
+            cells=cells(alone, self._left, points),
             pairs=tuple(
-                PairRun(schedule=one.schedule, mark=one.judgement.mark, why=one.judgement.why) for one in together
+                PairRun(schedule=one.schedule, mark=one.judgement.mark, why=one.judgement.why) for one in self._together
             ),
             reachable=second.reachable,
             pruned=second.pruned,
             dropped=second.dropped,
-            violations=violations,
+            violations=self._violating,
             unexplained=tuple(self._unexplained),
-            strangers=seen.strangers,
+            strangers=() if self._seen is None else self._seen.strangers,
             commands=len(self._ran),
             seconds=round(self.clock() - self._started, 1),
-            singles_seconds=round(singles_seconds, 1),
+            singles_seconds=round(self._singles_seconds, 1),
             notes=tuple(self._notes),
+            interrupted=self._interrupted,
         )
 
     def _by_levers(self) -> Coverage:
@@ -322,7 +359,7 @@ def opened(
     options: Options,
     kind: RunKind | None = None,
     target: Target | None = None,
-    listener: Callable[[Progress], None] = silent,
+    listener: Listener = silent,
 ) -> Iterator[Opened]:
     """Open a stack for a sweep: nothing is injected before everything it needs is known to be there.
 
@@ -339,8 +376,8 @@ def opened(
     """
     descriptor = load_descriptor(path, options.environ)
 
-    def say(message: str) -> None:
-        listener(Progress(descriptor.name, message))
+    def say(message: str, until_seconds: float = 0.0) -> None:
+        listener(Progress(descriptor.name, message, until_seconds))
 
     with ready(path, descriptor, options=options, kind=kind, target=target, say=say) as run:
         stack = run.stack
@@ -377,18 +414,32 @@ def sweep(
     options: Options,
     budget: Budget | None = None,
     target: Target | None = None,
-    listener: Callable[[Progress], None] = silent,
+    listener: Listener = silent,
 ) -> Swept:
     """Sweep every pattern that a stack claims.
 
+    A signal ends it with what was decided until then.
+
     Raises:
         HoldfastError: as `opened`, or a fault could not be healed.
+        KeyboardInterrupt: a signal came before anything was decided; every fault is healed.
     """
-    with opened(path, options=options, kind="sweep", target=target, listener=listener) as ready:
+    with (
+        interruptible(),
+        opened(path, options=options, kind="sweep", target=target, listener=listener) as ready,
+    ):
+        coverages: list[Coverage] = []
+        for runner in ready.runners.values():
+            try:
+                coverages.append(Sweep(runner=runner, budget=budget or Budget()).cover())
+            except KeyboardInterrupt as signal:
+                if not coverages:
+                    raise
+                coverages[-1] = replace(coverages[-1], interrupted=str(signal) or "SIGINT")
+            if coverages[-1].interrupted:
+                break
         return Swept(
-            coverages=tuple(
-                Sweep(runner=runner, budget=budget or Budget()).cover() for runner in ready.runners.values()
-            ),
+            coverages=tuple(coverages),
             clean=ready.clean,
             run=ready.run,
             hidden=ready.stack.descriptor.marked.hidden_fields,

@@ -79,33 +79,53 @@ def read_template(path: Path) -> dict[str, Any]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        # JSON first: it is faster, and JSON indented with tabs is not YAML.
-        template = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, Loader=_Loader)  # noqa: S506
-        template = json.loads(json.dumps(template, allow_nan=False))
     except OSError as error:
         raise DeploymentError(
             f"{path}: the template cannot be read",
             cause=error.strerror or str(error),
             remedy="correct the path, or its permissions",
         ) from error
-    except (yaml.YAMLError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DeploymentError(
-            f"{path}: the template is not valid YAML or JSON",
-            cause=" ".join(str(error).split()),
-            remedy="correct the line named",
-        ) from error
+    except UnicodeDecodeError as error:
+        raise _unreadable(str(path), error) from error
+    return parsed_template(text, str(path))
+
+
+def parsed_template(text: str, where: str) -> dict[str, Any]:
+    """A template from its text, JSON or YAML, with YAML's short forms as long forms.
+
+    Args:
+        text: the template.
+        where: what it is the template of, for messages: its file, or a deployed stack.
+
+    Raises:
+        DeploymentError: it is not YAML or JSON, or has no resources.
+    """
+    try:
+        # JSON first: it is faster, and JSON indented with tabs is not YAML.
+        template = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, Loader=_Loader)  # noqa: S506
+        template = json.loads(json.dumps(template, allow_nan=False))
+    except (yaml.YAMLError, json.JSONDecodeError) as error:
+        raise _unreadable(where, error) from error
     except (TypeError, ValueError) as error:
-        raise DeploymentError(f"{path}: the template holds what JSON does not have", cause=str(error)) from error
+        raise DeploymentError(f"{where}: the template holds what JSON does not have", cause=str(error)) from error
     if not isinstance(template, dict) or not isinstance(template.get("Resources"), dict) or not template["Resources"]:
         raise DeploymentError(
-            f"{path}: Resources is missing or empty",
+            f"{where}: Resources is missing or empty",
             cause="this is not a CloudFormation or SAM template",
-            remedy="name the template in deploy.template of the descriptor",
+            remedy="name a template that has resources",
         )
     for logical_id, resource in template["Resources"].items():
         if not isinstance(resource, dict) or not isinstance(resource.get("Type"), str):
-            raise DeploymentError(f"{path}: Resources.{logical_id}.Type is missing", remedy="give the resource a type")
+            raise DeploymentError(f"{where}: Resources.{logical_id}.Type is missing", remedy="give the resource a type")
     return template
+
+
+def _unreadable(where: str, error: Exception) -> DeploymentError:
+    return DeploymentError(
+        f"{where}: the template is not valid YAML or JSON",
+        cause=" ".join(str(error).split()),
+        remedy="correct the line named",
+    )
 
 
 def check_parameters(path: Path, template: Mapping[str, Any], given: Mapping[str, str]) -> None:

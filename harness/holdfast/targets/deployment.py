@@ -18,6 +18,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from holdfast.errors import DeploymentError
+from holdfast.progress import Say, unheard
 from holdfast.targets.base import Target
 from holdfast.targets.cfn_template import check_parameters, find_template, read_template, uses_transform
 from holdfast.targets.packaging import Artifact, package
@@ -30,8 +31,6 @@ _TEMPLATE_KEY = "template.json"
 # A worker in flight may write into a bucket between the emptying and the deletion of the stack.
 _REMOVAL_ATTEMPTS = 3
 _THROTTLES = ("Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException")
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def deploy(
     stack_name: str,
     parameters: Mapping[str, str],
     timeout_seconds: float = 300.0,
-    progress: Progress | None = None,
+    progress: Say = unheard,
 ) -> Iterator[Deployed]:
     """Package and deploy a template; remove everything when the context ends, however it ends.
 
@@ -67,13 +66,13 @@ def deploy(
         stack_name: name of the stack; it must not exist yet.
         parameters: values of the template's parameters.
         timeout_seconds: how long creation, and removal, may take each.
-        progress: called with one line of text whenever the stack's state has changed.
+        progress: told whenever the stack's state has changed.
 
     Raises:
         DeploymentError: the template cannot be used, the stack exists already, a resource failed (with its reason), or
             something could not be removed.
     """
-    deployment = _Deployment(target, stack_name, timeout_seconds, progress or _silent)
+    deployment = _Deployment(target, stack_name, timeout_seconds, progress)
     path = find_template(template)
     check_parameters(path, read_template(path), parameters)
     packaged = package(path, deployment.bucket)
@@ -102,14 +101,10 @@ def artifacts_bucket_name(target: Target, stack_name: str) -> str:
     return f"holdfast-{stack_name.lower()[:36].rstrip('-')}-{digest}"
 
 
-def _silent(_line: str) -> None:
-    pass
-
-
 class _Deployment:
     """The steps of one deployment; what has been made so far decides what is removed."""
 
-    def __init__(self, target: Target, stack_name: str, timeout_seconds: float, progress: Progress) -> None:
+    def __init__(self, target: Target, stack_name: str, timeout_seconds: float, progress: Say) -> None:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,127}", stack_name):
             raise DeploymentError(
                 f"{stack_name!r} is not a stack name",
@@ -153,6 +148,7 @@ class _Deployment:
             "Tags": [{"Key": "holdfast", "Value": "deployed for one run"}],
             **self._template_argument(template),
         }
+        self._progress(f"the creation of {self._stack_name}", self._timeout_seconds)
         if self._target.kind == "aws" and uses_transform(template):
             # A change set shows what a macro made of the template before anything is created (AWS: "to create a
             # stack from a template with macros, create a change set, then execute it").
@@ -230,6 +226,7 @@ class _Deployment:
             lambda: self._cloudformation.create_change_set(**request, ChangeSetName=name, ChangeSetType="CREATE"),
         )
         change_set = {"ChangeSetName": answer["Id"], "StackName": self._stack_id}
+        self._progress(f"the change set of {self._stack_name}", self._timeout_seconds)
         waited = eventually(
             lambda: self._tolerant(lambda: self._cloudformation.describe_change_set(**change_set)),
             lambda found: found is not None and found["Status"] in ("CREATE_COMPLETE", "FAILED"),
@@ -357,7 +354,9 @@ class _Deployment:
             status = str((found["stack"] or {"StackStatus": "DELETE_COMPLETE"})["StackStatus"])
             if status != last:
                 last = status
-                self._progress(f"{self._stack_name}: {status}")
+                self._progress(
+                    f"{self._stack_name}: {status}", self._timeout_seconds if status.endswith("_IN_PROGRESS") else 0.0
+                )
             return status
 
         waited = eventually(

@@ -24,6 +24,7 @@ import urllib3
 
 import holdfast
 from holdfast.errors import TargetError
+from holdfast.extras import install
 from holdfast.targets import capabilities
 from holdfast.targets.base import Capability, Interceptor, PeekedMessage, Support
 from holdfast.targets.clients import Clients, Credentials, Hook, isolated_session
@@ -32,7 +33,7 @@ from holdfast.targets.interceptor_client import InterceptorClient
 
 MINISTACK_VERSION = "1.5.33"
 ACCOUNT = "123456789012"
-_INSTALL = "install the extra: pip install 'holdfast[embedded]'"
+_INSTALL = install("embedded")
 _CLOSE_SECONDS = 5.0
 _LOG_LINES = 15
 

@@ -81,6 +81,7 @@ def judge(
     """
     began = time.monotonic()
     clock = record.clock
+    looking.say("reading what was recorded")
     rows = (
         None
         if clock is None
@@ -106,6 +107,7 @@ def judge(
     }
     looking.say(f"deciding {len(owed)} clauses")
     verdicts = tuple(cleaned(decide_under_load(clause, evidence[name]), clean) for name, clause in owed)
+    looking.say(f"measuring {len(rows):,} operations")
     measures = measure(rows, broken.windows, broken.disturbances)
     transitions = sum(looking.transitions(name, one.keys) for name, one in evidence.items())
     bill = meter.bill(_sent_of(rows), transitions)

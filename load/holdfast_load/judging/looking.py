@@ -17,6 +17,7 @@ from holdfast.history.model import FaultWindow, History, Observation
 from holdfast.opening import Ready
 from holdfast.ports.bulk import Keys
 from holdfast.ports.folding import folding
+from holdfast.progress import Say
 from holdfast.provocations.bench import side_by_side
 from holdfast.provocations.cqrs_runs import aggregate_of
 from holdfast.provocations.quiescence import QUIET_SECONDS, await_silence
@@ -72,7 +73,7 @@ class Looking:
     ready: Ready
     configuration: Configuration
     submission: Callable[[str], Submission]
-    say: Callable[[str], None]
+    say: Say
     quiet: bool = True
     drain_seconds: float | None = None
     _now: Callable[[], float] = field(default=lambda: 0.0)
@@ -88,13 +89,12 @@ class Looking:
         stack = self.ready.stack
         quiet_since = clock.seconds
         for pattern in stack.descriptor.patterns.values():
-            self.say("waiting for silence on every queue and in every function")
             self.quiet &= await_silence(
                 stack,
                 pattern,
                 self.configuration,
                 self._now,
-                say=lambda _message, _seconds: None,
+                say=self.say,
                 check=lambda: None,  # the load is over and healed: nothing is left that could be stopped
             )
             quiet_since = clock.seconds
@@ -122,7 +122,7 @@ class Looking:
         codes = np.unique(mine.operations.key)
         keys = tuple(str(mine.operations.keys.label(code)) for code in codes.tolist())
         began = self._now()
-        looked = {port: self._count(port, keys) for port in _ports(pattern)}
+        looked = {port: self._count(port, keys) for port in pattern.counted}
         return LoadEvidence(
             stack=stack,
             pattern=pattern,
@@ -169,8 +169,8 @@ class Looking:
         return sum(visits) / len(visits) * len(keys) if visits else 0.0
 
     def _count(self, port: str, keys: tuple[str, ...]) -> Looked:
-        self.say(f"counting {port} of {len(keys):,} keys")
         seconds = self.ready.stack.descriptor.load.look_seconds
+        self.say(f"a count of {port} of {len(keys):,} keys", seconds)
         found = self.ready.ports.count(
             port, Keys(keys), lambda place: self.submission(keys[place]), deadline_seconds=seconds
         )
@@ -184,8 +184,8 @@ class Looking:
     def _reported(self, pattern: Pattern, keys: tuple[str, ...]) -> Reported | None:
         if pattern.status is None:
             return None
-        self.say(f"asking for the status of {len(keys):,} keys")
         seconds = self.ready.stack.descriptor.load.look_seconds
+        self.say(f"the status of {len(keys):,} keys", seconds)
         found = self.ready.ports.states(
             pattern.status, Keys(keys), lambda place: self.submission(keys[place]), deadline_seconds=seconds
         )
@@ -271,14 +271,6 @@ class Looking:
         except HoldfastError:
             return frozenset()
         return frozenset(found for one in invocations if one.starved for found in key.findall(one.event))
-
-
-def _ports(pattern: Pattern) -> tuple[str, ...]:
-    """The effects that are counted for every key."""
-    named = [pattern.effect]
-    if isinstance(pattern, SagaPattern):
-        named += [port for step in pattern.steps for port in (step.effect, step.undone) if port is not None]
-    return tuple(dict.fromkeys(named))
 
 
 def _moved(read: Read, shift_seconds: float) -> Read:

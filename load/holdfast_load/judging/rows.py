@@ -20,7 +20,7 @@ from holdfast.history import reading
 from holdfast.history.columns import NEVER_NS, Columns, Integers, Mask
 from holdfast.history.merging import merge
 from holdfast.history.reading import Recorded
-from holdfast_load.recorder import REFUSED
+from holdfast_load.recorder import REFUSED, places_of
 
 _LINES = 4_096
 
@@ -121,14 +121,7 @@ def _times(path: Path, recorded: Recorded) -> NDArray[np.int64]:
         HistoryError: the file was not recorded by a load run.
     """
     names, wanted = recorded.header.columns, len(recorded.columns)
-    try:
-        intended, done, status = (names.index(name) for name in ("intended_ns", "done_ns", "status"))
-    except ValueError as error:
-        raise HistoryError(
-            f"{path} does not say when operations were intended.",
-            cause="it was not recorded by a load run",
-            remedy="name a file that one of its workers recorded",
-        ) from error
+    intended, done, status = places_of(path, names, "intended_ns", "done_ns", "status")
     pieces: list[NDArray[np.int64]] = [np.empty((0, 3), np.int64)]
     taken = 0
     with path.open("rb") as file:

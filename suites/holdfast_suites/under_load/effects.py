@@ -89,7 +89,7 @@ def told_when_storage_refuses(evidence: LoadEvidence) -> Holds:
             *([] if told or not windows else ["no client was answered otherwise, so the denial was not felt"]),
             *([f"{int(troubled.sum()):,} commands failed while nothing was denied"] if told and unclear else []),
         ],
-        holds=f"{told:,} of {int(inside.sum()):,} clients were told so, and none was acknowledged in vain",
+        holds=f"{told:,} of {int(inside.sum()):,} clients got an error, and none was acknowledged in vain",
     )
 
 

@@ -72,16 +72,3 @@ def running_minimum_from_the_end(sorted_group: Integers, value: Integers) -> Int
     """The smallest value from each row to the end of its group, rows sorted by group."""
     # ~x reverses the order of whole numbers without overflow
     return ~running_maximum(sorted_group[::-1], ~value[::-1])[::-1]
-
-
-def first_row(size: int, group: Integers, rows: Integers) -> Integers:
-    """For each group of 0..size-1 one of the rows given for it, -1 where there is none.
-
-    Args:
-        size: number of groups.
-        group: the group of each row.
-        rows: the rows' numbers.
-    """
-    found = np.full(size, -1, np.int64)
-    found[group[::-1]] = rows[::-1]
-    return found

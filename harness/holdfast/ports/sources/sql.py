@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import PortError
+from holdfast.extras import install
 from holdfast.ports.context import PortContext
 from holdfast.ports.sources.reading import Entry, Reading
 from holdfast.ports.text import text_of
@@ -30,7 +31,7 @@ def read(source: SqlSource, context: PortContext, port: str) -> Reading:
     except ImportError:
         raise PortError(
             f"{port} reads a SQL database, and SQLAlchemy is not installed",
-            remedy="pip install 'holdfast[sql]', and the driver of the database",
+            remedy=f"{install('sql')}; and the driver of the database",
         ) from None
     parameters = {name: _parameter(render(value, context.values)) for name, value in source.parameters.items()}
     try:

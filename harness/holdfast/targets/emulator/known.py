@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from holdfast.errors import TargetError
+from holdfast.extras import install
 
 
 def fingerprint(code: Callable[..., Any] | type | str) -> str:
@@ -32,7 +33,7 @@ def require(code: Callable[..., Any] | type | str, expected: str, name: str) -> 
         raise TargetError(
             f"MiniStack's {name} is not the code that Holdfast's patch replaces",
             cause=f"its source has the fingerprint {found}, known is {expected}",
-            remedy="reinstall the extra: pip install --force-reinstall 'holdfast[embedded]'",
+            remedy=install("embedded", "--force-reinstall"),
         )
 
 
@@ -47,7 +48,7 @@ def substitute(script: str, replacements: tuple[tuple[str, str], ...], name: str
             raise TargetError(
                 f"MiniStack's {name} is not the script that Holdfast's patch knows",
                 cause=f"{old.strip().splitlines()[0]!r} occurs {script.count(old)} times",
-                remedy="reinstall the extra: pip install --force-reinstall 'holdfast[embedded]'",
+                remedy=install("embedded", "--force-reinstall"),
             )
         script = script.replace(old, new)
     return script

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from holdfast.errors import TargetError
+from holdfast.extras import install
 from holdfast.targets.interceptor_client import InterceptorClient
 
 START_SECONDS = 30.0
@@ -55,11 +56,7 @@ class ProxyProcess:
                 raise TargetError(
                     str(answer.get("what", "the interceptor's proxy did not start")),
                     cause=str(answer.get("cause") or self.log()[-_LOG_CHARACTERS:]),
-                    remedy=str(
-                        answer.get(
-                            "remedy", "see the cause; the extra brings what it needs: pip install 'holdfast[proxy]'"
-                        )
-                    ),
+                    remedy=str(answer.get("remedy") or install("proxy")),
                 )
         except BaseException:
             self._end()

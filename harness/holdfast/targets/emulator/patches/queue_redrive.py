@@ -19,6 +19,7 @@ from ministack.core.concurrency import spawn_background
 from ministack.services import sqs
 
 from holdfast.errors import TargetError
+from holdfast.extras import install
 from holdfast.targets.emulator.patches import queue_store
 
 _MOST_PER_SECOND = 500
@@ -69,9 +70,7 @@ def apply() -> None:
         ("ListDeadLetterSourceQueues", _sources),
     ):
         if action in sqs._HANDLERS:
-            raise TargetError(
-                f"MiniStack already has {action}", remedy="pip install --force-reinstall 'holdfast[embedded]'"
-            )
+            raise TargetError(f"MiniStack already has {action}", remedy=install("embedded", "--force-reinstall"))
         sqs._HANDLERS[action] = handler
 
 

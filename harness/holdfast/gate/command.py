@@ -55,7 +55,7 @@ def gate_command(arguments: Sequence[str]) -> int:
     outcome = judge(ran.session.reports.values(), baseline, today=today, tolerant=own.inconclusive == "green")
     system = detected(os.environ) if own.annotations == "auto" else System(own.annotations)
     _annotate(outcome, system)
-    for line in _told(outcome):
+    for line in _told(outcome, ran.interrupted):
         sys.stdout.write(f"{line}\n")
     if own.write_baseline is not None:
         until = own.until or today + timedelta(days=ACCEPTED_DAYS)
@@ -133,7 +133,7 @@ def _code_quality(remarks: Sequence[Annotation]) -> None:
         ) from None
 
 
-def _told(outcome: Outcome) -> list[str]:
+def _told(outcome: Outcome, interrupted: str) -> list[str]:
     """What a person reads at the end of the log."""
     lines = [
         f"{decision.stack} {decision.clause.id}: {decision.standing}: {decision.why}"
@@ -144,8 +144,9 @@ def _told(outcome: Outcome) -> list[str]:
         for entry in outcome.spent
     ]
     red = sum(decision.red for decision in outcome.decisions)
-    state = "open" if outcome.exit_code is ExitCode.HELD else "closed"
-    return ["", *lines, f"gate {state}: {red} of {len(outcome.decisions)} clauses are red"]
+    state = "open" if outcome.exit_code is ExitCode.HELD and not interrupted else "closed"
+    ended = f"; interrupted by {interrupted} before all were decided" if interrupted else ""
+    return ["", *lines, f"gate {state}: {red} of {len(outcome.decisions)} clauses are red{ended}"]
 
 
 def _write(path: Path, baseline: Baseline, outcome: Outcome, *, reason: str, until: date) -> None:

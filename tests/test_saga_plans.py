@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from holdfast.provocations.saga_generated import Choices, draw_plans, faults_of
+from holdfast.provocations.saga_generated import PLANS, Choices, draw_plans, faults_of
 from holdfast.provocations.saga_plans import Plan, PlannedFault, PlannedSaga, Tried, smaller, telling
 
 LOST = PlannedFault("reserve", undo=True, kind="answer lost")
@@ -23,6 +23,18 @@ CHOICES = Choices(
     steps=("reserve", "charge", "ship"),
     undone=("reserve", "charge"),
     breakable=("reserve", "charge"),
+)
+
+
+STEPS = ("flight", "car", "pay", "confirm")
+TRIP = Choices(
+    inputs=({}, {"flight": "full"}, {"card": "declined"}, {"flight": "scarce"}),
+    about=("ordinary", "full", "declined", "scarce"),
+    failing=("", "flight", "pay", ""),
+    before={name: frozenset(STEPS[: number + 1]) for number, name in enumerate(STEPS[:3])},
+    steps=STEPS,
+    undone=STEPS[:3],
+    breakable=STEPS[:3],
 )
 
 
@@ -84,6 +96,13 @@ def test_telling_plans_bring_together_what_none_before_did() -> None:
     bare, full = alone(PlannedSaga(input=1)), alone(PlannedSaga(input=1, faults=(LOST, FAILS)))
     part = alone(PlannedSaga(input=1, faults=(LOST,)))
     assert telling([bare, part, full, full], 3) == [full, bare, part]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_plans_that_are_run_strike_with_every_fault(seed: int) -> None:
+    """No single fault is left out for the sake of a pair."""
+    struck = {fault for plan in draw_plans(TRIP, seed) for saga in plan.sagas for fault in saga.faults}
+    assert struck == set(faults_of(TRIP))
 
 
 def test_the_same_seed_draws_the_same_plans() -> None:

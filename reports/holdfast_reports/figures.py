@@ -67,7 +67,7 @@ def _tolerance(story: Story) -> Iterator[Figure]:
         value=f"{len(bitten)} of {len(story.timeline.bands)}",
         about="a fault counts only with proof that it took effect",
     )
-    recovered = [band for band in bitten if band.recovered_seconds is not None and not band.key]
+    recovered = [band for band in bitten if band.recovered_seconds and not band.key]
     if recovered:
         slowest = max(recovered, key=lambda band: band.recovered_seconds or 0.0)
         yield Figure(

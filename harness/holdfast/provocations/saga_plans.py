@@ -167,7 +167,7 @@ def _first_wave_first(plan: Plan) -> Plan:
 
 
 def telling(plans: Iterable[Plan], most: int) -> list[Plan]:
-    """The plans that together bring the most pairs of circumstances together.
+    """The plans that together strike with every fault that was drawn, and bring the most pairs of circumstances together.
 
     Pairs of the input and the faults of one saga, and of inputs that meet in one wave: a greedy cover, as tools for
     pairwise testing build it (Cohen et al., "The AETG system", IEEE TSE 1997).
@@ -177,14 +177,20 @@ def telling(plans: Iterable[Plan], most: int) -> list[Plan]:
         most: how many to keep.
     """
     left = list(dict.fromkeys(plans))
+    struck: set[PlannedFault] = set()
     seen: set[object] = set()
     kept: list[Plan] = []
     while left and len(kept) < most:
-        best = max(left, key=lambda plan: len(_circumstances(plan) - seen))
+        best = max(left, key=lambda plan: (len(_faults(plan) - struck), len(_circumstances(plan) - seen)))
+        struck |= _faults(best)
         seen |= _circumstances(best)
         left.remove(best)
         kept.append(best)
     return kept
+
+
+def _faults(plan: Plan) -> set[PlannedFault]:
+    return {fault for saga in plan.sagas for fault in saga.faults}
 
 
 def _circumstances(plan: Plan) -> set[object]:

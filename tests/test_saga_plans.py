@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from holdfast.provocations.saga_generated import PLANS, Choices, draw_plans, faults_of
+from holdfast.provocations.saga_generated import Choices, draw_plans, faults_of
 from holdfast.provocations.saga_plans import Plan, PlannedFault, PlannedSaga, Tried, smaller, telling
 
 LOST = PlannedFault("reserve", undo=True, kind="answer lost")

@@ -167,7 +167,7 @@ def _first_wave_first(plan: Plan) -> Plan:
 
 
 def telling(plans: Iterable[Plan], most: int) -> list[Plan]:
-    """The plans that together strike with every fault that was drawn, and bring the most pairs of circumstances together.
+    """The plans that together strike with every drawn fault, and bring the most pairs of circumstances together.
 
     Pairs of the input and the faults of one saga, and of inputs that meet in one wave: a greedy cover, as tools for
     pairwise testing build it (Cohen et al., "The AETG system", IEEE TSE 1997).

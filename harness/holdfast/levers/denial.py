@@ -212,7 +212,7 @@ class PolicyDenial(ABC):
         sid, text = snapshot.placed["sid"], self._read().text
         if policies.own(text, sid) or (self._canary_tells and self._canary_is_denied()):
             return ""
-        if policies.digest(text) == snapshot.found["sha256"]:
+        if policies.digest(text) == _found_digest(snapshot):
             return f"the policy of {self.component} reads back as found, without {sid}"
         return (
             f"the policy of {self.component} no longer holds {sid}; somebody else changed other statements of it "
@@ -222,7 +222,7 @@ class PolicyDenial(ABC):
     def by_hand(self, snapshot: Snapshot) -> str:
         """A pipeline that takes our statements out, so that no policy is ever shown or kept in a file."""
         sid = snapshot.placed["sid"]
-        if snapshot.found["sha256"] == policies.digest(""):
+        if _found_digest(snapshot) == policies.digest(""):
             return cli(self.target, *self._deleting)
         without = f'del(.Statement[] | select(.Sid // "" | startswith("{sid}"))) | {self._document}'
         return (
@@ -340,6 +340,12 @@ class PolicyDenial(ABC):
             # HEAD requests give the status only
             return denied(error) or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 403
         return False
+
+
+def _found_digest(snapshot: Snapshot) -> str:
+    """The digest of the policy that was found; older journals hold the policy itself."""
+    found = snapshot.found
+    return str(found["sha256"]) if "sha256" in found else policies.digest(found["policy"])
 
 
 def roles(stack: Stack) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+from typing import Any, ClassVar, SupportsIndex
 from urllib.parse import quote, unquote, unquote_plus, urlencode
 
 import pytest
@@ -91,6 +92,43 @@ def test_a_secret_is_removed_however_it_is_written(secret: str, around: str) -> 
         for decode in (unquote, unquote_plus, html.unescape, _unescaped, lambda text: _unescaped(_unescaped(text))):
             assert secret not in decode(cleaned), name
         assert REDACTED in cleaned, name
+
+
+def test_a_text_is_compared_once_however_many_values_begin_alike() -> None:
+    """Values that a run makes in a row begin alike; what is done for a text does not grow with their number."""
+
+    class Counted(str):
+        """A text that counts how often it is looked into."""
+
+        __slots__ = ()
+        looks: ClassVar[int] = 0
+
+        def __getitem__(self, place: SupportsIndex | slice) -> str:
+            Counted.looks += 1
+            return super().__getitem__(place)
+
+        def startswith(self, *given: Any) -> bool:
+            Counted.looks += 1
+            return super().startswith(*given)
+
+    def looks(values: int) -> int:
+        hidden = Hidden(lambda _: REDACTED)
+        hidden.add(f"customer-{number:04}" for number in range(values))
+        Counted.looks = 0
+        assert hidden.remove(Counted("a customer-0001, a customer of ours")) == f"a {REDACTED}, a customer of ours"
+        return Counted.looks
+
+    assert looks(1_000) == looks(10)
+
+
+def test_a_long_value_goes_everywhere_though_a_form_of_a_short_one_is_the_same() -> None:
+    """Base64 of a value of few letters goes as a whole word only; a value that reads the same goes wherever it is."""
+    short = "abcdef"
+    long = base64.b64encode(short.encode()).decode()
+    for values in ((short, long), (long, short)):
+        hidden = Hidden(lambda _: REDACTED)
+        hidden.add(values)
+        assert hidden.remove(f"x{long}x") == f"x{REDACTED}x"
 
 
 @given(secret=TELLING, before=st.binary(max_size=5), after=st.binary(max_size=5))

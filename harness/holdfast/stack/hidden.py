@@ -33,8 +33,10 @@ class Hidden:
 
     def __init__(self, shown: Callable[[str], str]) -> None:
         self._shown = shown
-        # by the first characters of a form, so that a text is read once however many values there are
-        self._forms: dict[str, tuple[tuple[str, str, bool], ...]] = {}
+        # looked up by what a text holds, so that it is read once however many values there are, and also where all of
+        # them begin alike, as values that are made in a row do
+        self._forms: dict[str, tuple[str, bool]] = {}
+        self._lengths: dict[str, tuple[int, ...]] = {}
         self._values: set[str] = set()
         self._lock = threading.Lock()
 
@@ -53,8 +55,12 @@ class Hidden:
                 self._values.add(value)
                 whole = len(value) < SHORTEST_ANYWHERE
                 for form in {form for form in forms(value) if len(form) >= SHORTEST_WORD}:
+                    if form not in self._forms or (self._forms[form][1] and not whole):
+                        self._forms[form] = (value, whole)
                     start = form[: _WIDTHS[0] if len(form) >= _WIDTHS[0] else _WIDTHS[1]]
-                    self._forms[start] = (*self._forms.get(start, ()), (form, value, whole))
+                    lengths = self._lengths.get(start, ())
+                    if len(form) not in lengths:
+                        self._lengths[start] = (*lengths, len(form))
 
     def remove(self, text: str) -> str:
         """The text without the values; where several overlap, all of what they cover goes."""
@@ -72,8 +78,10 @@ class Hidden:
     def _spans(self, text: str) -> Iterator[_Span]:
         for width in _WIDTHS:
             for at in range(len(text) - width + 1):
-                for form, value, whole in self._forms.get(text[at : at + width], ()):
-                    if text.startswith(form, at) and not (whole and _within_word(text, at, at + len(form))):
+                for length in self._lengths.get(text[at : at + width], ()):
+                    form = text[at : at + length]
+                    value, whole = self._forms.get(form, ("", False))
+                    if value and not (whole and _within_word(text, at, at + len(form))):
                         yield at, at + len(form), value
 
 

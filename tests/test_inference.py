@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.errors import DescriptorError, ExitCode
+from holdfast.errors import DeploymentError, DescriptorError, ExitCode
 from holdfast.inference import evidence
 from holdfast.inference.beside import Process, channels, listens, told
 from holdfast.inference.evidence import Effect, Folding, Status
@@ -198,6 +198,7 @@ def test_a_sample_is_read(text: str, expected: Sample) -> None:
         ("", "neither a body nor METHOD"),
         ("POST /orders {'id': 1}", "its body is not JSON"),
         ('POST /orders {"id": 1}', "{key} stands nowhere"),
+        ('POST /orders {"id": "{key}", "items": [{"note": null}]}', "it holds null"),
     ],
 )
 def test_a_sample_that_cannot_be_used(text: str, why: str) -> None:
@@ -402,6 +403,83 @@ def test_conditions_and_parameters_are_settled() -> None:
         "Chosen": "other",
         "List": ["x", {"Ref": "Other"}],
     }
+
+
+SAM = "Transform: AWS::Serverless-2016-10-31\n"
+WORKER = f"""{SAM}Resources:
+  Requests: {{Type: AWS::SQS::Queue}}
+  Worker:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: a.b
+      Runtime: python3.12
+      AutoPublishAlias: live
+      Events: {{Requests: {{Type: SQS, Properties: {{Queue: !GetAtt Requests.Arn}}}}}}
+"""
+
+
+def read_from(folder: Path, text: str) -> Inventory:
+    path = folder / "template.yaml"
+    path.write_text(text, encoding="utf-8")
+    return inventory(settled(expanded(path), {}))
+
+
+def test_an_alias_stands_for_its_function(tmp_path: Path) -> None:
+    """What is mapped to an alias feeds the function, as SAM has it with AutoPublishAlias."""
+    there = read_from(tmp_path, WORKER)
+    assert "AWS::Lambda::Alias" in there.types.values()
+    assert there.feeds == (("Requests", "Worker"),)
+
+
+def test_what_is_in_no_resource_of_the_template_is_named_by_nothing() -> None:
+    """Functions and APIs that parameters without a value stand for are those of another template."""
+    there = inventory(
+        {
+            "Resources": {
+                "Requests": {"Type": "AWS::SQS::Queue"},
+                "Elsewhere": {
+                    "Type": "AWS::Lambda::EventSourceMapping",
+                    "Properties": {
+                        "EventSourceArn": {"Fn::GetAtt": ["Requests", "Arn"]},
+                        "FunctionName": {"Ref": "FunctionOfAnotherStack"},
+                    },
+                },
+                "Post": {
+                    "Type": "AWS::ApiGateway::Method",
+                    "Properties": {
+                        "RestApiId": {"Ref": "ApiOfAnotherStack"},
+                        "HttpMethod": "POST",
+                        "Integration": {"Uri": {"Fn::GetAtt": ["Requests", "Arn"]}},
+                    },
+                },
+            }
+        }
+    )
+    assert (there.feeds, there.routes) == ((), ())
+    assert infer(there) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{SAM}Globals:\nResources: {{F: {{Type: AWS::Serverless::Function}}}}",
+        f"{SAM}Globals: {{Function: }}\nResources: {{F: {{Type: AWS::Serverless::Function}}}}",
+        f"{SAM}Resources: {{F: {{Type: AWS::Serverless::Function, Properties: }}}}",
+        f"{SAM}Resources: {{F: {{Type: AWS::Serverless::Function, Properties: x}}}}",
+        f"Resources: {{Q: {{Type: T, Properties: {{A: {'[' * 2000}{']' * 2000}}}}}}}",
+    ],
+    ids=["no globals", "no globals of functions", "no properties", "properties that are a text", "nested"],
+)
+def test_an_odd_template_is_told(tmp_path: Path, text: str) -> None:
+    """Sections that are empty, or are what they must not be, end in a message and no traceback."""
+    with pytest.raises(DeploymentError):
+        read_from(tmp_path, text)
+
+
+def test_odd_parameters_have_no_value(tmp_path: Path) -> None:
+    """Parameters that are a list, and a reference to a list, leave the resources as they are."""
+    there = read_from(tmp_path, "Parameters: [a]\nResources: {Q: {Type: AWS::SQS::Queue, Properties: {A: {Ref: [a]}}}}")
+    assert there.types == {"Q": "AWS::SQS::Queue"}
 
 
 # -- processes -------------------------------------------------------------------------------------------------------

@@ -54,17 +54,30 @@ def expanded(path: Path) -> dict[str, Any]:
 def _with_code(template: Mapping[str, Any]) -> dict[str, Any]:
     """The template with placeholders where local code is named: the translator takes only what is in a bucket."""
     prepared = copy.deepcopy(dict(template))
-    prepared.get("Globals", {}).get("Function", {}).pop("CodeUri", None)
+    everywhere = prepared.get("Globals")
+    of_functions = everywhere.get("Function") if isinstance(everywhere, dict) else None
+    if isinstance(of_functions, dict):
+        of_functions.pop("CodeUri", None)
     for resource in prepared["Resources"].values():
         key = _LOCAL.get(resource["Type"])
-        properties = resource.setdefault("Properties", {})
-        if key is not None and not {"InlineCode", "ImageUri", "Definition"} & set(properties):
+        resource["Properties"] = properties = resource.get("Properties") or {}
+        if (
+            key is not None
+            and isinstance(properties, dict)
+            and not {"InlineCode", "ImageUri", "Definition"} & set(properties)
+        ):
             properties[key] = _PLACEHOLDER
     return prepared
 
 
+def _declared(template: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters of a template; none where an empty or odd section stands for them."""
+    found = template.get("Parameters")
+    return found if isinstance(found, Mapping) else {}
+
+
 def _defaults(template: Mapping[str, Any]) -> dict[str, Any]:
-    declared: Mapping[str, Any] = template.get("Parameters") or {}
+    declared = _declared(template)
     return {name: one["Default"] for name, one in declared.items() if isinstance(one, dict) and "Default" in one}
 
 
@@ -85,7 +98,7 @@ def settled(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[
         if set(node) == {"Fn::If"} and isinstance(node["Fn::If"], list) and len(node["Fn::If"]) == 3:
             first, second = map(settle, node["Fn::If"][1:])
             return second if first is _NOTHING else first
-        if set(node) == {"Ref"}:
+        if set(node) == {"Ref"} and isinstance(node["Ref"], str):
             return _NOTHING if node["Ref"] == "AWS::NoValue" else values.get(node["Ref"], node)
         pairs = ((name, settle(one)) for name, one in node.items())
         return {name: one for name, one in pairs if one is not _NOTHING}
@@ -100,7 +113,7 @@ _NOTHING = object()
 
 def _literal_defaults(template: Mapping[str, Any]) -> dict[str, Any]:
     """Defaults that are values; those of AWS::SSM::Parameter::Value<...> are names of values."""
-    declared: Mapping[str, Any] = template.get("Parameters") or {}
+    declared = _declared(template)
     return {
         name: value
         for name, value in _defaults(template).items()

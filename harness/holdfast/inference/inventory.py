@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,8 @@ _SERVICE_URI = re.compile(r"apigateway:[^:]*:(?P<service>[a-z0-9-]+):(?P<what>.*
 """The ``Uri`` of an AWS integration (docs.aws.amazon.com/apigateway/latest/api/API_Integration.html)."""
 
 _EXTENSION = re.compile(r"[A-Za-z0-9_-]*extension[A-Za-z0-9_-]*", re.IGNORECASE)
+
+_OF_A_FUNCTION = ("AWS::Lambda::Alias", "AWS::Lambda::Version")
 
 _WRITES = re.compile(
     r":(\*|Put|Update|Delete|Send|Publish|Start|TransactWrite|BatchWrite|ExecuteStatement|Invoke)", re.IGNORECASE
@@ -147,53 +149,69 @@ def inventory(template: Mapping[str, Json], physical: Mapping[str, str] | None =
     properties = {name: one.get("Properties") or {} for name, one in resources.items()}
     types = {name: str(one["Type"]) for name, one in resources.items()}
 
+    named = _naming(types, properties)
+
     def of(kind: str) -> Iterator[tuple[str, Mapping[str, Json]]]:
         return ((name, properties[name]) for name in types if types[name] == f"AWS::{kind}")
 
-    routes = [route for name, body in of("ApiGateway::RestApi") for route in _routes(name, body.get("Body"))]
-    routes += [route for name, body in of("ApiGatewayV2::Api") for route in _routes(name, body.get("Body"))]
-    routes += _methods(resources, dict(of("ApiGateway::Method")))
-    writes = {name: _written(body) for name, body in of("IAM::Role")}
+    routes = [route for name, body in of("ApiGateway::RestApi") for route in _routes(name, body.get("Body"), named)]
+    routes += [route for name, body in of("ApiGatewayV2::Api") for route in _routes(name, body.get("Body"), named)]
+    routes += _methods(resources, dict(of("ApiGateway::Method")), named)
+    writes = {name: _written(body, named) for name, body in of("IAM::Role")}
     return Inventory(
         types=types,
         tables={name: _table(body) for name, body in of("DynamoDB::Table")},
-        functions={name: _function(body, writes) for name, body in of("Lambda::Function")},
-        machines={name: _machine(body) for name, body in of("StepFunctions::StateMachine")},
+        functions={name: _function(body, writes, named) for name, body in of("Lambda::Function")},
+        machines={name: _machine(body, named) for name, body in of("StepFunctions::StateMachine")},
         routes=tuple(sorted(routes, key=lambda one: (one.api, one.path, one.method))),
         feeds=tuple(
             (source, function)
             for _, body in of("Lambda::EventSourceMapping")
-            for source in _named(body.get("EventSourceArn"))
-            for function in _named(body.get("FunctionName"))
+            for source in named(body.get("EventSourceArn"))
+            for function in named(body.get("FunctionName"))
+            if types[function] == "AWS::Lambda::Function"
         ),
         dead_letters={
             name: target
             for name, body in of("SQS::Queue")
-            for target in _named((_parsed(body.get("RedrivePolicy")) or {}).get("deadLetterTargetArn"))
+            for target in named((_parsed(body.get("RedrivePolicy")) or {}).get("deadLetterTargetArn"))
         },
         failures={
             function: target
             for _, body in of("Lambda::EventSourceMapping")
-            for function in _named(body.get("FunctionName"))
-            for target in _named(body.get("DestinationConfig"))
+            for function in named(body.get("FunctionName"))
+            for target in named(body.get("DestinationConfig"))
         },
-        rules={name: tuple(_named(body.get("Targets"))) for name, body in of("Events::Rule")},
+        rules={name: tuple(named(body.get("Targets"))) for name, body in of("Events::Rule")},
         stages={
             api: str(body["StageName"])
             for kind in ("ApiGateway::Stage", "ApiGatewayV2::Stage")
             for _, body in of(kind)
-            for api in _named(body.get("RestApiId") or body.get("ApiId"))
+            for api in named(body.get("RestApiId") or body.get("ApiId"))
             if isinstance(body.get("StageName"), str)
         },
-        notifies={name: tuple(_named(body.get("NotificationConfiguration"))) for name, body in of("S3::Bucket")},
+        notifies={name: tuple(named(body.get("NotificationConfiguration"))) for name, body in of("S3::Bucket")},
         role_writes=writes,
-        services=_services(dict(of("ECS::Service")), dict(of("ECS::TaskDefinition")), physical or {}),
+        services=_services(dict(of("ECS::Service")), dict(of("ECS::TaskDefinition")), physical or {}, named),
     )
 
 
-def _named(node: Json) -> list[str]:
-    """The logical ids that a value names, each once; pseudo parameters are none."""
-    return [name for name in dict.fromkeys(references(node)) if not name.startswith("AWS::")]
+_Named = Callable[[Json], list[str]]
+"""The logical ids that a value names, each once."""
+
+
+def _naming(types: Mapping[str, str], properties: Mapping[str, Mapping[str, Json]]) -> _Named:
+    """Pseudo parameters, and parameters that have no value here, name no resource; an alias stands for its function."""
+    stands_for = {
+        name: next((one for one in references(properties[name].get("FunctionName")) if one in types), name)
+        for name, kind in types.items()
+        if kind in _OF_A_FUNCTION
+    }
+
+    def named(node: Json) -> list[str]:
+        return list(dict.fromkeys(stands_for.get(name, name) for name in references(node) if name in types))
+
+    return named
 
 
 def _parsed(value: Json) -> Json:
@@ -208,12 +226,12 @@ def _table(body: Mapping[str, Json]) -> Table:
     return Table(partition=keys.get("HASH", ""), sort=keys.get("RANGE", ""))
 
 
-def _function(body: Mapping[str, Json], writes: Mapping[str, tuple[str, ...]]) -> Function:
-    role = next(iter(_named(body.get("Role"))), "")
+def _function(body: Mapping[str, Json], writes: Mapping[str, tuple[str, ...]], named: _Named) -> Function:
+    role = next(iter(named(body.get("Role"))), "")
     timeout = body.get("Timeout")
     return Function(
         role=role,
-        knows=tuple(_named(body.get("Environment"))),
+        knows=tuple(named(body.get("Environment"))),
         writes=writes.get(role, ()),
         timeout_seconds=float(timeout) if isinstance(timeout, int | float) else None,
         extension=next(filter(None, map(_extension, body.get("Layers") or ())), ""),
@@ -228,16 +246,19 @@ def _extension(layer: Json) -> str:
 
 
 def _services(
-    services: Mapping[str, Mapping[str, Json]], tasks: Mapping[str, Mapping[str, Json]], physical: Mapping[str, str]
+    services: Mapping[str, Mapping[str, Json]],
+    tasks: Mapping[str, Mapping[str, Json]],
+    physical: Mapping[str, str],
+    named: _Named,
 ) -> dict[str, Service]:
     """The services whose tasks have several containers."""
     found = {}
     for name, body in services.items():
-        task = next(iter(_named(body.get("TaskDefinition"))), "")
+        task = next(iter(named(body.get("TaskDefinition"))), "")
         containers = _containers(tasks.get(task, {}).get("ContainerDefinitions") or (), body)
         if len(containers) > 1:
             cluster = body.get("Cluster")
-            known = cluster if isinstance(cluster, str) else physical.get(next(iter(_named(cluster)), ""), "")
+            known = cluster if isinstance(cluster, str) else physical.get(next(iter(named(cluster)), ""), "")
             said = body.get("ServiceName")
             # Ref of a service is its ARN, whose last part is its name
             own = physical.get(name, said if isinstance(said, str) else "").rpartition("/")[2]
@@ -257,7 +278,7 @@ def _containers(definitions: Sequence[Mapping[str, Json]], service: Mapping[str,
     return (first, *sorted((name for name in parts if name != first), key=lambda name: name not in waited))
 
 
-def _written(role: Mapping[str, Json]) -> tuple[str, ...]:
+def _written(role: Mapping[str, Json], named: _Named) -> tuple[str, ...]:
     """What the inline policies of a role let it write."""
     found: dict[str, None] = {}
     for policy in role.get("Policies") or ():
@@ -266,52 +287,56 @@ def _written(role: Mapping[str, Json]) -> tuple[str, ...]:
             actions = statement.get("Action", ())
             listed = [actions] if isinstance(actions, str) else actions
             if statement.get("Effect") == "Allow" and any(_WRITES.search(str(action)) for action in listed):
-                found.update(dict.fromkeys(_named(statement.get("Resource"))))
+                found.update(dict.fromkeys(named(statement.get("Resource"))))
     return tuple(found)
 
 
-def _machine(body: Mapping[str, Json]) -> Machine:
+def _machine(body: Mapping[str, Json], named: _Named) -> Machine:
     definition = _parsed(body["DefinitionString"]) if isinstance(body.get("DefinitionString"), str) else None
     return Machine(
         express=body.get("StateMachineType") == "EXPRESS",
         definition=body.get("Definition") or definition,
-        role=next(iter(_named(body.get("RoleArn"))), ""),
+        role=next(iter(named(body.get("RoleArn"))), ""),
     )
 
 
-def _routes(api: str, body: Json) -> Iterator[Route]:
+def _routes(api: str, body: Json, named: _Named) -> Iterator[Route]:
     """The routes of an OpenAPI document with API Gateway's extensions."""
     for path, methods in ((body or {}).get("paths") or {}).items():
         for method, operation in methods.items():
             integration = operation.get("x-amazon-apigateway-integration") if isinstance(operation, dict) else None
             if integration is None or method.lower() == "options":
                 continue
-            yield _route(api, method, path, integration)
+            yield _route(api, method, path, integration, named)
 
 
-def _methods(resources: Mapping[str, Mapping[str, Json]], methods: Mapping[str, Mapping[str, Json]]) -> list[Route]:
+def _methods(
+    resources: Mapping[str, Mapping[str, Json]], methods: Mapping[str, Mapping[str, Json]], named: _Named
+) -> list[Route]:
     found = []
     for body in methods.values():
         integration = body.get("Integration") or {}
-        api = next(iter(_named(body.get("RestApiId"))), "")
-        path = _path(resources, body.get("ResourceId"))
-        if str(body.get("HttpMethod")) != "OPTIONS" and integration:
-            found.append(_route(api, body["HttpMethod"], path, integration))
+        api = next(iter(named(body.get("RestApiId"))), "")
+        path = _path(resources, body.get("ResourceId"), named)
+        if str(body.get("HttpMethod")) != "OPTIONS" and integration and api:
+            found.append(_route(api, body["HttpMethod"], path, integration, named))
     return found
 
 
-def _path(resources: Mapping[str, Mapping[str, Json]], resource: Json) -> str:
+def _path(resources: Mapping[str, Mapping[str, Json]], resource: Json, named: _Named) -> str:
     """The path of an ``ApiGateway::Resource``, from its parents."""
     parts: list[str] = []
-    name = next(iter(_named(resource)), "")
-    while resources.get(name, {}).get("Type") == "AWS::ApiGateway::Resource":
+    met: set[str] = set()
+    name = next(iter(named(resource)), "")
+    while name not in met and resources.get(name, {}).get("Type") == "AWS::ApiGateway::Resource":
+        met.add(name)  # one that is its own parent ends there
         body = resources[name]["Properties"]
         parts.insert(0, str(body.get("PathPart")))
-        name = next(iter(_named(body.get("ParentId"))), "")
+        name = next(iter(named(body.get("ParentId"))), "")
     return "/" + "/".join(parts)
 
 
-def _route(api: str, method: str, path: str, integration: Mapping[str, Json]) -> Route:
+def _route(api: str, method: str, path: str, integration: Mapping[str, Json], named: _Named) -> Route:
     """One route; OpenAPI writes the members of an integration small, CloudFormation in capitals."""
     uri, credentials = (integration.get(name) or integration.get(name.title()) for name in ("uri", "credentials"))
     text = uri if isinstance(uri, str) else json.dumps(uri)
@@ -322,6 +347,6 @@ def _route(api: str, method: str, path: str, integration: Mapping[str, Json]) ->
         path=path,
         service=found["service"] if found else "",
         # a state machine, a bus or a table stands in the request's template, not in the Uri
-        targets=tuple(dict.fromkeys([*_named(uri), *_named(integration)])),
-        role=next(iter(_named(credentials)), ""),
+        targets=tuple(dict.fromkeys([*named(uri), *named(integration)])),
+        role=next(iter(named(credentials)), ""),
     )

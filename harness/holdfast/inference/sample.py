@@ -96,9 +96,17 @@ def parse_sample(
         upload=upload,
         upload_headers=upload_headers or {},
     )
+    if body is not None and _holds_null(body):
+        raise _refused("it holds null, which TOML and so a descriptor cannot say: leave such fields out")
     if "{key}" not in path + json.dumps([body, sample.headers]) + upload:
         raise _refused("{key} stands nowhere in it, so that one command could not be told from another")
     return sample
+
+
+def _holds_null(value: Any) -> bool:
+    if isinstance(value, Mapping | list):
+        return any(map(_holds_null, value.values() if isinstance(value, Mapping) else value))
+    return value is None
 
 
 def filled(template: Any, values: Mapping[str, str]) -> Any:

@@ -106,6 +106,8 @@ def parsed_template(text: str, where: str) -> dict[str, Any]:
         template = json.loads(json.dumps(template, allow_nan=False))
     except (yaml.YAMLError, json.JSONDecodeError) as error:
         raise _unreadable(where, error) from error
+    except RecursionError as error:
+        raise DeploymentError(f"{where}: the template is nested too deeply to be read") from error
     except (TypeError, ValueError) as error:
         raise DeploymentError(f"{where}: the template holds what JSON does not have", cause=str(error)) from error
     if not isinstance(template, dict) or not isinstance(template.get("Resources"), dict) or not template["Resources"]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from holdfast.errors import ExitCode
 from holdfast.stack.loading import load_descriptor
+from holdfast.verify_command import _terminal
 from verify_runs import copy_of, holdfast, substituted
 
 EDITS: dict[str, Callable[[str], str]] = {
@@ -115,3 +118,11 @@ def test_an_option_that_takes_a_number_says_so(folder: Path) -> None:
     ended = holdfast("gate", "webhooks.stack.toml", "--minutes", "0", cwd=folder)
     assert ended.code == ExitCode.USAGE
     assert "argument --minutes: 0 is no number above 0" in ended.err
+
+
+def test_standard_error_need_not_be_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where standard error is closed, or is a notebook's, what is told meanwhile goes nowhere, and nothing fails."""
+    for instead in (None, io.StringIO()):
+        monkeypatch.setattr(sys, "stderr", instead)
+        with _terminal() as terminal:
+            terminal.write("importing what is needed\n")

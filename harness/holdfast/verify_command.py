@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from holdfast.errors import ExitCode, HoldfastError
 from holdfast.progress import telling
@@ -156,7 +156,7 @@ def run(arguments: Sequence[str]) -> Ran:
 
     with ExitStack() as collecting:
         # pytest captures standard error while it collects, so a copy of it is written to
-        terminal = collecting.enter_context(os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1))
+        terminal = collecting.enter_context(_terminal())
         say = collecting.enter_context(telling(partial(print, file=terminal)))
         say("importing what is needed and reading the descriptors")
         seen = _Watcher(collecting.close)
@@ -168,6 +168,15 @@ def run(arguments: Sequence[str]) -> Ran:
         )
     interrupted = (seen.session.interrupted if seen.session else "") or seen.interrupted
     return Ran(pytest_code=int(code), session=seen.session, interrupted=interrupted)
+
+
+def _terminal() -> TextIO:
+    """A copy of standard error that shows what its encoding does not have; nowhere where that is no file, or closed."""
+    try:
+        copied = os.dup(sys.stderr.fileno())
+    except (AttributeError, OSError, ValueError):
+        return Path(os.devnull).open("w", encoding="utf-8")
+    return os.fdopen(copied, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
 
 
 class _Watcher:

@@ -6,7 +6,8 @@ The embedded figure: one process serves the emulator on two ports, bare and with
 makes the same calls at both in turn, as a function that is traced, with a rule in force that never matches. The
 proxy's figure: 16 connections make small calls through the proxy to an endpoint that answers at once; calls a second
 per core are calls per second of the *proxy's own* processor time, user and system, so that neighbours on the machine do
-not count. It exits 1 when a bound of issue 3 is missed, so it can serve as a gate.
+not count. It exits 1 when 1 ms or more is added, or fewer than 1,000 calls a second per core pass, so it can serve as a
+gate.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whether the staleness that is measured of the accounts is the delay that was planted in their projector.
 
-    python benchmarks/staleness.py [STACK] [--delays-ms 0 200 500 1000] [--commands 12] [--rounds 1]
+    python benchmarks/staleness.py [STACK] [--delays-ms 200 500 1000] [--commands 12] [--rounds 1]
 
 The stack is deployed once. For each delay every invocation of its projector is held for so long by the interceptor,
 before the handler runs, while commands are sent one after another, each when the one before it is shown: so no event

@@ -5,7 +5,7 @@
 Prints one line a stack and round: fault points, faults by mark, pairs, commands, seconds, faults per minute. With
 ``--one-by-one N`` the same stack then runs N of its singles, drawn with a fixed seed, one after another in the same
 process, and the ratio of faults per minute is printed; with ``--chaos-toolkit`` Chaos Toolkit runs the same N as
-experiments after that, where the stack is a saga (`chaos_toolkit.py`; ``pip install holdfast[benchmarks]``). It exits
+experiments after that, where the stack is a saga (`chaos_toolkit.py`; ``pip install '.[benchmarks]'``). It exits
 1 when a promise of a correct stack was broken or a fault was not reached, so it can serve as a gate.
 """
 

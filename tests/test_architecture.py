@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -20,40 +21,8 @@ PACKAGES = {
     "holdfast_load": ROOT / "load" / "holdfast_load",
     "holdfast_reports": ROOT / "reports" / "holdfast_reports",
 }
-LAYERS = [
-    {"errors", "waiting", "progress", "extras"},
-    {"history"},
-    {"verdict"},
-    {"runs"},
-    {"definition"},
-    {"targets", "relay"},
-    {"stack"},
-    {"drivers"},
-    {"ports", "checkers", "levers"},
-    {"provocations"},
-    {"campaign", "under_load", "clause", "suites"},
-    {
-        "redaction",
-        "sampling",
-        "costing",
-        "pricing",
-        "opening",
-        "permissions",
-        "simulation",
-        "plan",
-        "doctor",
-        "verification",
-        "background",
-        "reporting",
-        "definition_lint",
-        "check",
-        "check_command",
-        "sweep",
-    },
-    {"session", "clause_items"},
-    {"pytest_plugin", "distribution", "verify_command"},
-    {"gate", "inference", "cli"},
-]
+_ROWS = re.findall(r"^\| \d+ \| (.*?) \|", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"), re.MULTILINE)
+LAYERS = [set(re.findall(r"`(\w+)`", row)) for row in _ROWS]
 STRANGERS = {
     "ports": {"checkers", "levers"},
     "checkers": {"ports", "levers", "targets"},

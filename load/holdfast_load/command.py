@@ -35,9 +35,9 @@ WEB_PORT = 8089
 EPILOG = """\
 What comes after -- goes to Locust's master as it is, e.g. -- --html report.html --csv out.
 
-exit codes: 0 nothing violated, 1 violated, 2 usage, descriptor, target or port, 3 something could not be decided or
-latencies are invalid, 4 a fault could not be healed, 5 ended by a stop condition or the budget and healed, 6 a bound
-of [load] was missed, 130 or 143 interrupted and healed. docs/load.md has the rest.
+exit codes: 0 nothing violated, 1 violated, 2 usage, descriptor, target or port, 3 a part of the record is
+missing or latencies are invalid, 4 a fault could not be healed, 5 ended by a stop condition or the budget and healed,
+6 a bound of [load] was missed, 130 or 143 interrupted and healed. docs/load.md has the rest.
 """
 
 

@@ -42,12 +42,15 @@ because it changes the configuration of every function, which begins with a cold
 a container cannot reach this machine's loopback. Functions that do not reach it are noticed with the first commands,
 before anything is broken, and end the run with exit code 2.
 
-The proxy sees the calls of functions, not their invocations. So a delivery is made to fail by refusing its first call
-about the request (`AccessDeniedException`, which no SDK repeats), to be repeated after its effect by performing the
-call and answering an error, and a crash is a SIGKILL before or after a call. A call is aimed at by its key, so it must
-carry it. Where a worker is given batches it has to report single failures, or a fault would befall the neighbours; the
-crashes come one after another, with nothing else under way. What needs the event of an invocation (the same delivery
-twice at one moment), its end (how many run at once) or its batch is inconclusive.
+The proxy sees the calls of functions, not their invocations. So
+
+- a delivery fails because its first call about the request is refused (`AccessDeniedException`, which no SDK repeats);
+- it is repeated after its effect because the call is performed and answered with an error;
+- a crash is a SIGKILL before or after a call.
+
+A call is aimed at by its key, so it must carry it. Where a worker is given batches it has to report single failures, or
+a fault would befall the neighbours. Crashes come one after another, with nothing else under way. What needs the event
+of an invocation (the same delivery twice at one moment), its end (how many run at once) or its batch is inconclusive.
 """
 
 _DEVIATIONS = """\

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from holdfast.stack.marked import Known, Steps
 
 _STRING = re.compile(r"(?P<escapes>\\*)(?P<quote>[\"'])")
-_BARE = re.compile(r"[^\s,;&\"'<>{}\[\]()|\\]+")
+_BARE = re.compile(r"\d+(?: \d+)+|[^\s,;&\"'<>{}\[\]()|\\]+")  # a card's number in groups is one value
 _NOTHING = re.compile(r"(?:null|None)\b|(?P<escapes>\\*)(?P<quote>[\"'])(?P=escapes)(?P=quote)")
 _DONE = "[redacted"
 _Span = tuple[int, int, str]
@@ -58,7 +58,9 @@ class Masking:
                 yield inside, end, self._known.shown(_unescaped(text[inside:end], len(opened["escapes"])))
         else:
             bare = _BARE.match(text, at)
-            end = _balanced(text, at) if text[at : at + 1] in {"{", "["} else at if bare is None else bare.end()
+            end = at if bare is None else bare.end()
+            if text[end : end + 1] in ({"{", "[", "("} if bare is None else {"("}):  # as in Decimal('1')
+                end = _balanced(text, end)
             if end > at:
                 # where the name is in quotes a text stands in place of a number, a list or an object
                 yield at, end, f"{quote}{self._known.shown(text[at:end])}{quote}"
@@ -105,7 +107,7 @@ def _balanced(text: str, at: int) -> int:
             closing = _closing(text, opened)
             here = closing + len(opened[0]) if closing < len(text) else closing
             continue
-        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(text[here], 0)
+        depth += {"{": 1, "[": 1, "(": 1, "}": -1, "]": -1, ")": -1}.get(text[here], 0)
         here += 1
         if depth == 0:
             break

@@ -6,6 +6,7 @@ import json
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,12 +17,13 @@ from holdfast.inference.beside import Process, channels, listens, told
 from holdfast.inference.evidence import Effect, Folding, Status
 from holdfast.inference.expansion import expanded, settled
 from holdfast.inference.inventory import Function, Inventory, Route, Table, inventory
-from holdfast.inference.learning import Trial
+from holdfast.inference.learning import Laboratory, Trial, _answered
 from holdfast.inference.patterns import Parts, infer, of_sidecar
 from holdfast.inference.sample import Sample, filled, parse_sample
 from holdfast.inference.serving import Shown, shown
 from holdfast.inference.steps import Actor, FoundStep, found_steps, pivot
 from holdfast.inference.toml import marked, toml
+from holdfast.inference.trials import _folding
 from holdfast.inference.writing import Origin, descriptor
 from holdfast.stack.loading import load_descriptor
 from holdfast_fixtures.catalogue import reference_stacks
@@ -480,6 +482,43 @@ def test_odd_parameters_have_no_value(tmp_path: Path) -> None:
     """Parameters that are a list, and a reference to a list, leave the resources as they are."""
     there = read_from(tmp_path, "Parameters: [a]\nResources: {Q: {Type: AWS::SQS::Queue, Properties: {A: {Ref: [a]}}}}")
     assert there.types == {"Q": "AWS::SQS::Queue"}
+
+
+CONDITIONAL = Inventory(
+    types={"Log": "AWS::DynamoDB::Table", "Files": "AWS::S3::Bucket", "Work": "AWS::SQS::Queue"},
+    tables={"Log": Table(partition="id")},
+    feeds=(("Work", "Worker"),),
+)
+
+
+def test_what_a_condition_keeps_from_being_made_is_told_where_it_is_needed() -> None:
+    """A table, bucket or queue that was not made holds nothing; a row for it ends in a message."""
+    nothing: Any = SimpleNamespace(client=lambda _: SimpleNamespace(put_item=None))
+    laboratory = Laboratory(nothing, CONDITIONAL, Parts(pattern="cqrs", why="", route=None), {})
+    assert laboratory._look() == ({"Log": []}, {"Files": []})
+    assert not laboratory._waiting()
+    with pytest.raises(DescriptorError, match="Log is not there"):
+        laboratory.seed([("Log", {"id": "1"})])
+
+
+def test_a_header_that_cannot_be_sent_is_told() -> None:
+    """Characters that HTTP has not end in a message."""
+    with pytest.raises(DescriptorError, match="does not answer the sample"):
+        _answered("POST", "http://127.0.0.1:1/", "", {"X-Note": "\u2192"})
+
+
+def test_a_log_without_a_sort_key_is_folded_in_the_order_of_the_samples() -> None:
+    """Events that have a key each, and no place, are those of one command after another."""
+    rows = ({"id": "e1", "amount": 1}, {"id": "e2", "amount": 2})
+    shown = ({}, {"View": ({"account": "a", "total": 3},)})
+    trials: Any = tuple(SimpleNamespace(rows={"Log": (row,), **view}) for row, view in zip(rows, shown, strict=True))
+    there = replace(CONDITIONAL, tables={**CONDITIONAL.tables, "View": Table(partition="account")})
+    laboratory: Any = SimpleNamespace(
+        there=there, parts=Parts(pattern="cqrs", why="", route=None, store="Log", view="View")
+    )
+    _, found = _folding(laboratory, Sample(method="POST", path="/", body={}), trials)
+    assert found is not None
+    assert found.attributes == {"total": ("sum", "amount")}
 
 
 # -- processes -------------------------------------------------------------------------------------------------------

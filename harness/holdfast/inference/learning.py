@@ -112,13 +112,13 @@ class Laboratory:
         """What the path of a route is appended to."""
         if self.running is not None and route.api in self.running.order:
             return str(self.running.addresses[f"{route.api}.url"])
-        return self.target.api_url(self._physical[route.api], self.there.stages.get(route.api, "$default"))
+        return self.target.api_url(self._made(route.api), self.there.stages.get(route.api, "$default"))
 
     def machine_definition(self) -> str:
         """The definition of the deployed state machine; empty where there is none."""
         if not self.parts.machine:
             return ""
-        arn = self._physical[self.parts.machine]
+        arn = self._made(self.parts.machine)
         return str(self.target.client("stepfunctions").describe_state_machine(stateMachineArn=arn)["definition"])
 
     def seed(self, rows: Sequence[tuple[str, Row]]) -> None:
@@ -126,7 +126,7 @@ class Laboratory:
         from holdfast.stack.seeding import dynamo_item
 
         for table, row in rows:
-            self.target.client("dynamodb").put_item(TableName=self._physical[table], Item=dynamo_item(dict(row)))
+            self.target.client("dynamodb").put_item(TableName=self._made(table), Item=dynamo_item(dict(row)))
 
     def attempt(self, sample: Sample, number: int, *, fault: Fault | None = None, like: Trial | None = None) -> Trial:
         """Send a sample and wait until nothing changes any more.
@@ -176,12 +176,12 @@ class Laboratory:
                 state=fault.state, key=key, caller="any", error="AccessDeniedException",
             )  # fmt: skip
         elif fault.when == "before":
-            yield Rule(id="init", action="fail", function=self._physical[fault.function], key=key, error="Refused")
+            yield Rule(id="init", action="fail", function=self._made(fault.function), key=key, error="Refused")
         else:
             for service in _SENDING:
                 yield Rule(
                     id=f"init-{service}", action="refuse", point="call", service=service,
-                    function=self._physical[fault.function], key=key, error="AccessDeniedException",
+                    function=self._made(fault.function), key=key, error="AccessDeniedException",
                 )  # fmt: skip
 
     def _send(self, sample: Sample, values: Mapping[str, str]) -> tuple[Any, int, str]:
@@ -230,9 +230,10 @@ class Laboratory:
     def _waiting(self) -> bool:
         """Whether a queue that somebody works on holds a message."""
         worked_on = [source for source, _ in self.there.feeds if source in self.there.of_type("SQS::Queue")]
-        return any(self.target.peek_messages(self._physical[queue]) for queue in worked_on)
+        return any(self.target.peek_messages(self._physical[queue]) for queue in worked_on if queue in self._physical)
 
     def _look(self) -> tuple[dict[str, list[Row]], dict[str, list[str]]]:
+        """What all tables and buckets hold; nothing where a condition of the template keeps one from being made."""
         dynamodb, s3 = self.target.client("dynamodb"), self.target.client("s3")
         rows: dict[str, list[Row]] = {
             table: [
@@ -240,13 +241,28 @@ class Laboratory:
                 for page in dynamodb.get_paginator("scan").paginate(TableName=self._physical[table])
                 for item in page["Items"]
             ]
+            if table in self._physical
+            else []
             for table in self.there.tables
         }
         objects: dict[str, list[str]] = {
             bucket: [one["Key"] for one in s3.list_objects_v2(Bucket=self._physical[bucket]).get("Contents", ())]
+            if bucket in self._physical
+            else []
             for bucket in self.there.of_type("S3::Bucket")
         }
         return rows, objects
+
+    def _made(self, name: str) -> str:
+        """The physical id of a resource that is needed."""
+        try:
+            return self._physical[name]
+        except KeyError:
+            raise DescriptorError(
+                f"{name} is not there.",
+                cause="a condition of the template keeps it from being made",
+                remedy="give the parameter with which it is made: --parameter NAME=VALUE",
+            ) from None
 
     def ask(self, route: Route, path: str) -> Any:
         """The JSON that a path of an API answers; None for none."""
@@ -267,7 +283,7 @@ class Laboratory:
 def _answered(method: str, url: str, body: str, headers: Mapping[str, str]) -> requests.Response:
     try:
         return requests.request(method, url, data=body.encode(), headers=dict(headers), timeout=_ANSWER_SECONDS)
-    except requests.RequestException as error:
+    except (requests.RequestException, UnicodeError) as error:  # a header of characters that HTTP does not have
         raise DescriptorError(
             "The stack does not answer the sample.",
             cause=f"{method} {url}: {type(error).__name__}",

@@ -232,7 +232,9 @@ def _folding(
     if parts.pattern != "cqrs":
         return None, None
     log = there.tables[parts.store]
-    events = sorted((row for trial in trials for row in trial.rows[parts.store]), key=lambda row: row[log.sort])
+    events = [row for trial in trials for row in trial.rows[parts.store]]
+    if log.sort:
+        events.sort(key=lambda row: row[log.sort])
     if len(events) < len(trials):
         return None, None
     if parts.view:

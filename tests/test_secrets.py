@@ -289,7 +289,8 @@ def clean(tmp_path: Path) -> Callable[[str], str]:
     path.write_text(
         'name = "orders"\n[target]\naws = { account = "${ACCOUNT}", region = "${REGION}" }\n'
         '[components]\nqueue = { type = "queue", name = "${QUEUE}" }\n'
-        '[commands.order]\ncalls = { kind = "sqs", queue = "queue", json = { id = "{key}", token = "${TOKEN}" } }\n'
+        "[commands.order]\n"
+        'calls = { kind = "sqs", queue = "queue", json = { id = "{key}", token = "${TOKEN}", kind = "${KIND}" } }\n'
         '[effects.done]\nsources = { kind = "sqs-messages", queue = "queue", match = "id" }\n'
         '[patterns.storage-first]\ncommand = "order"\neffect = "done"\n',
         encoding="utf-8",
@@ -299,6 +300,7 @@ def clean(tmp_path: Path) -> Callable[[str], str]:
         "REGION": "eu-central-1",
         "QUEUE": "orders-queue-prod",
         "TOKEN": "planted-token-4c",
+        "KIND": "order",
     }
     return cleaning(load_descriptor(path, environ))
 
@@ -307,6 +309,11 @@ def test_a_place_is_no_secret(clean: Callable[[str], str]) -> None:
     """Account, region and names stay readable wherever they come from; everything else of the environment goes."""
     text = "orders-queue-prod of 123456789012 in eu-central-1 was sent planted-token-4c"
     assert clean(text) == "orders-queue-prod of 123456789012 in eu-central-1 was sent [redacted]"
+
+
+def test_a_name_in_the_descriptor_is_no_secret(clean: Callable[[str], str]) -> None:
+    """A value that reads as the name of a command, a port or a component tells nothing, and findings speak by names."""
+    assert clean("the command order, sent planted-token-4c") == "the command order, sent [redacted]"
 
 
 def test_a_verdict_is_cleaned_through_and_through(clean: Callable[[str], str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import get_args
@@ -32,9 +32,16 @@ def cleaning(descriptor: Descriptor, *secrets: str | None) -> Clean:
     pin = descriptor.target.aws
     places = {descriptor.name, descriptor.cloudformation, descriptor.target.localstack_endpoint} | _OWN_WORDS
     places |= {pin.account, pin.region, pin.profile} if pin is not None else set()
+    places |= {name for part in _parts(descriptor) for name in part}
     for component in descriptor.components.values():
         places |= {component.logical_id, component.output, component.name, component.stage}
     return Redactor(secrets, declared=descriptor.secrets - places, marked=descriptor.marked).clean
+
+
+def _parts(descriptor: Descriptor) -> Iterator[Mapping[str, object]]:
+    """All that a descriptor gives a name: every finding and every file speaks by it."""
+    yield from (descriptor.components, descriptor.channels, descriptor.commands, descriptor.effects)
+    yield from (descriptor.statuses, descriptor.dead_letters, descriptor.logs, descriptor.views, descriptor.conserved)
 
 
 def cleaned(verdict: ClauseVerdict, clean: Clean) -> ClauseVerdict:

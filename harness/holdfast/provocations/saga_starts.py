@@ -34,8 +34,11 @@ COPIES = 4
 CONTENDERS = 12
 """Sagas that want the same scarce resource at one moment; more than there is of it."""
 
-RACE_DELAY_SECONDS = 0.2
-"""Holds the first AWS calls of contending steps, so that all check before any acts."""
+RACE_DELAYS_SECONDS = (0.2, 1.0)
+"""The least and the most that each first AWS call of contending steps is held, so that all check before any acts."""
+
+RACE_SHARE = 0.3
+"""Of a function's timeout that each of these calls is held: on a busy machine the sagas come far apart."""
 
 DELAYED_CALLS = 2
 SETTLE_SECONDS = 3.0
@@ -121,12 +124,18 @@ def _slowed(bench: Bench, submissions: Sequence[Submission]) -> list[tuple[str, 
                 function=bench.function_name(place.component),
                 key=submission.key,
                 times=DELAYED_CALLS,
-                delay_seconds=RACE_DELAY_SECONDS,
+                delay_seconds=_race_seconds(bench, place.component),
             ),
         )
         for place in _taking(bench.situation)
         for submission in submissions
     ]
+
+
+def _race_seconds(bench: Bench, component: str) -> float:
+    least, most = RACE_DELAYS_SECONDS
+    function = bench.configuration.function(component)
+    return least if function is None else min(most, max(least, RACE_SHARE * function.timeout_seconds))
 
 
 def _taking(situation: Situation) -> list[Place]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from holdfast.history.model import Outcome
 from holdfast.provocations.bench import Bench, side_by_side
@@ -35,12 +36,15 @@ CONTENDERS = 12
 """Sagas that want the same scarce resource at one moment; more than there is of it."""
 
 RACE_DELAYS_SECONDS = (0.2, 1.0)
-"""The least and the most that each first AWS call of contending steps is held, so that all check before any acts."""
+"""The least and the most of each time that contending steps are held between their first calls, so that all check
+before any acts."""
 
-RACE_SHARE = 0.3
-"""Of a function's timeout that each of these calls is held: on a busy machine the sagas come far apart."""
+RACE_SHARE = 0.2
+"""Of a function's timeout that each hold takes: on a busy machine the sagas come far apart."""
 
-DELAYED_CALLS = 2
+RACE_HOLDS: tuple[tuple[int, Literal["before", "after"]], ...] = ((1, "after"), (2, "before"), (2, "after"))
+"""Which calls are held, before or after they are performed: what is checked by the first call, or by the second."""
+
 SETTLE_SECONDS = 3.0
 """How long no invocation for a repeated key may be under way before it counts as dealt with."""
 
@@ -113,7 +117,7 @@ def _contend(bench: Bench) -> None:
 
 
 def _slowed(bench: Bench, submissions: Sequence[Submission]) -> list[tuple[str, Rule]]:
-    """Hold the first calls of each step that takes something; none where no call can be held."""
+    """Hold each step that takes something between its first calls; none where no call can be held."""
     return [
         (
             place.component,
@@ -123,12 +127,15 @@ def _slowed(bench: Bench, submissions: Sequence[Submission]) -> list[tuple[str, 
                 point="call",
                 function=bench.function_name(place.component),
                 key=submission.key,
-                times=DELAYED_CALLS,
+                nth=nth,
+                when=when,
+                times=1,
                 delay_seconds=_race_seconds(bench, place.component),
             ),
         )
         for place in _taking(bench.situation)
         for submission in submissions
+        for nth, when in RACE_HOLDS
     ]
 
 

@@ -35,12 +35,13 @@ COPIES = 4
 CONTENDERS = 12
 """Sagas that want the same scarce resource at one moment; more than there is of it."""
 
-RACE_DELAYS_SECONDS = (0.2, 1.0)
+RACE_DELAYS_SECONDS = (0.1, 1.0)
 """The least and the most of each time that contending steps are held between their first calls, so that all check
 before any acts."""
 
-RACE_SHARE = 0.2
-"""Of a function's timeout that each hold takes: on a busy machine the sagas come far apart."""
+RACE_SHARE, WORK_SECONDS = 0.25, 0.4
+"""Of a function's timeout, less what its own work may take, that each hold takes: on a busy machine the sagas come far
+apart."""
 
 RACE_HOLDS: tuple[tuple[int, Literal["before", "after"]], ...] = ((1, "after"), (2, "before"), (2, "after"))
 """Which calls are held, before or after they are performed: what is checked by the first call, or by the second."""
@@ -142,7 +143,7 @@ def _slowed(bench: Bench, submissions: Sequence[Submission]) -> list[tuple[str, 
 def _race_seconds(bench: Bench, component: str) -> float:
     least, most = RACE_DELAYS_SECONDS
     function = bench.configuration.function(component)
-    return least if function is None else min(most, max(least, RACE_SHARE * function.timeout_seconds))
+    return least if function is None else min(most, max(least, RACE_SHARE * (function.timeout_seconds - WORK_SECONDS)))
 
 
 def _taking(situation: Situation) -> list[Place]:

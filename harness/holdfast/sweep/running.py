@@ -269,22 +269,18 @@ class Runner:
         (ran,) = self._judged(bench, [schedule], [submission], [Trace()], {}, quiet=quiet)
         return ran
 
-    def say(self, message: str) -> None:
+    def say(self, message: str, until_seconds: float = 0.0) -> None:
         """Tell whoever waits."""
-        self.listener(Progress(self.stack.descriptor.name, message))
+        self.listener(Progress(self.stack.descriptor.name, message, until_seconds))
 
     def silence(self) -> bool:
         """Wait until nothing waits or runs any more; whether that came within the bounds."""
-
-        def say(message: str, seconds: float) -> None:
-            self.listener(Progress(self.stack.descriptor.name, message, seconds))
-
         return await_silence(
             self.stack,
             self.pattern,
             self.configuration,
             self.recorder.now_seconds,
-            say=say,
+            say=self.say,
             check=self.stopping.check,
         )
 

@@ -327,7 +327,15 @@ class Bench:
 
     # -- waiting -------------------------------------------------------------------------------------------------
 
-    def until(self, what: str, look: Callable[[], T], met: Callable[[T], bool], deadline_seconds: float) -> Waited[T]:
+    def until(
+        self,
+        what: str,
+        look: Callable[[], T],
+        met: Callable[[T], bool],
+        deadline_seconds: float,
+        *,
+        longest_interval_seconds: float = 1.0,
+    ) -> Waited[T]:
         """Wait for a condition, telling what is waited for."""
 
         def looked() -> T:
@@ -343,7 +351,7 @@ class Bench:
                 met,
                 deadline_seconds=deadline_seconds,
                 interval_seconds=0.2,
-                longest_interval_seconds=1.0,
+                longest_interval_seconds=longest_interval_seconds,
                 pause=interrupts.pause,
             )
         finally:
@@ -408,6 +416,11 @@ class Bench:
         """Keep keys about which nothing may be said, since they were not what they were meant to be."""
         with self._lock:
             self._open_keys.update(keys)
+
+    def left_open(self) -> frozenset[str]:
+        """The keys about which nothing may be said, so far."""
+        with self._lock:
+            return frozenset(self._open_keys)
 
     def underway(self, keys: Iterable[str]) -> None:
         """Keep keys that may still be on their way: nothing may be said of them unless everything comes to rest."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from holdfast.checkers.saga import Fate, left
 from holdfast.errors import ResourceError, TargetError
@@ -34,7 +34,13 @@ def start_all(bench: Bench, starts: Sequence[tuple[Submission, str]]) -> None:
     side_by_side(start, starts, 8)
 
 
-def await_ends(bench: Bench, submissions: Sequence[Submission], *, deadline_seconds: float = 0.0) -> list[Submission]:
+def await_ends(
+    bench: Bench,
+    submissions: Sequence[Submission],
+    *,
+    deadline_seconds: float = 0.0,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> list[Submission]:
     """Wait until every started saga has ended; returns those that have not by the deadline, which are looked at once.
 
     On a busy machine they are waited for as long again, and looked at once more where they end: what ends while its
@@ -44,12 +50,14 @@ def await_ends(bench: Bench, submissions: Sequence[Submission], *, deadline_seco
         bench: the provocation's.
         submissions: those whose every start was refused are not waited for.
         deadline_seconds: a little more than the declared bound when 0.
+        meanwhile: done at every look.
     """
     refused = {key for key, outcomes in _outcomes(bench).items() if outcomes == {Outcome.FAIL}}
     missing = [one for one in submissions if one.key not in refused]
     longest_seconds = deadline_seconds or bench.bounds.saga_seconds + BEYOND_SECONDS
 
     def look() -> list[Submission]:
+        meanwhile()
         surfaced = _surfaced(bench)
         over = side_by_side(lambda one: one.key in surfaced or ended(bench, one), missing, 4)
         missing[:] = [one for one, done in zip(missing, over, strict=True) if not done]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Literal
 
 from holdfast.history.model import Outcome
@@ -110,7 +111,8 @@ def _contend(bench: Bench) -> None:
             bench.strike(submission.key, step)
         submissions.append((submission, REFUSED_ROLE if step else CONTENDING_ROLE))
     started = [submission for submission, _ in submissions]
-    with bench.aimed(_slowed(bench, started)):
+    slowed = _slowed(bench, started)
+    with bench.aimed(slowed) if slowed else nullcontext():
         side_by_side(lambda one: bench.submit(*one), submissions, CONTENDERS)
         # on a busy machine all that took too much may give it back before the end
         await_ends(bench, started, meanwhile=lambda: _watch(bench))

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from holdfast.checkers import conservation
-from holdfast.history.model import Observation, Operation, Outcome
+from holdfast.history.model import ErrorClass, FaultWindow, Observation, Operation, Outcome
 from holdfast.history.recorder import Recorder
 from holdfast.ports.quantity import quantity_port
 from holdfast.provocations import saga_runs, saga_stops
@@ -24,6 +24,7 @@ from holdfast.provocations.saga_places import places, saga_of
 from holdfast.provocations.saga_starts import CONTENTION
 from holdfast.stack.generate import Submission
 from holdfast.stack.resolve import Stack
+from holdfast_suites.judging import aimed
 from test_saga_provocations import situation
 
 LEFT = ("5", "-2", "5", "0")
@@ -128,3 +129,25 @@ def test_a_stop_that_came_too_late_is_tried_with_another_saga(
     assert len(keys) == tries
     assert where.left_open() == set(keys[: len(missed)])
     assert where.evidence(where.recorder.history()).undecided == undecided
+
+
+def test_a_fault_aimed_at_a_key_left_open_need_not_bite() -> None:
+    """A missed try's faults prove nothing and are asked for nothing; those of the other keys have to bite."""
+    where = bench(situation())
+    kept, missed = where.draw(2)
+    where.leave_open([missed.key])
+    windows = [
+        FaultWindow(
+            lever="execution-abort",
+            component="saga",
+            error_class=ErrorClass.ABORT,
+            started_seconds=0.0,
+            ended_seconds=1.0,
+            key=one.key,
+            provocation=where.name,
+        )
+        for one in (kept, missed)
+    ]
+    for window in windows:
+        where.recorder.add(window)
+    assert aimed([where.evidence(where.recorder.history())]) == (windows[0],)

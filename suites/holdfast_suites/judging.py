@@ -58,8 +58,10 @@ def compared(campaign: Campaign, effect: str) -> Compare:
 
 
 def aimed(evidences: Iterable[Evidence]) -> tuple[FaultWindow, ...]:
-    """The fault windows of several pieces of evidence."""
-    return tuple(window for evidence in evidences for window in evidence.windows)
+    """The fault windows of several pieces of evidence, without those aimed at keys about which nothing is said."""
+    return tuple(
+        window for evidence in evidences for window in evidence.windows if window.key not in evidence.open_keys
+    )
 
 
 def notes(*evidences: Evidence) -> tuple[str, ...]:

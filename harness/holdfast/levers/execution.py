@@ -43,6 +43,7 @@ class ExecutionAbort:
         resource: ARN of the execution.
         prefix: begins the names of all executions that the harness started.
         cause: tells this abort from others; a fresh one for each lever.
+        key: whose execution it is, where that is known.
     """
 
     name: ClassVar[str] = "execution-abort"
@@ -63,7 +64,7 @@ class ExecutionAbort:
     resource: str
     prefix: str
     cause: str = field(default_factory=lambda: f"holdfast-{secrets.token_hex(8)}")
-    key: str = field(default="", init=False)
+    key: str = ""
     _aborted: bool = field(default=False, init=False)
 
     @classmethod

@@ -75,7 +75,9 @@ def _stop_once(bench: Bench, aim: Aim, submission: Submission, place: Place) -> 
     )
     if not begun.met:
         return f"{place} was not reached by {key}"
-    abort = ExecutionAbort(target=bench.stack.target, component=machine, resource=execution.arn, prefix=bench.prefix)
+    abort = ExecutionAbort(
+        target=bench.stack.target, component=machine, resource=execution.arn, prefix=bench.prefix, key=key
+    )
     try:
         with pulled([abort], stack=bench.stack, journal=bench.journal, recorder=bench.recorder, provocation=bench.name):
             return ""

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from holdfast.definition import Definition, FindingKind, SagaSteps, Step, analyse, embedded
+from holdfast.definition import Definition, FindingKind, SagaSteps, Step, analyse, embedded, read_definitions
 from holdfast.definition.files import parse_text
+from holdfast.provocations.saga_definitions import steps_of
+from holdfast.stack.loading import load_descriptor
+from holdfast.stack.patterns import SagaPattern
 from holdfast.verdict.model import Verdict
+from holdfast_fixtures.catalogue import reference_stacks
 from saga_definitions import ALL, Document, caught, judged, machine, mutant, task, text_of, told, undoing
 
 VIOLATED, INCONCLUSIVE = Verdict.VIOLATED, Verdict.INCONCLUSIVE
@@ -149,3 +155,19 @@ def test_a_machine_without_a_timeout_of_its_own_is_never_too_long() -> None:
     document = _limited(5)
     document.pop("TimeoutSeconds")
     assert told(judged(document, SEAT)) == []
+
+
+@pytest.mark.parametrize(("seconds", "flagged"), [(5, True), (100_000, False)])
+@pytest.mark.parametrize("name", ["booking", "orders"])
+def test_a_reference_machine_ends_in_time_unless_its_timeout_is_short(
+    name: str, seconds: float, *, flagged: bool
+) -> None:
+    """A timeout of the machine changes nothing about a correct saga when it is long, and breaks it when it is short."""
+    stack = next(one for one in reference_stacks() if one.name == name)
+    loaded = load_descriptor(stack.descriptor, {})
+    assert loaded.deploy is not None
+    (definition,) = read_definitions(stack.directory / loaded.deploy.template)
+    saga = loaded.patterns["saga"]
+    assert isinstance(saga, SagaPattern)
+    found = analyse(replace(definition, timeout_seconds=seconds), steps_of(saga)).findings
+    assert [(one.kind, one.verdict) for one in found] == [(FindingKind.MACHINE_TOO_LONG, VIOLATED)] * flagged

@@ -86,12 +86,13 @@ def shape(definition: Definition) -> object:
 
 
 def _shape(flow: Flow) -> object:
-    return flow.start, tuple(_state(state) for state in flow.states)
+    return flow.start, flow.express, tuple(_state(state) for state in flow.states)
 
 
 def _state(state: State) -> object:
     work = state.work
-    done = work and (work.action, work.has_timeout, work.timeout_seconds, work.resource.endswith(".waitForTaskToken"))
+    waits = work and (work.has_timeout, work.timeout_seconds, work.has_heartbeat)
+    done = work and (work.action, waits, work.resource.endswith(".waitForTaskToken"))
     bare = replace(
         state,
         file="",

@@ -2,7 +2,7 @@
 
 It shares nothing with the analysis: it walks the document itself, keeps whole sets of effects instead of facts, and
 visits every configuration, so loops need no bound. A task has its effect between its start and its end; a timeout or an
-unnamed error may come before or after it, the error Refused only before.
+unnamed error may come before or after it, the error Refused only before. A Choice without a Default may match nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ Document = dict[str, Any]
 Names = frozenset[str]
 NOTHING: Names = frozenset()
 TIMEOUT, OTHER, REFUSED = "States.Timeout", "any other error", "Refused"
+NO_CHOICE = "States.NoChoiceMatched"
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,8 @@ class Interpreter:
                 *([state["Default"]] if "Default" in state else []),
             ]:
                 yield Move(self.enter(flow, target), effects)
+            if "Default" not in state and failing:
+                yield Move(None, effects, error=NO_CHOICE, failure=(name, NO_CHOICE))
         elif state["Type"] == "Fail":
             yield Move(None, effects, error=state.get("Error", OTHER))
         elif state["Type"] == "Task":

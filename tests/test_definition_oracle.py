@@ -24,6 +24,7 @@ class Maker:
         self.random = random.Random(seed)
         self.count = 0
         self.tasks: list[str] = []
+        self.choices: list[str] = []
         self.in_map: set[str] = set()
 
     def machine(self) -> dict[str, Any]:
@@ -54,6 +55,9 @@ class Maker:
             rules = [
                 {"Condition": "{% true %}", "Next": target} for target in pick.choices(names, k=pick.randint(1, 2))
             ]
+            if pick.random() < 0.3:
+                self.choices.append(name)
+                return {"Type": kind, "Choices": rules}
             return {"Type": kind, "Choices": rules, "Default": pick.choice(names)}
         state: dict[str, Any] = {"Type": kind, **self.onward(name, names)}
         if kind == "Task":
@@ -69,7 +73,8 @@ class Maker:
             state["Catch"] = [
                 {"ErrorEquals": [error], "Next": pick.choice(names)}
                 for error in pick.sample(
-                    ["Refused", "States.Timeout", "States.TaskFailed", "States.ALL"], pick.randint(0, 2)
+                    ["Refused", "States.Timeout", "States.NoChoiceMatched", "States.TaskFailed", "States.ALL"],
+                    pick.randint(0, 2),
                 )
             ]
             if kind != "Task" and pick.random() < 0.3:
@@ -117,7 +122,7 @@ def test_fixpoints_equal_exhaustive_execution(seed: int) -> None:
         if len(runs) < (3 if mapped else 1):
             continue
         analysis = analyse(parse_text(text_of(document), file="random", name="random"), steps)
-        exits = [each for each in analysis.exits if each.state in maker.tasks]
+        exits = [each for each in analysis.exits if each.state in (*maker.tasks, *maker.choices)]
         failing = {task for run in runs for task, _ in run.in_effect}
         assert failing <= {each.state for each in exits} if mapped else failing == {each.state for each in exits}
         for each in exits:

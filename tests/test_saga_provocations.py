@@ -13,6 +13,7 @@ from holdfast.provocations import saga_requirements as needs
 from holdfast.provocations.faults import levers_of
 from holdfast.provocations.model import Provocation, Window
 from holdfast.provocations.requirements import Situation
+from holdfast.provocations.saga_definitions import analysis_of, definition_usable
 from holdfast.provocations.saga_failures import CALLBACK_LOST, COMPENSATION_DEAD
 from holdfast.provocations.saga_generated import GENERATED_SAGAS, Choices, choices_of
 from holdfast.provocations.saga_places import (
@@ -37,6 +38,7 @@ from holdfast.stack.patterns import SagaPattern
 from holdfast.stack.resolve import Stack
 from holdfast.targets.base import Rule
 from holdfast.targets.capabilities import AWS, EMBEDDED
+from holdfast.verdict.model import Verdict
 from holdfast_fixtures.catalogue import reference_stacks
 
 ORDERS = next(one for one in reference_stacks() if one.name == "orders")
@@ -256,3 +258,15 @@ def test_no_generated_saga_of_a_choreography_fails_for_good() -> None:
     found = choices_of(situation(state_machine=None))
     assert found.breakable == ()
     assert found.failing == ("", "reserve", "charge", "", "charge")
+
+
+def test_a_pivot_declared_without_steps_counts() -> None:
+    """The pivot may name a derived step, or a task that becomes one; a name that is neither is told."""
+    charged = analysis_of(situation(steps=[], pivot="Charge"))
+    assert ([step.name for step in charged.steps.steps], charged.steps.pivot) == (["Reserve", "Charge"], "Charge")
+    shipped = analysis_of(situation(steps=[], pivot="Ship"))
+    assert [step.name for step in shipped.steps.steps] == ["Reserve", "Charge", "Ship"]
+    assert {one.steps for one in shipped.findings if one.verdict is Verdict.VIOLATED} >= {("Reserve", "Charge")}
+    assert "Ship" not in {one.state for one in shipped.steps.undecided}
+    assert definition_usable(situation(steps=[], pivot="Ship")) == ""
+    assert "the pivot Gone is no step" in definition_usable(situation(steps=[], pivot="Gone"))

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 from holdfast.definition.compensations import Compensations
 from holdfast.definition.deriving import derive_steps
+from holdfast.definition.duration_rules import duration_findings
 from holdfast.definition.effects import Effects
-from holdfast.definition.error_names import is_ambiguous
+from holdfast.definition.error_names import NO_CHOICE_MATCHED, is_ambiguous
 from holdfast.definition.findings import Finding
 from holdfast.definition.graph import Graph, Route, fails_with
 from holdfast.definition.leftovers import leftovers
 from holdfast.definition.model import Definition, Kind
 from holdfast.definition.order import order_findings
 from holdfast.definition.paths import FailureExit, Machine
+from holdfast.definition.pivot import pivot_findings
 from holdfast.definition.rules import rule_findings
 from holdfast.definition.steps import SagaSteps, check_steps
 from holdfast.definition.surfacing import surfacing_findings
@@ -28,7 +30,8 @@ class Analysis:
     Attributes:
         definition: the state machine, nested ones inside.
         steps: the steps, declared or derived.
-        exits: every way a task can fail, with what may be in effect then and what runs from there.
+        exits: every way a task, or a Choice that matches nothing, can fail, with what may be in effect then and what
+            runs from there.
         findings: the anomalies, in the order of their lines.
     """
 
@@ -62,7 +65,8 @@ def analyse(definition: Definition, steps: SagaSteps | None = None) -> Analysis:
     compensations = Compensations(graph, steps, effects.of_items)
     exits = tuple(_exits(graph, effects, giving_up, compensations))
     machine = Machine(graph=graph, steps=steps, effects=giving_up, compensations=compensations, exits=exits)
-    found = [*leftovers(machine), *order_findings(machine), *rule_findings(machine), *surfacing_findings(machine)]
+    judges = (leftovers, pivot_findings, order_findings, rule_findings, duration_findings, surfacing_findings)
+    found = [finding for judge in judges for finding in judge(machine)]
     ordered = sorted(dict.fromkeys(found), key=lambda each: (each.file, each.line, each.kind.value, each.state))
     return Analysis(definition=definition, steps=steps, exits=exits, findings=tuple(ordered))
 
@@ -73,6 +77,8 @@ def _exits(graph: Graph, effects: Effects, giving_up: Effects, compensations: Co
             continue
         if state.kind is Kind.FAIL and graph.places[state.id].composite is not None:
             errors: tuple[str, ...] = (fails_with(state),)
+        elif state.may_match_nothing:
+            errors = (NO_CHOICE_MATCHED,)
         elif state.work is not None:
             errors = graph.errors_of(state.id)
         else:
@@ -81,7 +87,7 @@ def _exits(graph: Graph, effects: Effects, giving_up: Effects, compensations: Co
         for error in errors:
             routes.setdefault(graph.route(state.id, error), []).append(error)
         for route, grouped in routes.items():
-            ambiguous = state.kind is not Kind.FAIL and any(is_ambiguous(error) for error in grouped)
+            ambiguous = state.work is not None and any(is_ambiguous(error) for error in grouped)
             yield FailureExit(
                 state=state.id,
                 file=state.file,

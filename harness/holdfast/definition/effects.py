@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from holdfast.definition.error_names import catcher_of, is_ambiguous, retrier_of
+from holdfast.definition.error_names import NO_CHOICE_MATCHED, catcher_of, is_ambiguous, retrier_of
 from holdfast.definition.graph import Graph, error_outside, fails_with
 from holdfast.definition.model import Flow, Kind, State
 from holdfast.definition.steps import SagaSteps
@@ -189,6 +189,8 @@ class Effects:
             return
         if state.kind is Kind.CHOICE:
             yield from (_Outcome(facts, target=target) for target in state.choices)
+            if state.may_match_nothing:
+                yield _Outcome(facts, error=NO_CHOICE_MATCHED)
             return
         done = self._after_flows(state, facts) if state.flows else facts
         if done is not None:

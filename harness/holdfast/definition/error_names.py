@@ -19,6 +19,8 @@ HEARTBEAT_TIMEOUT = "States.HeartbeatTimeout"
 BRANCH_FAILED = "States.BranchFailed"
 RUNTIME = "States.Runtime"
 DATA_LIMIT = "States.DataLimitExceeded"
+NO_CHOICE_MATCHED = "States.NoChoiceMatched"
+TOLERANCE_EXCEEDED = "States.ExceedToleratedFailureThreshold"
 OTHER = "any other error"
 """Stands for every error that no catcher or retrier names."""
 
@@ -26,21 +28,32 @@ _Entry = TypeVar("_Entry", Catcher, Retrier)
 
 WILDCARDS = frozenset({ALL, TASK_FAILED, BRANCH_FAILED})
 _TERMINAL = frozenset({RUNTIME, DATA_LIMIT})
+_OF_NO_TASK = frozenset({NO_CHOICE_MATCHED, TOLERANCE_EXCEEDED})
 
+_DEFINITE = frozenset(
+    {
+        RUNTIME,  # which no catcher and no retrier takes
+        NO_CHOICE_MATCHED,
+        "States.Permissions",
+        "States.ParameterPathFailure",
+        "States.ItemReaderFailed",
+        "Runtime.HandlerNotFound",
+        "Runtime.ImportModuleError",
+        "Runtime.UserCodeSyntaxError",
+    }
+)
+"""Errors of the services that come before any effect."""
+_REFUSED_OVER_HTTP = "States.Http.StatusCode.4"
+_AMBIGUOUS_BEGINNINGS = ("States.", "Runtime.")
 _AMBIGUOUS = frozenset(
     {
-        *WILDCARDS,
-        TIMEOUT,
-        HEARTBEAT_TIMEOUT,
         OTHER,
-        "States.Http.Socket",
         "Lambda.Unknown",
         "Lambda.ServiceException",
         "Lambda.AWSLambdaException",
         "Lambda.SdkClientException",
         "Lambda.ClientExecutionTimeoutException",
         "Sandbox.Timedout",
-        DATA_LIMIT,
     }
 )
 _AMBIGUOUS_ENDINGS = (
@@ -60,8 +73,12 @@ def is_ambiguous(error: str) -> bool:
     """Whether a task that ends with this error may have had its effect.
 
     An error of the stack's own, e.g. ``SeatTaken``, is taken for a definite refusal: only its code can say otherwise.
+    Those that Step Functions and Lambda make themselves are open where they may come after the effect: the result
+    could not be read, or the function was killed.
     """
-    return error in _AMBIGUOUS or error.endswith(_AMBIGUOUS_ENDINGS)
+    if error in _DEFINITE or error.startswith(_REFUSED_OVER_HTTP):
+        return False
+    return error in _AMBIGUOUS or error.startswith(_AMBIGUOUS_BEGINNINGS) or error.endswith(_AMBIGUOUS_ENDINGS)
 
 
 def matches(pattern: str, error: str, *, composite: bool = False) -> bool:
@@ -102,6 +119,6 @@ def _first(entries: Sequence[_Entry], error: str, *, composite: bool) -> _Entry 
 
 
 def named_errors(state: State) -> tuple[str, ...]:
-    """The errors that the catchers of a state name, wildcards apart."""
+    """The errors of a task that the catchers of a state name, wildcards apart."""
     names = (error for catcher in state.catchers for error in catcher.errors)
-    return tuple(dict.fromkeys(each for each in names if each not in WILDCARDS and each not in _TERMINAL))
+    return tuple(dict.fromkeys(each for each in names if each not in WILDCARDS | _TERMINAL | _OF_NO_TASK))

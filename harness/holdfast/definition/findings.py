@@ -28,6 +28,7 @@ class FindingKind(StrEnum):
     COMPENSATION_ENDLESS = "compensation tried for ever"
     EXPRESS_NOT_IDEMPOTENT = "Express with a non-idempotent step"
     EXPRESS_TOO_LONG = "Express may take too long"
+    MACHINE_TOO_LONG = "machine may time out"
     UNKNOWN_MACHINE = "nested machine not known"
 
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from holdfast.definition.error_names import OTHER, TIMEOUT, catcher_of, named_errors
+from holdfast.definition.error_names import OTHER, TIMEOUT, TOLERANCE_EXCEEDED, catcher_of, named_errors
 from holdfast.definition.model import Catcher, Definition, Flow, Kind, State
 
 
@@ -83,6 +83,11 @@ class Graph:
             crossed.append(current.id)
             error = error_outside(current, error)
 
+    def tolerated(self, state: str, error: str) -> State | None:
+        """The Map around a state that may pass over an error of it and go on; None when nothing does."""
+        crossed = (self.states[each] for each in self.route(state, error).crossed)
+        return next((each for each in crossed if each.tolerates_failures), None)
+
     def errors_of(self, state: str) -> tuple[str, ...]:
         """The errors to tell apart when a task fails: timeout, those named by catchers on the way out, and others."""
         names = list(named_errors(self.states[state]))
@@ -143,8 +148,11 @@ def error_outside(composite: State, error: str) -> str:
     """The name that an error inside a composite has outside it.
 
     Of a nested machine every error, its timeouts too, is ``States.TaskFailed`` to the task that waits for it
-    (docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html).
+    (docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html). A Map that tolerates failures fails by
+    there being too many of them.
     """
+    if composite.tolerates_failures:
+        return TOLERANCE_EXCEEDED
     return OTHER if composite.work is not None else error
 
 

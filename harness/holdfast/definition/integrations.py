@@ -25,7 +25,7 @@ _SUBJECTS = (
 )
 
 
-def work_of(node: Node, *, has_timeout: bool, timeout_seconds: float | None) -> Work:
+def work_of(node: Node, *, has_timeout: bool, has_heartbeat: bool, timeout_seconds: float | None) -> Work:
     """What a Task does, from its ``Resource`` and its ``Parameters`` or ``Arguments``."""
     resource = text_of(node.get("Resource"))
     arguments = node.get("Parameters") or node.get("Arguments")
@@ -54,6 +54,7 @@ def work_of(node: Node, *, has_timeout: bool, timeout_seconds: float | None) -> 
         subject=subject,
         starts=starts,
         has_timeout=has_timeout,
+        has_heartbeat=has_heartbeat,
         timeout_seconds=timeout_seconds,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from holdfast.definition.findings import Finding, FindingKind
 from holdfast.definition.model import Kind, State
@@ -20,10 +20,9 @@ def leftovers(machine: Machine) -> Iterable[Finding]:
         if failure.state in machine.steps.compensations:
             continue
         state = machine.graph.states[failure.state]
-        if failure.route.target is None:
-            yield from _uncaught(machine, failure, state)
-        else:
-            yield from _caught(machine, failure, state, failure.route.target)
+        target = failure.route.target
+        found = _uncaught(machine, failure, state) if target is None else _caught(machine, failure, state, target)
+        yield from map(_of_choice, found) if state.may_match_nothing else found
     yield from _refused(machine)
     yield from _after_pivot(machine)
     for step in machine.steps.steps:
@@ -73,6 +72,17 @@ def _uncaught(machine: Machine, failure: FailureExit, state: State) -> Iterable[
         sentence=f"{what} ends the execution with {_listed(_names(steps))} in effect and not undone{open_end}.",
         remedy=f"add {_CATCH_ALL} to {state.id}, leading to {_listed(_undoing(steps))}"
         + ("" if sure else ", or declare the pivot"),
+    )
+
+
+def _of_choice(finding: Finding) -> Finding:
+    """A finding at a Choice that fails when no rule matches, which may never be."""
+    doubt = "; whether one of its rules always matches, data decide."
+    return replace(
+        finding,
+        verdict=Verdict.INCONCLUSIVE,
+        sentence=finding.sentence.removesuffix(".") + doubt,
+        remedy=f"give {finding.state} a Default that leads to {_listed(finding.steps)} being undone",
     )
 
 
@@ -229,7 +239,7 @@ def _after_pivot(machine: Machine) -> Iterable[Finding]:
         undone = sorted(failure.must_run or failure.may_run)
         yield Finding(
             kind=FindingKind.AFTER_PIVOT,
-            verdict=Verdict.VIOLATED if failure.must_run else Verdict.INCONCLUSIVE,
+            verdict=Verdict.VIOLATED if failure.must_run and not state.may_match_nothing else Verdict.INCONCLUSIVE,
             state=state.id,
             file=state.file,
             line=failure.route.catcher.line if failure.route.catcher else state.line,

@@ -64,6 +64,7 @@ class Work:
         subject: what it acts on: a function's name, a table, a queue; empty when the definition does not say.
         starts: the state machine it starts and waits for, as written; empty when it does none.
         has_timeout: whether ``TimeoutSeconds`` or ``TimeoutSecondsPath`` is there.
+        has_heartbeat: whether ``HeartbeatSeconds`` or ``HeartbeatSecondsPath`` is there.
         timeout_seconds: the timeout when it is a number; None when it is missing or known at run time only.
     """
 
@@ -72,6 +73,7 @@ class Work:
     subject: str = ""
     starts: str = ""
     has_timeout: bool = False
+    has_heartbeat: bool = False
     timeout_seconds: float | None = None
 
 
@@ -92,6 +94,7 @@ class State:
         work: what a Task does; None for other types.
         error: the error name of a Fail; empty when it has none or it is known at run time only.
         wait_seconds: how long a Wait waits; None when it is no Wait, or known at run time only.
+        may_match_nothing: whether a Choice has no ``Default``, and so fails when no rule matches.
         tolerates_failures: whether a Map may succeed although items failed.
     """
 
@@ -107,6 +110,7 @@ class State:
     work: Work | None = None
     error: str = ""
     wait_seconds: float | None = None
+    may_match_nothing: bool = False
     tolerates_failures: bool = False
 
     @property
@@ -117,10 +121,17 @@ class State:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
-    """States that run one after another: a machine's, a branch's or an item's; not those inside one of them."""
+    """States that run one after another: a machine's, a branch's or an item's; not those inside one of them.
+
+    Attributes:
+        start: id of the first.
+        states: all of them, in the order of the text.
+        express: whether they run as an Express workflow of their own: a nested machine, or the items of a Map.
+    """
 
     start: str
     states: tuple[State, ...]
+    express: bool = False
 
     def walk(self) -> Iterator[State]:
         """Every state, also those inside, in the order of the text."""

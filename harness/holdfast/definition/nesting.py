@@ -71,11 +71,17 @@ class _Embedding:
                 f"The machines have more than {LARGEST_MACHINE_STATES} states together.",
                 remedy="lint the nested machines on their own",
             )
-        return Flow(start=prefix + given.start, states=tuple(self._state(each, prefix) for each in given.states))
+        states = tuple(self._state(each, prefix) for each in given.states)
+        return replace(given, start=prefix + given.start, states=states)
 
     def _state(self, given: State, prefix: str) -> State:
         child = _started(given, self._by_name)
-        inner = (self.flow(child.flow, f"{prefix}{given.id}/"),) if child else ()
+        inner: tuple[Flow, ...] = ()
+        if child is not None:
+            flow = self.flow(child.flow, f"{prefix}{given.id}/")
+            # what is started so can be nothing else
+            at_once = given.work is not None and given.work.action == "sfn:startSyncExecution"
+            inner = (replace(flow, express=bool(child.express) or at_once),)
         return replace(
             given,
             id=prefix + given.id,

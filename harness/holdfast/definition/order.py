@@ -24,7 +24,9 @@ def order_findings(machine: Machine) -> Iterable[Finding]:
             (
                 finding
                 for failure in machine.exits
-                if {first.name, second.name} <= failure.to_undo and failure.route.target is not None
+                if not machine.graph.states[failure.state].may_match_nothing
+                and {first.name, second.name} <= failure.to_undo
+                and failure.route.target is not None
                 for finding in _disorder(machine, failure, first, second, reach)
             ),
             None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from holdfast.definition.integrations import work_of
 from holdfast.definition.model import Catcher, Definition, Flow, Kind, Retrier, State, Work
@@ -153,7 +153,10 @@ class _Parser:
             work=self._work(node, where) if kind is Kind.TASK else None,
             error=self._error_name(node) if kind is Kind.FAIL else "",
             wait_seconds=self.number(node, "Seconds", where, least=0) if kind is Kind.WAIT else None,
-            tolerates_failures=any(key.startswith("ToleratedFailure") for key in node.entries),
+            may_match_nothing=kind is Kind.CHOICE and "Default" not in node.entries,
+            tolerates_failures=any(
+                key.startswith("ToleratedFailure") and given.value != 0 for key, given in node.entries.items()
+            ),
         )
 
     def _next(self, node: Node, kind: Kind, where: str, names: frozenset[str], outer: frozenset[str]) -> str | None:
@@ -246,7 +249,10 @@ class _Parser:
                 self._problem(node, f"{where} has no ItemProcessor.", "Say what is done with each item")
                 return ()
             flow = self.flow(body, f"the items of {where}", outer)
-            return (flow,) if flow is not None else ()
+            config = body.get("ProcessorConfig")
+            kind_of_items = config.get("ExecutionType") if config else None
+            express = kind_of_items is not None and kind_of_items.text == "EXPRESS"
+            return (replace(flow, express=express),) if flow is not None else ()
         return ()
 
     def _work(self, node: Node, where: str) -> Work | None:
@@ -257,6 +263,7 @@ class _Parser:
         return work_of(
             node,
             has_timeout="TimeoutSeconds" in node.entries or "TimeoutSecondsPath" in node.entries,
+            has_heartbeat="HeartbeatSeconds" in node.entries or "HeartbeatSecondsPath" in node.entries,
             timeout_seconds=self.number(node, "TimeoutSeconds", where, least=1),
         )
 

@@ -1,10 +1,9 @@
-"""The parts of SG-14 that single states decide: timeouts, order of catchers, retries, and Express."""
+"""The parts of SG-14 that single states decide: timeouts, order of catchers, and retries."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from holdfast.definition.durations import longest_seconds
 from holdfast.definition.error_names import (
     ALL,
     BRANCH_FAILED,
@@ -22,15 +21,11 @@ from holdfast.definition.paths import Machine
 from holdfast.definition.steps import Step
 from holdfast.verdict.model import Verdict
 
-EXPRESS_SECONDS = 300
-"""An Express workflow runs for at most five minutes, and may run more than once
-(docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html)."""
-
 _RETRY_ALL = '"Retry": [{"ErrorEquals": ["States.ALL"], ...}]'
 
 
 def rule_findings(machine: Machine) -> Iterable[Finding]:
-    """Findings about single states, and about Express."""
+    """Findings about single states."""
     for state in machine.graph.definition.flow.walk():
         if not machine.effects.reached(state.id):
             continue
@@ -44,13 +39,20 @@ def rule_findings(machine: Machine) -> Iterable[Finding]:
         for compensation in dict.fromkeys(step.compensations):
             yield from _compensation(machine, step, compensation)
     yield from _undecided(machine)
-    if machine.graph.definition.express:
-        yield from _express(machine)
 
 
 def _timeout(state: State) -> Iterable[Finding]:
     assert state.work is not None
-    if not state.work.has_timeout:
+    if state.work.has_heartbeat and not state.work.has_timeout:
+        yield _about(
+            state,
+            FindingKind.MISSING_TIMEOUT,
+            f"{state.id} has no TimeoutSeconds: while heartbeats come, it waits as long as the execution may live, and"
+            " nothing is compensated; whether they come without end is not known.",
+            "give it TimeoutSeconds beside HeartbeatSeconds",
+            verdict=Verdict.INCONCLUSIVE,
+        )
+    elif not state.work.has_timeout:
         yield _about(
             state,
             FindingKind.MISSING_TIMEOUT,
@@ -148,7 +150,11 @@ def _compensation(machine: Machine, step: Step, compensation: str) -> Iterable[F
                 verdict=verdict,
                 steps=(step.name,),
             )
-        open_errors = [error for error, route in routes.items() if route.target is None]
+        open_errors = [
+            error
+            for error, route in routes.items()
+            if route.target is None and machine.graph.tolerated(task.id, error) is None
+        ]
         if open_errors:
             yield _about(
                 task,
@@ -185,44 +191,6 @@ def _undecided(machine: Machine) -> Iterable[Finding]:
             f"{each.state} comes before steps that are compensated, but {each.reason}.",
             "declare it as a step with its compensation, or as read-only",
             verdict=Verdict.INCONCLUSIVE,
-        )
-
-
-def _express(machine: Machine) -> Iterable[Finding]:
-    definition = machine.graph.definition
-    unsafe = [step.name for step in machine.steps.steps if step.idempotent is False]
-    unknown = [step.name for step in machine.steps.steps if step.idempotent is None]
-    if unsafe or unknown:
-        yield Finding(
-            kind=FindingKind.EXPRESS_NOT_IDEMPOTENT,
-            verdict=Verdict.VIOLATED if unsafe else Verdict.INCONCLUSIVE,
-            state="",
-            file=definition.file,
-            line=definition.line,
-            steps=tuple(unsafe or unknown),
-            sentence=f"{definition.name} is an Express workflow, which may run more than once, "
-            + (
-                f"but {_listed(unsafe)} must not be repeated."
-                if unsafe
-                else f"and whether {_listed(unknown)} may be repeated is not known."
-            ),
-            remedy="make the steps idempotent and declare them so, or use a Standard workflow",
-        )
-    seconds = longest_seconds(machine.graph)
-    if seconds is None or seconds >= EXPRESS_SECONDS:
-        yield Finding(
-            kind=FindingKind.EXPRESS_TOO_LONG,
-            verdict=Verdict.INCONCLUSIVE if seconds is None else Verdict.VIOLATED,
-            state="",
-            file=definition.file,
-            line=definition.line,
-            sentence=f"{definition.name} is an Express workflow, which ends after {EXPRESS_SECONDS} s, "
-            + (
-                "and its timeouts do not bound it."
-                if seconds is None
-                else f"but by its timeouts, waits and retries it may take {seconds:.0f} s."
-            ),
-            remedy="shorten timeouts and retries, or use a Standard workflow",
         )
 
 

@@ -26,7 +26,12 @@ def surfacing_findings(machine: Machine) -> Iterable[Finding]:
             for task in [state, *(each for flow in state.flows for each in flow.walk())]:
                 if task.work is None or not machine.effects.reached(task.id):
                     continue
-                targets = (machine.graph.route(task.id, error).target for error in (TIMEOUT, OTHER))
+                errors = (TIMEOUT, OTHER)
+                passing = {error: machine.graph.tolerated(task.id, error) for error in errors}
+                over = next((each for each in passing.values() if each is not None), None)
+                if over is not None:
+                    yield _passed_over(step, task, over)
+                targets = (machine.graph.route(task.id, error).target for error in errors if passing[error] is None)
                 for target in dict.fromkeys(targets):
                     if target is not None:
                         yield from _untold(machine, step, task, target)
@@ -60,6 +65,13 @@ def _untold(machine: Machine, step: Step, task: State, target: str) -> Iterable[
             doubt = doubt or "whether an alarm watches executions that fail is not known"
         kind = FindingKind.COMPENSATION_NOT_TOLD
         yield _found(step, task, way, f"{what}; {doubt}" if doubt else what, kind, sure=not doubt)
+
+
+def _passed_over(step: Step, task: State, passing: State) -> Finding:
+    """That a Map which tolerates failures may go on after one of a compensation."""
+    what = f"when it fails for good, {passing.id} tolerates that and may go on without a task that tells of it"
+    way = (task.id, passing.id)
+    return _found(step, task, way, what, FindingKind.COMPENSATION_NOT_TOLD, sure=False)
 
 
 def _comes_back(machine: Machine, state: str) -> bool:

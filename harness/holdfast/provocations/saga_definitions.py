@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from holdfast.definition import Analysis, Definition, SagaSteps, Step, analyse, derive_steps, embedded
 from holdfast.definition.files import parse_text
 from holdfast.errors import DefinitionError
@@ -14,13 +16,25 @@ from holdfast.stack.patterns import SagaPattern
 def analysis_of(situation: Situation) -> Analysis:
     """What the definition says about the failures of the saga.
 
-    Its steps are those of the descriptor; where it lists none, they are derived, and what is not beyond doubt stays
-    undecided.
+    Its steps are those of the descriptor; where it lists none, they are derived, its pivot is one of them, and what is
+    not beyond doubt stays undecided.
 
     Raises:
         DefinitionError: the definition cannot be read, or does not have the states that the descriptor names.
     """
-    return analyse(definition_of(situation), declared_steps(situation))
+    definition, saga = definition_of(situation), saga_of(situation)
+    return analyse(definition, steps_of(saga) or _derived(definition, saga.pivot))
+
+
+def _derived(definition: Definition, pivot: str | None) -> SagaSteps:
+    """The steps that a definition tells, and the declared pivot; a task that is none of them becomes one."""
+    steps = derive_steps(definition)
+    order = [state.id for state in definition.flow.walk() if state.work is not None]
+    if pivot not in order or pivot in {step.name for step in steps.steps} or pivot in steps.compensations:
+        return replace(steps, pivot=pivot)
+    every = sorted((*steps.steps, Step(name=pivot, states=(pivot,))), key=lambda step: order.index(step.states[0]))
+    undecided = tuple(each for each in steps.undecided if each.state != pivot)
+    return replace(steps, steps=tuple(every), pivot=pivot, read_only=steps.read_only - {pivot}, undecided=undecided)
 
 
 def definition_of(situation: Situation) -> Definition:
@@ -44,11 +58,6 @@ def _parsed(machine: MachineConfiguration) -> Definition:
 
 def _name(machine: MachineConfiguration) -> str:
     return machine.arn.rsplit(":", 1)[-1]
-
-
-def declared_steps(situation: Situation) -> SagaSteps | None:
-    """The steps of the descriptor as the analysis takes them; None where it lists none."""
-    return steps_of(saga_of(situation))
 
 
 def steps_of(saga: SagaPattern) -> SagaSteps | None:

@@ -13,8 +13,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from holdfast.definition import read_definitions
+from holdfast.definition.files import parse_text
 from holdfast.doctor import described, diagnose
-from holdfast.errors import DescriptorError, ExitCode, HoldfastError
+from holdfast.errors import DefinitionError, DescriptorError, ExitCode, HoldfastError
 from holdfast.inference.beside import told
 from holdfast.inference.deployed import deployed, tagged
 from holdfast.inference.evidence import snake
@@ -23,9 +25,11 @@ from holdfast.inference.inventory import Inventory, inventory
 from holdfast.inference.learning import Row
 from holdfast.inference.patterns import Parts, infer, of_sidecar
 from holdfast.inference.sample import Sample, parse_sample
+from holdfast.inference.steps import NOTHING_TOLD, Told, told_steps
 from holdfast.inference.toml import marked
 from holdfast.inference.trials import Draft, learn
 from holdfast.inference.writing import Origin, descriptor
+from holdfast.inference.writing_saga import starts_alone
 from holdfast.opening import Options
 from holdfast.progress import telling
 from holdfast.stack.descriptor import AwsPin
@@ -42,6 +46,7 @@ def init_command(arguments: Sequence[str]) -> int:
     path = Path(own.output or f"{found.origin.name}{SUFFIX}")
     _refuse_existing(path, force=own.force)
     parts = _parts(own, found.there)
+    told = _told_by_definition(own, found.there, parts)
     sample = _sample(own, parts)
     if sample is not None and parts.route is not None:
         parts = replace(parts, route=replace(parts.route, path=parts.route.path or sample.path))
@@ -53,9 +58,9 @@ def init_command(arguments: Sequence[str]) -> int:
                 Path(own.template), sample, origin=found.origin, there=found.there, parts=parts, draft=draft, say=say
             )
     elif sample is not None:
-        why = "the template shows no API" if own.template else "a deployed stack is only read"
+        why = _unsent(parts) if own.template else "a deployed stack is only read"
         sys.stderr.write(f"  the sample is not sent, only its form is taken: {why}\n")
-    text = descriptor(found.origin, found.there, parts, sample, known)
+    text = descriptor(found.origin, found.there, parts, sample, known, told=told)
     _write(path, text)
     _tell(path, parts, text)
     _doctor(path, own)
@@ -138,7 +143,8 @@ def _parts(own: argparse.Namespace, there: Inventory) -> Parts:
     if parts is None:
         raise DescriptorError(
             "The resources speak for none of the patterns.",
-            cause="there is no state machine, no store behind an API, no stream that feeds a function",
+            cause="there is no state machine, no store behind an API, no stream that feeds a function, no bus of "
+            "its own with functions that undo each other",
             remedy="say what runs beside the application with --sidecar, or write the descriptor by hand; "
             "docs/descriptor.md has every key, `holdfast schema` helps editors",
         )
@@ -149,6 +155,13 @@ def _sample(own: argparse.Namespace, parts: Parts) -> Sample | None:
     if not own.sample:
         return None
     routes = (parts.route,) if parts.route else ()
+    alone = starts_alone(parts)
+    if alone and (own.header or own.upload):
+        raise DescriptorError(
+            "There is nothing to send headers or an upload to.",
+            cause=f"no API of the template is seen to lead to {parts.machine or parts.bus}",
+            remedy="leave --header and --upload out, or write the call by hand",
+        )
     if not own.template and own.upload:
         raise DescriptorError(
             "Nothing is uploaded to a deployed stack.",
@@ -161,7 +174,35 @@ def _sample(own: argparse.Namespace, parts: Parts) -> Sample | None:
         headers=dict(_pair(one, "--header") for one in own.header),
         upload=own.upload,
         upload_headers=dict(_pair(one, "--upload-header") for one in own.upload_header),
+        alone=alone,
     )
+
+
+def _unsent(parts: Parts) -> str:
+    """Why a sample is not sent to a template that could be deployed."""
+    if not starts_alone(parts):
+        return "the template shows no API"
+    written = "execution" if parts.machine else "eventbridge"
+    return (
+        f"no API of the template is seen to lead to {parts.machine or parts.bus}; its body is written as the call of "
+        f'kind = "{written}"'
+    )
+
+
+def _told_by_definition(own: argparse.Namespace, there: Inventory, parts: Parts) -> Told:
+    """The steps that the definition of the state machine tells; nothing where it cannot be read."""
+    if not parts.machine:
+        return NOTHING_TOLD
+    inline = there.machines[parts.machine].definition
+    try:
+        if own.template:
+            of_file = read_definitions(Path(own.template))
+            definition = next((one for one in of_file if one.name == parts.machine), None)
+        else:
+            definition = parse_text(json.dumps(inline), file=parts.machine, name=parts.machine) if inline else None
+    except DefinitionError:
+        return NOTHING_TOLD
+    return told_steps(definition, parts.workers) if definition is not None else NOTHING_TOLD
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:

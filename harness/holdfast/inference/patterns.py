@@ -43,6 +43,7 @@ class Parts:
         status: a route that shows what has become of a command.
         machine: the state machine of a saga.
         steps: the steps of a choreography.
+        bus: the bus of a choreography.
         ingest: functions that take the command in.
         workers: functions that do the work.
         store: where the command is stored first; the event log of CQRS.
@@ -58,6 +59,7 @@ class Parts:
     status: Route | None = None
     machine: str = ""
     steps: tuple[ChoreographedStep, ...] = ()
+    bus: str = ""
     ingest: tuple[str, ...] = ()
     workers: tuple[str, ...] = ()
     store: str = ""
@@ -172,7 +174,8 @@ def _called(there: Inventory, machine: str) -> Iterator[str]:
 
 
 def _choreography(there: Inventory) -> Parts | None:
-    if not there.of_type("Events::EventBus") or not there.rules:
+    bus = next(iter(there.of_type("Events::EventBus")), "")
+    if not bus or not there.rules:
         return None
     names = {name: phrase(name.removesuffix("Function")) for name in there.functions}
     undone = {
@@ -196,6 +199,7 @@ def _choreography(there: Inventory) -> Parts | None:
             ChoreographedStep(name=_stem(function).lower(), function=function, undone_by=undo)
             for function, undo in undone.items()
         ),
+        bus=bus,
         ingest=ingest,
         workers=tuple(name for name in there.functions if name not in ingest),
         dead_letters=next(iter(sorted(last)), ""),

@@ -63,8 +63,9 @@ def parse_sample(
     headers: Mapping[str, str] | None = None,
     upload: str = "",
     upload_headers: Mapping[str, str] | None = None,
+    alone: bool = False,
 ) -> Sample:
-    """Read a sample; method and path may be left out where there is one route.
+    """Read a sample; method and path may be left out where there is one route, or none is needed.
 
     Args:
         text: the sample.
@@ -72,6 +73,7 @@ def parse_sample(
         headers: of the call, by name.
         upload: what is put where the answer says.
         upload_headers: of the upload, by name.
+        alone: its body is all that counts: it is the input of an execution, or an event.
 
     Raises:
         DescriptorError: it is no sample, it has no key, or it fits no route.
@@ -84,7 +86,11 @@ def parse_sample(
     if found is None or (body is None and not found["path"]):
         raise _refused("it is neither a body nor METHOD /path with a body")
     method, path = found["method"], found["path"]
-    if not path:
+    if alone:
+        if body is None or "{key}" not in json.dumps(body):
+            raise _refused("its body starts the saga, since no API is seen to lead there, and shows no {key}")
+        method, path = "", ""
+    elif not path:
         if not routes:
             raise _refused("it names no path, and the template shows no way in")
         method, path = routes[0].method, routes[0].path

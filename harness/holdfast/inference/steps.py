@@ -7,7 +7,7 @@ left belongs to compensations.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from holdfast.definition import Definition, derive_steps
 from holdfast.definition.model import State
@@ -47,6 +47,44 @@ class FoundStep:
     undone: Effect | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a definition alone tells of a saga's steps.
+
+    Attributes:
+        actors: who does a step and who undoes it, in order.
+        unsure: by its state, what speaks for a step whose undoing is not beyond doubt.
+        undecided: states of which it is not told whether they do a step.
+    """
+
+    actors: tuple[Actor, ...] = ()
+    unsure: Mapping[str, str] = field(default_factory=dict)
+    undecided: tuple[str, ...] = ()
+
+
+NOTHING_TOLD = Told()
+
+
+def told_steps(definition: Definition, functions: Sequence[str]) -> Told:
+    """The steps that a definition tells, certain or not.
+
+    Args:
+        definition: the state machine.
+        functions: logical ids of the functions that it may call.
+    """
+    found = derive_steps(definition)
+    steps = {step.states[0]: step for step in found.steps}
+    states = {state.id: state for state in in_order(definition)}
+    undecided = {each.state for each in found.undecided}
+    return Told(
+        actors=tuple(
+            _actor(state, states, steps[one].compensations, functions) for one, state in states.items() if one in steps
+        ),
+        unsure={states[one].name: ", ".join(step.evidence) for one, step in steps.items() if not step.certain},
+        undecided=tuple(state.name for one, state in states.items() if one in undecided),
+    )
+
+
 def in_order(definition: Definition) -> tuple[State, ...]:
     """The tasks of a definition in the order in which an undisturbed execution comes to them."""
     states = {state.id: state for state in definition.flow.walk()}
@@ -81,17 +119,19 @@ def actors_of_machine(definition: Definition, functions: Sequence[str]) -> tuple
     for name, state in states.items():
         if name in undoing:
             continue
-        undo = steps[name].compensations[0] if name in steps and steps[name].compensations else ""
-        found.append(
-            Actor(
-                name=snake(state.name),
-                state=state.name,
-                function=_function(state, functions),
-                undo_state=undo.rpartition("/")[2],
-                undo_function=_function(states[undo], functions) if undo in states else "",
-            )
-        )
+        found.append(_actor(state, states, steps[name].compensations if name in steps else (), functions))
     return tuple(found)
+
+
+def _actor(state: State, states: Mapping[str, State], compensations: Sequence[str], functions: Sequence[str]) -> Actor:
+    undo = next(iter(compensations), "")
+    return Actor(
+        name=snake(state.name),
+        state=state.name,
+        function=_function(state, functions),
+        undo_state=undo.rpartition("/")[2],
+        undo_function=_function(states[undo], functions) if undo in states else "",
+    )
 
 
 def _function(state: State, functions: Sequence[str]) -> str:

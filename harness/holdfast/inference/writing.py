@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast.inference import writing_beside
+from holdfast.inference import writing_beside, writing_saga
 from holdfast.inference.evidence import Effect, Folding, Status, snake
 from holdfast.inference.inventory import Inventory, Route
 from holdfast.inference.learning import Row, Trial, upload_link
 from holdfast.inference.patterns import Parts
 from holdfast.inference.sample import FIELD_ALPHABET, FIELD_LENGTH, Sample
 from holdfast.inference.serving import Served, live_route
-from holdfast.inference.steps import FoundStep
+from holdfast.inference.steps import NOTHING_TOLD, FoundStep, Told
 from holdfast.inference.toml import MARK, toml
 from holdfast.stack.descriptor import AwsPin
 
@@ -83,7 +83,15 @@ class Origin:
     seeds: Sequence[tuple[str, Row]] = ()
 
 
-def descriptor(origin: Origin, there: Inventory, parts: Parts, sample: Sample | None, known: Knowledge | None) -> str:
+def descriptor(
+    origin: Origin,
+    there: Inventory,
+    parts: Parts,
+    sample: Sample | None,
+    known: Knowledge | None,
+    *,
+    told: Told = NOTHING_TOLD,
+) -> str:
     """The text of ``NAME.stack.toml``.
 
     Args:
@@ -92,16 +100,24 @@ def descriptor(origin: Origin, there: Inventory, parts: Parts, sample: Sample | 
         parts: the pattern, and who plays its parts.
         sample: a command by example; None where there is none.
         known: what trials with it have shown; None without trials.
+        told: the steps of a saga that its definition tells.
     """
-    return "\n".join(_Writer(origin, there, parts, sample, known).lines()) + "\n"
+    return "\n".join(_Writer(origin, there, parts, sample, known, told=told).lines()) + "\n"
 
 
 class _Writer:
     def __init__(
-        self, origin: Origin, there: Inventory, parts: Parts, sample: Sample | None, known: Knowledge | None
+        self,
+        origin: Origin,
+        there: Inventory,
+        parts: Parts,
+        sample: Sample | None,
+        known: Knowledge | None,
+        *,
+        told: Told,
     ) -> None:
         self._origin, self._there, self._parts = origin, there, parts
-        self._sample, self._known = sample, known
+        self._sample, self._known, self._told = sample, known, told
         self._names = self._named()
         self._command = "submit"
         # what the template alone tells
@@ -174,7 +190,10 @@ class _Writer:
         yield from ("", f"[commands.{self._command}]")
         sample, parts = self._sample, self._parts
         route = parts.route
-        if sample is not None and sample.key_header:
+        alone = writing_saga.starts_alone(parts)
+        if alone and parts.machine:
+            yield 'idempotency = { in = "execution_name" }'
+        elif sample is not None and sample.key_header:
             yield f'idempotency = {{ in = "header", name = {toml(sample.key_header)} }}'
         elif sample is None or sample.key_field:
             name = sample.key_field if sample else "id"
@@ -189,6 +208,10 @@ class _Writer:
                 "alphabet": FIELD_ALPHABET,
             }
             yield f"fields.{field_name} = {toml(drawn)}"
+        if alone:
+            yield from ("", f"[[commands.{self._command}.calls]]")
+            yield from writing_saga.call(parts, self._names, sample)
+            return
         if route is None or not route.path:
             where = {"url": "http://localhost/"} if route is None else {"api": self._names[route.api], "path": "/"}
             body = {"id": "{key}", "note": "{value}"} if sample is None else sample.body
@@ -426,21 +449,12 @@ class _Writer:
         steps = known.steps if known else ()
         if known and known.pivot:
             yield f"pivot = {toml(known.pivot)}  # the last step whose failure undoes the saga"
-        if not steps and not parts.machine:
-            yield f"steps = []  # {MARK}: name, effect, undone, function and compensation of every step"
-        for step in steps:
-            actor = step.actor
-            assert step.done is not None
-            yield from ("", "[[patterns.saga.steps]]", f"name = {toml(actor.name)}", f"effect = {toml(step.done.name)}")
-            if step.undone is not None:
-                yield f"undone = {toml(step.undone.name)}"
-            if actor.state:
-                yield f"state = {toml(actor.state)}"
-            if actor.function:
-                yield f"function = {toml(self._names[actor.function])}"
-            undo = {"state": actor.undo_state, "function": self._names.get(actor.undo_function, "")}
-            if step.undone is not None and any(undo.values()):
-                yield f"compensation = {toml({name: value for name, value in undo.items() if value})}"
+        if steps:
+            yield from writing_saga.found(steps, self._names)
+        elif parts.machine:
+            yield from writing_saga.told(self._told, self._names)
+        else:
+            yield from writing_saga.choreographed(parts.steps, self._names, self._main().name if known else "done")
 
     def _fold(self) -> Iterator[str]:
         if self._parts.pattern != "cqrs":

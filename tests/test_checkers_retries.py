@@ -95,15 +95,45 @@ def test_what_was_cut_off_is_not_tried_again() -> None:
 
 
 def test_a_catcher_that_leads_back_retries_outside_the_policy() -> None:
-    """A state that is entered again after it failed is retried as nobody declared; a loop over successes is not."""
-    failing = [stay((at, at + 1, "Never")) for at in (0, 5)]
-    (sentence,) = told(*failing)
+    """A state that is entered again after its retries were used up is retried as nobody declared."""
+    used_up = stay((0, 1, "Oops"), (2, 3, "Oops"), (5, 6, "Oops"))
+    again = stay((10, 11, ""))
+    (sentence,) = told(used_up, again)
     assert sentence == (
-        "Key k: state Pay was entered 2 times with 2 attempts after its retries had been used up, expected no other"
+        "Key k: state Pay was entered 2 times with 4 attempts after its retries had been used up, expected no other"
         " retries than those of its policy."
     )
-    assert told(stay((0, 1, "")), stay((5, 6, ""))) == []
-    assert told(*failing, policy=Policy(retriers=ONCE_TWICE.retriers, top=False)) == []
+    assert told(used_up, again, policy=Policy(retriers=ONCE_TWICE.retriers, top=False)) == []
+
+
+@pytest.mark.parametrize("error", ["", "Never", "States.Runtime"], ids=["success", "never", "not named"])
+def test_a_state_that_is_entered_again_without_a_retry_is_a_loop(error: str) -> None:
+    """After a success, or an error that is never retried, a state that is entered again does other work."""
+    assert told(stay((0, 1, error)), stay((5, 6, ""))) == []
+
+
+SILENT_TWICE = Retrier(errors=("States.HeartbeatTimeout",), most_retries=2, backoff_rate=1.0)
+
+
+@pytest.mark.parametrize("error", ["States.Timeout", "States.HeartbeatTimeout"])
+def test_a_missed_heartbeat_may_be_told_as_a_timeout(error: str) -> None:
+    """What a history calls a timeout is judged as either, and is red only where no reading of it explains it."""
+    silent = Policy(retriers=(SILENT_TWICE,), top=True)
+    attempt = (0, 1, error), (2, 3, error), (4, 5, error), (6, 7, error)
+    assert told(stay(*attempt[:3]), policy=silent) == []
+    assert told(stay(*attempt), policy=silent) == [
+        f"Key k: state Pay failed with {error} at attempt 3 and was tried again, expected at most 2 times."
+    ]
+    assert bool(told(stay(*attempt[:1]), policy=silent)) is (error == "States.HeartbeatTimeout")
+    timeouts = Policy(retriers=(SILENT_TWICE, Retrier(errors=("States.ALL",), most_retries=1)), top=True)
+    assert told(stay(*attempt[:2]), policy=timeouts) == (
+        []
+        if error == "States.Timeout"
+        else [
+            f"Key k: state Pay failed with {error} at attempt 2 and was not tried again after 1 time, expected up to 2"
+            " times."
+        ]
+    )
 
 
 def test_a_definition_tells_the_policies_of_all_its_tasks() -> None:
@@ -137,6 +167,9 @@ def test_a_definition_tells_the_policies_of_all_its_tasks() -> None:
         ("States.TaskFailed", "Oops", True),
         ("States.TaskFailed", "States.Timeout", False),
         ("States.Timeout", "States.Timeout", True),
+        ("States.Timeout", "States.HeartbeatTimeout", True),
+        ("States.HeartbeatTimeout", "States.HeartbeatTimeout", True),
+        ("States.HeartbeatTimeout", "States.Timeout", False),
         ("Oops", "Ouch", False),
     ],
 )

@@ -150,6 +150,18 @@ def test_an_ambiguous_step_that_stays_is_an_orphan() -> None:
     assert sagas.compensated(history(start, *read("k", 1, 1, 1, 1, 0)), ORDERS, {"k": "pay"}, ambiguous=True) == ()
 
 
+@pytest.mark.parametrize(("counts", "orphaned"), [((1, 1, 1, 0, 0), True), ((1, 0, 1, 0, 1), False)])
+def test_a_pivot_that_nothing_undoes_and_that_took_effect_goes_forward(counts: tuple[int, ...], orphaned: bool) -> None:
+    """What came before it may not be undone then."""
+    steps = [one.model_copy(update={"undone": None, "compensation": None}) for one in ORDERS.steps if one.name == "pay"]
+    bare = ORDERS.model_copy(update={"steps": [ORDERS.steps[0], *steps, ORDERS.steps[2]]})
+    found = sagas.compensated(history(ok("k"), *read("k", *counts)), bare, {"k": "pay"}, ambiguous=True)
+    assert [one.sentence for one in found] == [
+        "Key k: step pay took effect and then failed for good; it was done 1 time and undone 0 times at t=+9.200s,"
+        " expected that it is undone as well."
+    ] * orphaned
+
+
 def test_a_step_done_twice_is_repeated_even_when_it_is_undone() -> None:
     """Exactly once speaks of what was ever done, not of what is left."""
     start, reads = ok("k"), read("k", 2, 2, 1, 1, 0)

@@ -12,10 +12,10 @@ import pytest
 from holdfast.provocations import saga_requirements as needs
 from holdfast.provocations.faults import levers_of
 from holdfast.provocations.model import Provocation, Window
-from holdfast.provocations.requirements import Situation
+from holdfast.provocations.requirements import Situation, unmet
 from holdfast.provocations.saga_definitions import analysis_of, definition_usable
-from holdfast.provocations.saga_failures import CALLBACK_LOST, COMPENSATION_DEAD
-from holdfast.provocations.saga_generated import GENERATED_SAGAS, Choices, choices_of
+from holdfast.provocations.saga_failures import CALLBACK_LOST, COMPENSATION_DEAD, STEP_AMBIGUOUS
+from holdfast.provocations.saga_generated import GENERATED_SAGAS, Choices, choices_of, faults_of
 from holdfast.provocations.saga_places import (
     Place,
     callbacks,
@@ -30,8 +30,10 @@ from holdfast.provocations.saga_places import (
     steps_until_pivot,
     undoing,
 )
+from holdfast.provocations.saga_plans import PlannedFault
 from holdfast.provocations.saga_starts import CONTENTION, SAGA_LOAD
 from holdfast.provocations.saga_stops import STOPPED
+from holdfast.stack.commands import ExecutionCall
 from holdfast.stack.configuration import Configuration, MachineConfiguration
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import SagaPattern
@@ -193,6 +195,27 @@ def test_what_cannot_be_decided_is_said(requirement: Any, there: Situation, reas
     assert reason in requirement(there)
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("{key}", ""),
+        ("{key}-order", ""),
+        ("order-{key}", "the name of the execution does not begin with {key}, so none may be stopped"),
+        (None, "the name of the execution does not begin with {key}, so none may be stopped"),
+    ],
+)
+def test_only_an_execution_that_is_named_by_its_key_is_stopped(name: str | None, reason: str) -> None:
+    """Whether SG-12 can be decided is known before anything is started, where the descriptor names the execution."""
+    there = situation()
+    descriptor = there.stack.descriptor
+    call = ExecutionCall(kind="execution", state_machine="saga", name=name, input={})
+    command = descriptor.commands[saga_of(there).command].model_copy(update={"calls": [call]})
+    changed = descriptor.model_copy(update={"commands": {**descriptor.commands, saga_of(there).command: command}})
+    named = replace(there, stack=cast("Stack", SimpleNamespace(**{**vars(there.stack), "descriptor": changed})))
+    assert unmet(STOPPED.requires, named) == ((reason,) if reason else ())
+    assert unmet(STOPPED.requires, there) == ()
+
+
 def test_steps_without_a_descriptor_are_derived_to_be_confirmed() -> None:
     """The tasks of the definition are named in the reason."""
     said = needs.steps_listed(situation(steps=[]))
@@ -251,6 +274,20 @@ def test_what_plans_are_drawn_from() -> None:
         undone=("reserve", "charge"),
         breakable=("reserve", "charge"),
     )
+
+
+def test_a_pivot_that_nothing_undoes_fails_after_its_effect_too() -> None:
+    """What is done about it is asked of every step up to the pivot, and not of those alone that can be undone."""
+    listed = saga_of(situation()).steps
+    bare = [one.model_copy(update={"compensation": None}) if one.name == "charge" else one for one in listed]
+    there = situation(steps=bare)
+    assert [one.name for one in compensated_steps(there)] == ["reserve"]
+    assert STEP_AMBIGUOUS.commands(there) == 4
+    (at_functions, at_machine) = STEP_AMBIGUOUS.aims
+    assert (list(at_functions.at(there)), list(at_machine.at(there))) == (["reserve", "charge"], [])
+    assert PlannedFault("charge", undo=False, kind="fail after") in faults_of(choices_of(there))
+    none = situation(steps=[one.model_copy(update={"compensation": None}) for one in listed])
+    assert [requirement(none) for requirement in STEP_AMBIGUOUS.requires] == [""] * len(STEP_AMBIGUOUS.requires)
 
 
 def test_no_generated_saga_of_a_choreography_fails_for_good() -> None:

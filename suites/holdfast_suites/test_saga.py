@@ -231,7 +231,7 @@ def test_sg_7(campaign: Campaign) -> Holds:
         sagas.compensated(evidence.decided, saga, evidence.struck, ambiguous=True),
         evidence,
         undecided=_undecided(evidence.history, saga),
-        holds=f"{_steps(evidence)} took effect and then failed for good, and nothing was left",
+        holds=f"{_steps(evidence)} took effect and then failed for good: {_tally(evidence.decided, saga)}",
     )
 
 
@@ -285,10 +285,12 @@ def test_sg_9(campaign: Campaign) -> Holds:
     )
 
 
-@clause("SG-10", Family.RECOVERY, needs=[COMPENSATION_DEAD], also=[SAGA_LOAD, CALLBACK_LOST])
+@clause("SG-10", Family.RECOVERY, needs=[COMPENSATION_DEAD], also=[SAGA_LOAD, CALLBACK_LOST, AFTER_PIVOT_DEAD])
 def test_sg_10(campaign: Campaign) -> Holds:
     """No saga stays unfinished past its bound; one that cannot be compensated is surfaced with its input."""
-    saga, dead = _saga(campaign), campaign.evidence(COMPENSATION_DEAD)
+    saga = _saga(campaign)
+    dead = [campaign.evidence(COMPENSATION_DEAD), *_there(campaign, [AFTER_PIVOT_DEAD])]
+    letters = [letter for one in dead for letter in one.dead_letters]
     bound = campaign.bounds.saga_seconds
     everything = _there(campaign, EVERYTHING)
     history = sum((evidence.history for evidence in everything), History())
@@ -299,15 +301,19 @@ def test_sg_10(campaign: Campaign) -> Holds:
         silent = {operation.key for operation in history.operations} - told_of
         unfinished, late = _late(campaign, history, saga.status, pending, silent)
         stuck, slowed = [*stuck, *unfinished], [*slowed, *late]
-    half = dead.decided
+    half = _together(dead)
     locks = sagas.locks_left(history, saga) if saga.lock is not None else ()
     return _conclude_on(
-        [*stuck, *saga_ends.surfaced(half, saga, letters=dead.dead_letters, keys=dead.submissions), *locks],
-        dead,
+        [
+            *stuck,
+            *saga_ends.surfaced(half, saga, letters=letters, keys={key for one in dead for key in one.submissions}),
+            *locks,
+        ],
+        *dead,
         *_there(campaign, [CALLBACK_LOST]),
         undecided=[*_undecided(half, saga), *saga_ends.running_still(history), *slowed, *_unseen(history, saga.lock)],
-        holds=f"{acknowledged(history)} sagas ended within {bound:g} s; {len(dead.dead_letters)} whose compensation "
-        "failed for good are dead letters with their input",
+        holds=f"{acknowledged(history)} sagas ended within {bound:g} s; {len(letters)} that could be neither undone "
+        "nor completed are dead letters with their input",
     )
 
 

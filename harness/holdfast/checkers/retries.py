@@ -3,12 +3,13 @@
 A retrier names errors; the first that names the error of a failed attempt decides. It allows ``MaxAttempts`` retries,
 each after ``IntervalSeconds`` times ``BackoffRate`` to the power of the retries it has had, or ``MaxDelaySeconds`` at
 most; with ``JitterStrategy`` ``FULL`` the wait is drawn between 0 and that.
+A missed heartbeat is a timeout as well, and a history may call it by either name; a state is told to break its policy
+only where it does by both.
 docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html#error-handling-retrying-after-an-error
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,9 @@ LATE_SECONDS = 5.0
 
 _NOT_ALL = frozenset({"States.DataLimitExceeded", "States.Runtime"})
 """What ``States.ALL`` does not name."""
+
+_TIMEOUT = "States.Timeout"
+_MISSED_HEARTBEAT = "States.HeartbeatTimeout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,8 @@ class Retrier:
         """Whether it retries an error."""
         if error in self.errors:
             return True
+        if _TIMEOUT in self.errors and error == _MISSED_HEARTBEAT:
+            return True
         if "States.TaskFailed" in self.errors and not error.startswith("States."):
             return True
         return "States.ALL" in self.errors and error not in _NOT_ALL
@@ -79,6 +85,16 @@ class Policy:
     def retrier(self, error: str) -> int | None:
         """Which retrier decides about an error; None where none names it."""
         return next((at for at, retrier in enumerate(self.retriers) if retrier.names(error)), None)
+
+    def possible_retriers(self, error: str) -> tuple[int | None, ...]:
+        """Which retriers may decide about an error as a history tells it: of a timeout, that of a heartbeat as well."""
+        meant = (error, _MISSED_HEARTBEAT) if error == _TIMEOUT else (error,)
+        return tuple(dict.fromkeys(self.retrier(one) for one in meant))
+
+    def retries(self, error: str) -> bool:
+        """Whether an error is surely retried, once at least."""
+        found = self.possible_retriers(error)
+        return all(which is not None and self.retriers[which].most_retries > 0 for which in found)
 
 
 def policies_of(definition: str) -> Mapping[str, Policy]:
@@ -143,27 +159,38 @@ def _problems(execution: Execution, policies: Mapping[str, Policy]) -> Iterator[
 
 
 def _of_visit(visit: Visit, policy: Policy, *, cut_off: bool) -> Iterator[str]:
-    counts: Counter[int] = Counter()
+    readings = [(0,) * len(policy.retriers)]  # how many retries each retrier has had, as its errors may be read
     for at, attempt in enumerate(visit.attempts):
         if not attempt.error or attempt.ended_seconds is None:
             return
         following = visit.attempts[at + 1] if at + 1 < len(visit.attempts) else None
-        which = policy.retrier(attempt.error)
-        allowed = 0 if which is None else policy.retriers[which].most_retries
-        had = 0 if which is None else counts[which]
-        failed = f"state {visit.state} failed with {attempt.error} at attempt {at + 1}"
-        if following is None:
-            if had < allowed and not cut_off:
-                yield f"{failed} and was not tried again after {times(had)}, expected up to {times(allowed)}."
+        problems, explained = [], []
+        for had in readings:
+            for which in policy.possible_retriers(attempt.error):
+                problem = _against(attempt, following, policy, which, had, cut_off=cut_off)
+                if problem:
+                    problems.append(problem)
+                else:
+                    explained.append(tuple(count + (which == index) for index, count in enumerate(had)))
+        if not explained:
+            yield f"state {visit.state} failed with {attempt.error} at attempt {at + 1} and {problems[-1]}."
             return
-        if which is None or had >= allowed:
-            yield f"{failed} and was tried again, expected at most {times(allowed)}."
-            return
-        problem = _wait(attempt, following, policy.retriers[which], had)
-        if problem:
-            yield f"{failed} and {problem}."
-            return
-        counts[which] += 1
+        readings = list(dict.fromkeys(explained))
+
+
+def _against(
+    attempt: Attempt, following: Attempt | None, policy: Policy, which: int | None, had: Sequence[int], *, cut_off: bool
+) -> str:
+    """What is wrong with what followed a failed attempt, if this retrier decides about it; empty where nothing is."""
+    allowed = 0 if which is None else policy.retriers[which].most_retries
+    retries = 0 if which is None else had[which]
+    if following is None:
+        if retries < allowed and not cut_off:
+            return f"was not tried again after {times(retries)}, expected up to {times(allowed)}"
+        return ""
+    if which is None or retries >= allowed:
+        return f"was tried again, expected at most {times(allowed)}"
+    return _wait(attempt, following, policy.retriers[which], retries)
 
 
 def _wait(attempt: Attempt, following: Attempt, retrier: Retrier, retries: int) -> str:
@@ -179,10 +206,17 @@ def _wait(attempt: Attempt, following: Attempt, retrier: Retrier, retries: int) 
 
 
 def _visited_again(visits: Sequence[Visit], policies: Mapping[str, Policy]) -> Iterator[str]:
-    """States of the first level that a catcher leads back to: retries that no policy counts."""
+    """States of the first level that a catcher leads back to: retries that no policy counts.
+
+    What is never retried may lead back as well: the next attempt is about something else, such as another seat.
+    """
     for state, policy in policies.items():
         mine = [visit for visit in visits if visit.state == state]
-        failed = [visit for visit in mine if visit.exited_seconds is not None and not visit.succeeded]
+        failed = [
+            visit
+            for visit in mine
+            if visit.exited_seconds is not None and not visit.succeeded and policy.retries(visit.attempts[-1].error)
+        ]
         if policy.top and failed and mine.index(failed[0]) < len(mine) - 1:
             attempts = sum(len(visit.attempts) for visit in mine)
             yield (

@@ -108,7 +108,7 @@ def _at_each(bench: Bench, at: Sequence[Place], *kinds: Fault, role: str, given_
 
 
 def _fail_each_step(bench: Bench) -> None:
-    _at_each(bench, places(bench.situation, steps_until_pivot(bench.situation)), "fail", role=FOR_GOOD_ROLE)
+    _at_each(bench, _until_pivot(bench.situation), "fail", role=FOR_GOOD_ROLE)
 
 
 def _lose_each_answer(bench: Bench) -> None:
@@ -116,7 +116,7 @@ def _lose_each_answer(bench: Bench) -> None:
 
 
 def _fail_each_step_after_its_effect(bench: Bench) -> None:
-    at = places(bench.situation, compensated_steps(bench.situation))
+    at = _until_pivot(bench.situation)
     # In a choreography a step that fails after its effect may have passed the saga on, which ends long before the last
     # delivery to the step has failed; what is done about that one is what this is about.
     choreographed = saga_of(bench.situation).state_machine is None
@@ -196,12 +196,8 @@ def _of_steps(situation: Situation) -> list[Place]:
     return places(situation, saga_of(situation).steps)
 
 
-def _before_pivot(situation: Situation) -> list[Place]:
+def _until_pivot(situation: Situation) -> list[Place]:
     return places(situation, steps_until_pivot(situation))
-
-
-def _ambiguous(situation: Situation) -> list[Place]:
-    return places(situation, compensated_steps(situation))
 
 
 def _compensations(situation: Situation) -> list[Place]:
@@ -220,8 +216,8 @@ STEP_FAILS = Provocation(
     name="step-fails",
     provoke=_fail_each_step,
     requires=AIMED_AT_STEPS,
-    aims=aims_at("fail for good, before its effect", _before_pivot),
-    commands=_one_each(_before_pivot),
+    aims=aims_at("fail for good, before its effect", _until_pivot),
+    commands=_one_each(_until_pivot),
 )
 STEP_ANSWER_LOST = Provocation(
     name="step-answer-lost",
@@ -233,9 +229,9 @@ STEP_ANSWER_LOST = Provocation(
 STEP_AMBIGUOUS = Provocation(
     name="step-ambiguous",
     provoke=_fail_each_step_after_its_effect,
-    requires=(*AIMED_AT_STEPS, compensations_named),
-    aims=aims_at("fail or be killed for good, after its effect", _ambiguous),
-    commands=_one_each(_ambiguous, 2),
+    requires=AIMED_AT_STEPS,
+    aims=aims_at("fail or be killed for good, after its effect", _until_pivot),
+    commands=_one_each(_until_pivot, 2),
 )
 STEP_RETRIED = Provocation(
     name="step-retried",

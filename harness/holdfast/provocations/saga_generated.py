@@ -51,6 +51,9 @@ PLANS = 10
 
 MOST_SAGAS = 3
 MOST_FAULTS = 2
+STOPPING: tuple[PlannedKind, ...] = ("fail", "fail after")
+"""How a step is made to fail for good: before its effect, or after it."""
+
 REPEATS = 2
 SHRINKING_SECONDS = 15.0
 """No further round of smaller plans begins then: a small plan soon beats the smallest one much later."""
@@ -118,8 +121,7 @@ def plans(choices: Choices) -> SearchStrategy[Plan]:
         cause: tuple[PlannedFault, ...] = ()
         if not stopping and choices.breakable and draw(st.booleans()):
             stopping = draw(st.sampled_from(choices.breakable))
-            kind = _after_allowed(choices, stopping)
-            cause = (PlannedFault(stopping, undo=False, kind=draw(st.sampled_from(kind))),)
+            cause = (PlannedFault(stopping, undo=False, kind=draw(st.sampled_from(STOPPING))),)
         passed = [name for name in choices.steps if not stopping or name in choices.before[stopping] - {stopping}]
         sites = [(name, False) for name in passed]
         if stopping:
@@ -133,17 +135,12 @@ def plans(choices: Choices) -> SearchStrategy[Plan]:
     return st.lists(saga(), min_size=1, max_size=MOST_SAGAS).map(lambda sagas: Plan(tuple(sagas)))
 
 
-def _after_allowed(choices: Choices, step: str) -> list[PlannedKind]:
-    """What fails after its effect must be undone, so only a step with a compensation is made to."""
-    return ["fail", "fail after"] if step in choices.undone else ["fail"]
-
-
 def faults_of(choices: Choices) -> list[PlannedFault]:
     """All faults that a plan may have, in the order of the steps."""
     found: list[PlannedFault] = []
     for name in choices.steps:
         kinds: list[PlannedKind] = ["fail once", "answer lost"]
-        kinds += _after_allowed(choices, name) if name in choices.breakable else []
+        kinds += STOPPING if name in choices.breakable else ()
         found += [PlannedFault(name, undo=False, kind=kind) for kind in kinds]
         if name in choices.undone:
             found += [PlannedFault(name, undo=True, kind=kind) for kind in kinds[:2]]

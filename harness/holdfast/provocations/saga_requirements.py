@@ -16,6 +16,7 @@ from holdfast.provocations.saga_places import (
     steps_after_pivot,
     steps_until_pivot,
 )
+from holdfast.stack.commands import ExecutionCall
 from holdfast.stack.patterns import SagaStep
 from holdfast.targets.base import Capability
 
@@ -127,6 +128,16 @@ def retries_declared(situation: Situation) -> str:
 def callback_awaited(situation: Situation) -> str:
     """Some step must be waited for until it calls back."""
     return "" if callbacks(situation) else "no step is waited for until it calls back"
+
+
+def executions_named(situation: Situation) -> str:
+    """An execution that the command starts itself must be named by its key, or it could be anybody's."""
+    saga = saga_of(situation)
+    calls = situation.stack.descriptor.commands[saga.command].calls
+    starts = [call for call in calls if isinstance(call, ExecutionCall) and call.state_machine == saga.state_machine]
+    if all((call.name or "").startswith("{key}") for call in starts):
+        return ""
+    return "the name of the execution does not begin with {key}, so none may be stopped"
 
 
 EXECUTIONS_RESUMED = Supported(Capability.EXECUTION_REDRIVE, "a stopped execution cannot be resumed")

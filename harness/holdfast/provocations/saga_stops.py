@@ -12,7 +12,12 @@ from holdfast.provocations.model import Aimed, Provocation, Uses
 from holdfast.provocations.requirements import Situation
 from holdfast.provocations.saga_failures import AIMED_AT_STEPS
 from holdfast.provocations.saga_places import Place, fault, places, saga_of
-from holdfast.provocations.saga_requirements import EXECUTIONS_RESUMED, EXECUTIONS_STOPPED, executions_kept
+from holdfast.provocations.saga_requirements import (
+    EXECUTIONS_RESUMED,
+    EXECUTIONS_STOPPED,
+    executions_kept,
+    executions_named,
+)
 from holdfast.provocations.saga_runs import await_ends
 from holdfast.stack.generate import Submission
 from holdfast.stack.resources import execution_arns
@@ -101,7 +106,7 @@ def _machines(situation: Situation) -> list[str]:
 STOPPED = Provocation(
     name="stopped-executions",
     provoke=_stop_after_each_step,
-    requires=(executions_kept, EXECUTIONS_STOPPED, EXECUTIONS_RESUMED, *AIMED_AT_STEPS),
+    requires=(executions_kept, executions_named, EXECUTIONS_STOPPED, EXECUTIONS_RESUMED, *AIMED_AT_STEPS),
     aims=(Aimed(action="hold", at=_functions), Aimed(action="hold", at=_machines, point="call")),
     uses=(Uses(actions=("states:StopExecution", "states:RedriveExecution"), on=_executions),),
     commands=lambda situation: len(held(situation)),

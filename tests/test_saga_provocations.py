@@ -25,6 +25,7 @@ from holdfast.provocations.saga_places import (
     passing_failures,
     place_of,
     places,
+    policy_of,
     saga_of,
     steps_after_pivot,
     steps_until_pivot,
@@ -36,7 +37,7 @@ from holdfast.provocations.saga_stops import STOPPED
 from holdfast.stack.commands import ExecutionCall
 from holdfast.stack.configuration import Configuration, MachineConfiguration
 from holdfast.stack.loading import load_descriptor
-from holdfast.stack.patterns import SagaPattern
+from holdfast.stack.patterns import SagaPattern, SagaStep
 from holdfast.stack.resolve import Stack
 from holdfast.targets.base import Rule
 from holdfast.targets.capabilities import AWS, EMBEDDED
@@ -172,6 +173,56 @@ def test_a_callback_is_lost_only_where_one_is_awaited() -> None:
     waiting = situation(definition=definition)
     assert [place.step for place in callbacks(waiting)] == ["confirm"]
     assert CALLBACK_LOST.commands(waiting) == 1
+
+
+STARTED = {
+    "Type": "Task",
+    "Resource": "arn:aws:states:::states:startExecution.sync:2",
+    "Parameters": {"StateMachineArn": "arn:inner:7", "Input.$": "$"},
+}
+
+
+def nested() -> Situation:
+    """The reference stack with the reservation and the shipment in a machine that the task Goods starts."""
+    inner = {name: DEFINITION["States"][name] for name in ("Reserve", "Release", "Ship")}
+    outer = {name: state for name, state in DEFINITION["States"].items() if name not in inner}
+    changed = {
+        "reserve": {"state": "Goods/Reserve", "compensation": {"state": "Goods/Release", "function": "release"}},
+        "ship": {"state": "Goods/Ship"},
+    }
+    listed = [
+        SagaStep.model_validate({**step.model_dump(), **changed.get(step.name, {})})
+        for step in saga_of(situation()).steps
+    ]
+    there = situation(definition={**DEFINITION, "States": {"Goods": STARTED, **outer}}, steps=listed)
+    started = MachineConfiguration(
+        component="goods", arn="arn:inner", express=False, definition=json.dumps({"States": inner})
+    )
+    machines = (*there.configuration.machines, started)
+    return replace(there, configuration=replace(there.configuration, machines=machines))
+
+
+def test_a_step_of_a_machine_that_a_task_starts_is_struck_there() -> None:
+    """It is named as the analysis of the definition names it, TASK/STATE, and its policy is that of its own machine."""
+    there = nested()
+    (reserve, charge, ship, confirm) = places(there, saga_of(there).steps)
+    assert needs.states_defined(there) == ""
+    assert (reserve.component, reserve.function, reserve.state) == ("reserve", True, "Goods/Reserve")
+    assert ship == Place(step="ship", undo=False, component="goods", function=False, state="Ship")
+    component, rule = fault(there, ship, "fail", "k")
+    assert (component, rule.function, rule.state) == ("goods", "stack-goods", "Ship")
+    assert policy_of(there, reserve) == policy_of(situation(), replace(reserve, state="Reserve"))
+    assert policy_of(there, ship) == policy_of(situation(), replace(ship, component="saga"))
+    assert None not in [policy_of(there, one) for one in (reserve, charge, ship, confirm)]
+
+
+def test_a_state_of_no_machine_is_told_with_those_there_are() -> None:
+    """Also one inside a task that starts no machine of the stack."""
+    there = nested()
+    alone = replace(there, configuration=replace(there.configuration, machines=there.configuration.machines[:1]))
+    assert needs.states_defined(alone).startswith(
+        "the deployed definition has no task Goods/Reserve, Goods/Ship, Goods/Release; it has Goods, Open, Charge"
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from typing import Any
 from holdfast.checkers.records import finding, ranked
 from holdfast.history.executions import Attempt, Execution, ExecutionStatus, Visit
 from holdfast.history.model import History, Operation
-from holdfast.stack.definitions import tasks_of
+from holdfast.stack.definitions import Task, tasks_of
 from holdfast.verdict.describe import times
 from holdfast.verdict.model import Finding
 
@@ -103,10 +103,12 @@ def policies_of(definition: str) -> Mapping[str, Policy]:
     Args:
         definition: in Amazon States Language, JSON.
     """
-    return {
-        task.name: Policy(retriers=tuple(_retrier(one) for one in task.state.get("Retry") or ()), top=task.top)
-        for task in tasks_of(definition)
-    }
+    return {task.name: policy_of_task(task) for task in tasks_of(definition)}
+
+
+def policy_of_task(task: Task) -> Policy:
+    """The retry policy of one task."""
+    return Policy(retriers=tuple(_retrier(one) for one in task.state.get("Retry") or ()), top=task.top)
 
 
 def _retrier(told: Mapping[str, Any]) -> Retrier:

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from holdfast.checkers.retries import Policy, policies_of
+from holdfast.checkers.retries import Policy, policy_of_task
 from holdfast.provocations.deliveries import transient_failures
 from holdfast.provocations.requirements import Situation
-from holdfast.stack.definitions import tasks_of
+from holdfast.stack.definitions import Task, tasks_of
 from holdfast.stack.deliveries import delivery_limit
 from holdfast.stack.patterns import SagaPattern, SagaStep
 from holdfast.targets.base import Rule
@@ -39,9 +39,9 @@ class Place:
     Attributes:
         step: the step.
         undo: whether it is its compensation.
-        component: what is struck: the function, or the state machine.
+        component: what is struck: the function, or the state machine that has the state.
         function: whether it is a function.
-        state: its state in the definition; empty in a choreography.
+        state: its state in the definition; empty in a choreography. Of a function, as the descriptor names it.
     """
 
     step: str
@@ -72,7 +72,28 @@ def place_of(situation: Situation, step: SagaStep, *, undo: bool = False) -> Pla
         return Place(step=step.name, undo=undo, component=does.function, function=True, state=state)
     if saga.state_machine is None or does.state is None:
         return None
-    return Place(step=step.name, undo=undo, component=saga.state_machine, function=False, state=state)
+    component, task = _task_at(situation, saga.state_machine, does.state) or (saga.state_machine, None)
+    return Place(step=step.name, undo=undo, component=component, function=False, state=task.name if task else state)
+
+
+def state_known(situation: Situation, state: str) -> bool:
+    """Whether the deployed definitions have a task that the descriptor names."""
+    return _task_at(situation, saga_of(situation).state_machine, state) is not None
+
+
+def _task_at(situation: Situation, component: str | None, state: str) -> tuple[str, Task] | None:
+    """A task and the state machine that has it; ``TASK/STATE`` is one of the machine that TASK starts."""
+    machine = situation.configuration.machine(component)
+    if machine is None:
+        return None
+    tasks = {task.name: task for task in tasks_of(machine.definition)}
+    if state in tasks:
+        return machine.component, tasks[state]
+    outer, _, inner = state.partition("/")
+    started = tasks[outer].starts if outer in tasks else ""
+    # an ARN may end with an alias or a version
+    child = next((one for one in situation.configuration.machines if f"{started}:".startswith(f"{one.arn}:")), None)
+    return None if child is None else _task_at(situation, child.component, inner)
 
 
 def _uses(saga: SagaPattern) -> Counter[str]:
@@ -156,16 +177,19 @@ def _at_state(place: Place, kind: Fault) -> Rule:
 
 def policy_of(situation: Situation, place: Place) -> Policy | None:
     """The retry policy that the deployed definition declares for a place; None where it declares none."""
-    machine = situation.configuration.machine(saga_of(situation).state_machine)
-    return None if machine is None else policies_of(machine.definition).get(place.state)
+    found = _task_of(situation, place)
+    return None if found is None else policy_of_task(found)
+
+
+def _task_of(situation: Situation, place: Place) -> Task | None:
+    found = _task_at(situation, saga_of(situation).state_machine if place.function else place.component, place.state)
+    return None if found is None else found[1]
 
 
 def callbacks(situation: Situation) -> list[Place]:
     """The functions of steps that call the state machine back, which waits for them."""
-    saga = saga_of(situation)
-    machine = situation.configuration.machine(saga.state_machine)
-    waiting = {task.name for task in tasks_of(machine.definition) if task.waits_for_callback} if machine else set()
-    return [place for place in places(situation, saga.steps) if place.function and place.state in waiting]
+    found = [place for place in places(situation, saga_of(situation).steps) if place.function]
+    return [place for place in found if (task := _task_of(situation, place)) and task.waits_for_callback]
 
 
 def passing_failures(situation: Situation, place: Place) -> int:

@@ -13,6 +13,7 @@ from holdfast.provocations.saga_places import (
     contended,
     place_of,
     saga_of,
+    state_known,
     steps_after_pivot,
     steps_until_pivot,
 )
@@ -67,7 +68,7 @@ def states_defined(situation: Situation) -> str:
     named = [step.state for step in saga.steps]
     named += [step.compensation.state for step in saga.steps if step.compensation is not None]
     tasks = policies_of(machine.definition)
-    absent = [state for state in named if state is not None and state not in tasks]
+    absent = [state for state in named if state is not None and not state_known(situation, state)]
     if not absent:
         return ""
     return f"the deployed definition has no task {', '.join(absent)}; it has {', '.join(tasks) or 'none'}"

@@ -30,6 +30,17 @@ class Task:
         """
         return str(self.state.get("Resource", "")).endswith(".waitForTaskToken")
 
+    @property
+    def starts(self) -> str:
+        """The ARN of the state machine that it starts and waits for; empty where it does not.
+
+        docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html
+        """
+        resource = str(self.state.get("Resource", ""))
+        if not (":states:startExecution.sync" in resource or resource.endswith(":aws-sdk:sfn:startSyncExecution")):
+            return ""
+        return str((self.state.get("Parameters") or self.state.get("Arguments") or {}).get("StateMachineArn", ""))
+
 
 def tasks_of(definition: str) -> tuple[Task, ...]:
     """The tasks of a definition, those inside Parallel and Map states as well; none where it is no definition.

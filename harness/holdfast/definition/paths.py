@@ -101,12 +101,12 @@ class Machine:
         return frozenset(each.state for each in self.exits if each.may_run)
 
     def certainly_before_pivot(self, state: str) -> bool:
-        """Whether a failure of a state has to be compensated: known when steps are declared, else from its followers.
+        """Whether a failure of a state has to be compensated: known with steps or pivot, else from its followers.
 
-        In a derived saga the pivot is not known. A task is certainly before it when it, or one that follows it, is
+        In a derived saga the pivot may not be known. A task is certainly before it when it, or one that follows it, is
         compensated for.
         """
-        if not self.steps.derived:
+        if not self.steps.derived or self.steps.pivot is not None:
             return True
         ahead = self.graph.reachable([state])
         return bool(ahead & (self.compensating | self.steps.compensations))

@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast.cli import main
-from holdfast.definition import analyse, derive_steps, embedded, read_definitions
+from holdfast.definition import FindingKind, analyse, derive_steps, embedded, possible_pivots, read_definitions
 from holdfast.definition.files import parse_text
 from holdfast.definition.source import DEEPEST_NESTING, read_yaml
 from holdfast.definition_lint import described
 from holdfast.errors import DefinitionError
-from saga_definitions import TRAVEL, Document, caught, line_of, machine, mutant, step, task, text_of
+from saga_definitions import TRAVEL, Document, caught, defined, line_of, machine, mutant, step, task, text_of
 
 
 def _written(folder: Path, name: str, content: str | bytes) -> Path:
@@ -95,7 +95,7 @@ BAD: dict[str, tuple[str, str | bytes, str]] = {
     "not JSON": ("x.asl.json", '{\n "StartAt": ,\n}', "x.asl.json:2: this is not JSON"),
     "a substitution without quotes": ("x.asl.json", '{"TimeoutSeconds": ${Limit}}', "put the substitution in quotes"),
     "not UTF-8": ("x.asl.json", b"\xff\xfe\x00", "is not UTF-8 text"),
-    "empty JSON": ("x.asl.json", "", "x.asl.json:1: this is not JSON"),
+    "empty JSON": ("x.asl.json", "", "x.asl.json: the file is empty"),
     "empty YAML": ("x.asl.yaml", "", "the file is empty"),
     "not YAML": ("x.asl.yaml", "a: [", "this is not YAML"),
     "a key that is no text": ("x.asl.yaml", "? [a]\n: b\n", "x.asl.yaml:1: a key is not text"),
@@ -256,7 +256,99 @@ def test_the_pivot_can_be_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["lint", "--pivot", "ReserveCar", file]) == 1
     assert "ChargePayment comes after the pivot ReserveCar" in capsys.readouterr().out
     assert main(["lint", "--pivot", "ReserveHorse", file]) == 2
-    assert "the pivot ReserveHorse is no step" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert "--pivot ReserveHorse: no machine has a task of that name" in shown.err
+    assert "name one of ReserveFlight, ReserveCar, ChargePayment, ConfirmBooking of travel" in shown.err
+    assert shown.out == ""
+
+
+def test_a_task_that_nothing_undoes_can_be_the_pivot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The usual pivot has no compensation: named, it is a step in its place, and what was open is decided."""
+    file = str(_written(tmp_path, "travel.asl.json", text_of(TRAVEL)))
+    assert main(["lint", file]) == 0
+    assert "whether this comes after the pivot is not known" in capsys.readouterr().out
+    assert main(["lint", "--pivot", "ConfirmBooking", file]) == 1
+    shown = capsys.readouterr().out
+    assert "When ConfirmBooking fails" in shown
+    assert "whether this comes after the pivot is not known" not in shown
+    assert "not decided: ConfirmBooking" not in shown
+    assert shown.index("ChargePayment   undone by") < shown.index("ConfirmBooking  undone by nothing")
+
+
+def test_the_pivot_is_that_of_the_machines_that_have_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of several machines each is judged; one without the task named has no known pivot and is no error."""
+    travel = _written(tmp_path, "travel.asl.json", text_of(TRAVEL))
+    other = _written(tmp_path, "other.asl.json", text_of(machine({"Ship": task("Ship", None)})))
+    assert main(["lint", "--pivot", "ChargePayment", str(travel), str(other)]) == 0
+    shown = capsys.readouterr()
+    assert "pivot: ChargePayment" in shown.out
+    assert "other: SG-14 inconclusive" in shown.out
+    assert not shown.err
+
+
+def test_steps_are_in_the_order_of_the_work_and_not_of_the_text() -> None:
+    """Which steps come before the pivot does not depend on where a file lists them."""
+    names = sorted(TRAVEL["States"], reverse=True)
+    document = {**TRAVEL, "States": {name: TRAVEL["States"][name] for name in names}}
+    steps = derive_steps(defined(document), pivot="ConfirmBooking").steps
+    assert [step.name for step in steps] == ["ReserveFlight", "ReserveCar", "ChargePayment", "ConfirmBooking"]
+
+
+def test_what_always_follows_may_be_the_pivot_rather_than_undo() -> None:
+    """A debit and the credit that always follows are two halves of the work where the credit is named as the pivot."""
+    document = machine(
+        {"DebitAccount": task("DebitAccount", "CreditAccount"), "CreditAccount": task("CreditAccount", None)}
+    )
+    assert possible_pivots(defined(document)) == ("DebitAccount", "CreditAccount")
+    assert [step.name for step in derive_steps(defined(document)).steps] == ["DebitAccount"]
+    (pivot,) = derive_steps(defined(document), pivot="CreditAccount").steps
+    assert (pivot.name, pivot.compensations) == ("CreditAccount", ())
+
+
+def test_tasks_after_the_pivot_need_no_compensation() -> None:
+    """Before a named pivot, a task that nothing undoes is open; after it, nothing is owed."""
+    document = machine(
+        {
+            "Open": task("Open", "Ship"),
+            "Ship": task("Ship", "Mark"),
+            "Mark": task("Mark", "ReserveGift"),
+            "ReserveGift": task("ReserveGift", None, Catch=[caught("CancelGift")]),
+            "CancelGift": task("CancelGift", "Failed"),
+            "Failed": {"Type": "Fail"},
+        }
+    )
+    definition = defined(document)
+
+    def without(pivot: str | None) -> list[str]:
+        found = analyse(definition, derive_steps(definition, pivot=pivot)).findings
+        return [each.sentence for each in found if each.kind is FindingKind.NO_COMPENSATION]
+
+    assert [sentence.split()[0] for sentence in without(None)] == ["Open", "Ship", "Mark"]
+    assert without("Ship") == ["Open comes before the pivot Ship, but nothing that undoes it was found."]
+
+
+def test_a_definition_that_the_deployment_makes_is_not_called_bad_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A DefinitionString of another resource is told as what it is, with what judges it all the same."""
+    made = """\
+Resources:
+  Machine:
+    Type: AWS::StepFunctions::StateMachine
+    Properties:
+      DefinitionString: !GetAtt Other.Definition
+"""
+    assert main(["lint", str(_written(tmp_path, "template.yaml", made))]) == 2
+    shown = capsys.readouterr().err
+    assert "the definition of Machine is put together when it is deployed." in shown
+    assert "holdfast verify NAME.stack.toml::SG-14" in shown
+
+
+def test_a_descriptor_is_told_how_it_is_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who gives a descriptor to the linter is told the command that judges it."""
+    file = _written(tmp_path, "shop.stack.toml", '[stack]\nname = "shop"\n')
+    assert main(["lint", str(file)]) == 2
+    assert f"`holdfast verify {file}::SG-14`" in capsys.readouterr().err
 
 
 def test_a_long_machine_is_judged(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Of a compensation that fails for good somebody is told; a step that is left behind is told of once."""
+"""Of a compensation, or a step after the pivot, that fails for good somebody is told; what is left is told once."""
 
 from __future__ import annotations
 
@@ -76,6 +76,39 @@ MUTANTS: dict[str, tuple[Document, list[Expected]]] = {
             )
         ),
         [(FindingKind.COMPENSATION_NOT_TOLD, INCONCLUSIVE, "CancelCar", ("car",), ("CancelCar", "Grave", "Failed"))],
+    ),
+    "a step after the pivot that failed ends the execution": (
+        mutant(lambda states: states["ConfirmBooking"].update(Catch=[caught("Failed")])),
+        [
+            (
+                FindingKind.STEP_NOT_TOLD,
+                INCONCLUSIVE,
+                "ConfirmBooking",
+                ("confirmation",),
+                ("ConfirmBooking", "Failed"),
+            )
+        ],
+    ),
+    "a step after the pivot that failed ends the execution well": (
+        mutant(
+            lambda states: (
+                states["ConfirmBooking"].update(Catch=[caught("Over")]),
+                states.update(Over={"Type": "Succeed"}),
+            )
+        ),
+        [(FindingKind.STEP_NOT_TOLD, VIOLATED, "ConfirmBooking", ("confirmation",), ("ConfirmBooking", "Over"))],
+    ),
+    "a step after the pivot retries itself for ever": (
+        mutant(lambda states: states["ConfirmBooking"].update(Catch=[caught("ConfirmBooking")], Retry=[])),
+        [
+            (
+                FindingKind.STEP_ENDLESS,
+                VIOLATED,
+                "ConfirmBooking",
+                ("confirmation",),
+                ("ConfirmBooking", "ConfirmBooking"),
+            )
+        ],
     ),
     "a step that is left behind is told of once": (
         mutant(

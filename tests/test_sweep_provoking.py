@@ -129,7 +129,7 @@ def test_a_state_without_a_timeout_is_held_only_where_it_is_said_for_how_long() 
     """A sweep leaves it alone; who provokes a missing timeout says how long a call is held."""
     point = POINTS[0]
     known = Surroundings(state_seconds={(MACHINE.component, "ReserveCar"): 5.0})
-    assert "waits for ever" in inapplicable(point, Kind.DELAYED, known)
+    assert "waits as long as its execution lives" in inapplicable(point, Kind.DELAYED, known)
     held = replace(known, unbounded_seconds=95.0)
     assert inapplicable(point, Kind.DELAYED, held) == ""
     assert delay_seconds(point, held) == 95.0

@@ -5,10 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from holdfast.definition import Analysis, Definition, Finding, analyse, derive_steps, embedded, read_definitions
+from holdfast.definition import (
+    Analysis,
+    Definition,
+    Finding,
+    analyse,
+    derive_steps,
+    embedded,
+    possible_pivots,
+    read_definitions,
+)
 from holdfast.errors import DefinitionError, ExitCode
 from holdfast.verdict.model import Verdict
 
@@ -38,19 +46,22 @@ def lint_command(arguments: Sequence[str]) -> int:
         "--exits", action="store_true", help="print every way a task can fail, and what runs from there"
     )
     parser.add_argument(
-        "--pivot", metavar="STEP", help="the derived step after which the saga only goes forward, where there is one"
+        "--pivot",
+        metavar="TASK",
+        help="the task after whose success the saga only goes forward, in each machine that has it",
     )
     parser.add_argument("--strict", action="store_true", help="exit 3 when something is inconclusive")
     own = parser.parse_args(list(arguments))
-    definitions, broken = _read(own.files, express=own.express)
+    read, broken = _read(own.files, express=own.express)
+    definitions = embedded(read)
+    asked: str | None = own.pivot
+    pivots = [asked if asked is not None and asked in possible_pivots(one) else None for one in definitions]
+    if asked is not None and definitions and asked not in pivots:
+        _complain(_no_pivot(asked, definitions))
+        return ExitCode.USAGE
     analyses = []
-    for definition in embedded(definitions):
-        try:
-            analyses.append(analyse(definition, replace(derive_steps(definition), pivot=own.pivot)))
-        except DefinitionError as error:
-            _complain(error)
-            broken = True
-            continue
+    for definition, pivot in zip(definitions, pivots, strict=True):
+        analyses.append(analyse(definition, derive_steps(definition, pivot=pivot)))
         _write("\n".join(described(analyses[-1], exits=own.exits)) + "\n")
     verdicts = {analysis.verdict for analysis in analyses}
     if broken:
@@ -71,6 +82,16 @@ def _read(files: Iterable[Path], *, express: bool | None) -> tuple[list[Definiti
             _complain(error)
             broken = True
     return definitions, broken
+
+
+def _no_pivot(pivot: str, definitions: Iterable[Definition]) -> DefinitionError:
+    can_be = {one.name: possible_pivots(one) for one in definitions}
+    listed = "; ".join(f"{', '.join(tasks)} of {name}" for name, tasks in can_be.items() if tasks)
+    return DefinitionError(
+        f"--pivot {pivot}: no machine has a task of that name that can be the pivot.",
+        cause="the name is misspelt, or that of a state that is no Task, undoes a step, or runs after a failure only",
+        remedy=f"name one of {listed}" if listed else "leave the option out; no task can be the pivot",
+    )
 
 
 def _complain(error: DefinitionError) -> None:
@@ -120,7 +141,10 @@ def _exits(analysis: Analysis) -> list[str]:
 def _steps(analysis: Analysis) -> list[str]:
     steps, file = analysis.steps, analysis.definition.file
     if not steps.steps:
-        return [f"{file}: no step with a compensation was derived from the names, actions and catchers"]
+        return [
+            f"{file}: no step with a compensation was derived from the names, actions and catchers; list the steps in"
+            " a descriptor ([[patterns.saga.steps]]) and verify SG-14"
+        ]
     how = "derived, please confirm" if steps.derived else "declared"
     lines = [f"{file}: steps ({how}); pivot: {steps.pivot or ('not known' if steps.derived else 'none')}"]
     width = max(len(step.name) for step in steps.steps)

@@ -4,7 +4,7 @@
 """
 
 from holdfast.definition.analysis import Analysis, analyse
-from holdfast.definition.deriving import derive_steps
+from holdfast.definition.deriving import derive_steps, possible_pivots
 from holdfast.definition.files import read_definitions
 from holdfast.definition.findings import Finding, FindingKind
 from holdfast.definition.model import Definition
@@ -23,5 +23,6 @@ __all__ = [
     "analyse",
     "derive_steps",
     "embedded",
+    "possible_pivots",
     "read_definitions",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from holdfast.definition.graph import Graph
 from holdfast.definition.model import Definition, Kind, State
@@ -21,7 +22,7 @@ _READING_ACTIONS = ("get", "query", "scan", "describe", "list", "head", "batchge
 _TELLING_SERVICES = ("sns", "ses", "sesv2", "events", "eventbridge", "logs", "cloudwatch")
 
 
-def derive_steps(definition: Definition) -> SagaSteps:
+def derive_steps(definition: Definition, *, pivot: str | None = None) -> SagaSteps:
     """Derive the steps of a saga from its names, its SDK actions, and where its catchers lead.
 
     A pair of names (``ReserveHotel``, ``CancelHotel``) is beyond doubt only if the second lies on a way that a failure
@@ -29,22 +30,18 @@ def derive_steps(definition: Definition) -> SagaSteps:
 
     Args:
         definition: the state machine.
+        pivot: id of the task after whose success the saga only goes forward, one of ``possible_pivots``; it becomes a
+            step, also where nothing undoes it. None: not known.
     """
     graph = Graph(definition)
-    tasks = [state for state in definition.flow.walk() if state.work is not None and not state.flows]
-    ways = _Ways(graph)
-    undoing: dict[str, tuple[State, str, bool]] = {}
-    for later in tasks:
-        if not _may_undo(later):
-            continue
-        found = _undone_by(later, tasks, ways)
-        if found is not None:
-            undoing[later.id] = found
-    steps = tuple(_steps(tasks, undoing))
+    tasks = _tasks(graph)
+    undoing = {task: entry for task, entry in _undoing(graph, tasks).items() if task != pivot}
+    steps = tuple(_steps(tasks, undoing, pivot))
     in_steps = {state for step in steps for state in (*step.states, *step.compensations)}
     rest = [task for task in tasks if task.id not in in_steps]
     return SagaSteps(
         steps=steps,
+        pivot=pivot,
         read_only=frozenset(task.id for task in rest if _reads(task)),
         derived=True,
         undecided=tuple(
@@ -53,6 +50,49 @@ def derive_steps(definition: Definition) -> SagaSteps:
             if not _reads(task) and not _tells(task)
         ),
     )
+
+
+def possible_pivots(definition: Definition) -> tuple[str, ...]:
+    """Ids of the tasks that can be the pivot, in the order in which they are done.
+
+    They are done where no task fails, and undo nothing, or what always comes before them: that pair may be two halves
+    of the work, such as ``Debit`` and ``Credit``.
+
+    Args:
+        definition: the state machine.
+    """
+    graph = Graph(definition)
+    tasks = _tasks(graph)
+    undoing = _undoing(graph, tasks)
+    forward = graph.reachable([definition.flow.start])
+    return tuple(
+        task.id
+        for task in tasks
+        if task.id in forward and (task.id not in undoing or undoing[task.id].opened == "always")
+    )
+
+
+def _tasks(graph: Graph) -> list[State]:
+    """The tasks that are no machines known here, in the order in which they are done."""
+    at = {state: number for number, state in enumerate(graph.forward_order())}
+    tasks = [state for state in graph.definition.flow.walk() if state.work is not None and not state.flows]
+    return sorted(tasks, key=lambda task: at.get(task.id, len(at)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Undoing:
+    """Which task another undoes, why, what opens the way there, and whether that is beyond doubt."""
+
+    earlier: State
+    why: str
+    opened: str
+    certain: bool
+
+
+def _undoing(graph: Graph, tasks: Sequence[State]) -> dict[str, _Undoing]:
+    ways = _Ways(graph)
+    found = {later.id: _undone_by(later, tasks, ways) for later in tasks if _may_undo(later)}
+    return {later: entry for later, entry in found.items() if entry is not None}
 
 
 class _Ways:
@@ -92,8 +132,7 @@ class _Ways:
         return always, ahead, after_failure
 
 
-def _undone_by(later: State, tasks: Iterable[State], ways: _Ways) -> tuple[State, str, bool] | None:
-    """The task that another undoes, why, and whether that is beyond doubt."""
+def _undone_by(later: State, tasks: Iterable[State], ways: _Ways) -> _Undoing | None:
     candidates = []
     for earlier in tasks:
         if earlier.id == later.id or _reads(earlier):
@@ -112,7 +151,7 @@ def _undone_by(later: State, tasks: Iterable[State], ways: _Ways) -> tuple[State
     rank, earlier, why, opened = chosen[0]
     # what always follows may be the end of the work, as a lock's release is; what a choice opens, an alternative
     certain = rank < 2 and opened == "failure" and len(chosen) == 1
-    return earlier, f"{why}, {_OPENED[opened]}", certain
+    return _Undoing(earlier, f"{why}, {_OPENED[opened]}", opened, certain)
 
 
 _OPENED = {
@@ -122,17 +161,17 @@ _OPENED = {
 }
 
 
-def _steps(tasks: Iterable[State], undoing: dict[str, tuple[State, str, bool]]) -> Iterable[Step]:
+def _steps(tasks: Iterable[State], undoing: dict[str, _Undoing], pivot: str | None) -> Iterable[Step]:
     for task in tasks:
-        mine = {later: entry for later, entry in undoing.items() if entry[0].id == task.id}
-        if task.id in undoing or not mine:
+        mine = {later: entry for later, entry in undoing.items() if entry.earlier.id == task.id}
+        if task.id in undoing or not (mine or task.id == pivot):
             continue
         yield Step(
             name=task.id,
             states=(task.id,),
             compensations=tuple(mine),
-            certain=all(entry[2] for entry in mine.values()),
-            evidence=tuple(f"{later}: {entry[1]}" for later, entry in mine.items()),
+            certain=all(entry.certain for entry in mine.values()),
+            evidence=tuple(f"{later}: {entry.why}" for later, entry in mine.items()),
         )
 
 

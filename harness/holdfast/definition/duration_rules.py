@@ -81,7 +81,10 @@ def _express(machine: Machine, flow: Flow, state: State | None) -> Iterable[Find
                 if unsafe
                 else f"and whether {_listed(unknown)} may be repeated is not known."
             ),
-            "make the steps idempotent and declare them so, or use a Standard workflow",
+            "make the steps idempotent, or use a Standard workflow"
+            if unsafe
+            else "list the steps in a descriptor, where `idempotent` says so, and verify SG-14, or use a Standard"
+            " workflow",
             steps=tuple(unsafe or unknown),
             sure=bool(unsafe),
         )

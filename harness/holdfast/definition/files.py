@@ -14,6 +14,7 @@ from holdfast.errors import DefinitionError
 
 _TYPES = ("AWS::StepFunctions::StateMachine", "AWS::Serverless::StateMachine")
 _LARGEST_BYTES = 16 * 1024 * 1024
+_ELSEWHERE = "name the definition's file; or `holdfast verify NAME.stack.toml::SG-14`, which reads the deployed one"
 
 
 def read_definitions(path: Path, *, express: bool | None = None) -> tuple[Definition, ...]:
@@ -79,6 +80,12 @@ def _text(path: Path) -> str:
 
 
 def _document(text: str, name: str) -> Node:
+    if name.endswith(".toml"):
+        raise DefinitionError(
+            f"{name} is no state machine's definition, which is JSON or YAML.",
+            cause="a descriptor is not linted; its stack's deployed definition is verified",
+            remedy=f"`holdfast verify {name}::SG-14`, or name the definition's file",
+        )
     # JSON first: it is faster, and JSON indented with tabs is not YAML
     if name.endswith(".json") or text.lstrip().startswith("{"):
         return read_json(text, name)
@@ -97,7 +104,7 @@ def _of_template(document: Node, path: Path, *, express: bool | None) -> Iterabl
         raise DefinitionError(
             f"{path}: this template has no state machine.",
             cause=f"no resource has the type {' or '.join(_TYPES)}",
-            remedy="name the definition's file",
+            remedy="name the file that holds one: a template, or a definition (.asl.json, .asl.yaml)",
         )
 
 
@@ -125,7 +132,7 @@ def _of_resource(logical_id: str, properties: Node, path: Path, *, express: bool
     raise DefinitionError(
         f"{path}:{properties.line}: the definition of {logical_id} is not in this template.",
         cause="it is in S3, or missing",
-        remedy="name the definition's file",
+        remedy=_ELSEWHERE,
     )
 
 
@@ -139,11 +146,11 @@ def _of_string(
             break
         given, line = inner, inner.line
     text = text_of(given)
-    if not text.strip():
+    if not text.lstrip().startswith("{"):
         raise DefinitionError(
             f"{path}:{line}: the definition of {logical_id} is put together when it is deployed.",
-            cause="DefinitionString is neither text nor Fn::Sub or Fn::Join of text",
-            remedy="name the definition's file, or the deployed stack's descriptor",
+            cause="DefinitionString is no JSON object as text, nor Fn::Sub or Fn::Join of one",
+            remedy=_ELSEWHERE,
         )
     document = read_json(text, str(path), first_line=line)
     return parse(document, file=str(path), name=logical_id, express=express, aliases=aliases)

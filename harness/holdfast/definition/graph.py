@@ -143,6 +143,24 @@ class Graph:
                 waiting.extend(self.following(state))
         return seen
 
+    def forward_order(self) -> list[str]:
+        """The states that can be reached when no task fails, each before those that follow it, loops aside."""
+        start = self.definition.flow.start
+        finished: list[str] = []
+        seen = {start}
+        # with its last neighbour visited first, the first one ends up in front
+        waiting = [(start, iter(self.following(start)[::-1]))]
+        while waiting:
+            state, onward = waiting[-1]
+            following = next(onward, None)
+            if following is None:
+                finished.append(state)
+                waiting.pop()
+            elif following not in seen:
+                seen.add(following)
+                waiting.append((following, iter(self.following(following)[::-1])))
+        return finished[::-1]
+
 
 def error_outside(composite: State, error: str) -> str:
     """The name that an error inside a composite has outside it.

@@ -12,6 +12,7 @@ from holdfast.definition.steps import Step
 from holdfast.verdict.model import Verdict
 
 _CATCH_ALL = '"Catch": [{"ErrorEquals": ["States.ALL"], "Next": ...}]'
+_NAME_THE_PIVOT = ", or name the pivot (`holdfast lint --pivot TASK`, or steps and `pivot` in a descriptor)"
 
 
 def leftovers(machine: Machine) -> Iterable[Finding]:
@@ -71,7 +72,7 @@ def _uncaught(machine: Machine, failure: FailureExit, state: State) -> Iterable[
         witness=(state.id,),
         sentence=f"{what} ends the execution with {_listed(_names(steps))} in effect and not undone{open_end}.",
         remedy=f"add {_CATCH_ALL} to {state.id}, leading to {_listed(_undoing(steps))}"
-        + ("" if sure else ", or declare the pivot"),
+        + ("" if sure else _NAME_THE_PIVOT),
     )
 
 
@@ -170,7 +171,7 @@ def _left_behind(
         )
         remedy = f"lead this catcher to {_listed(_undoing(steps))}"
     if judgement.doubt == _PIVOT:
-        remedy += ", or declare the pivot"
+        remedy += _NAME_THE_PIVOT
     return Finding(
         kind=kind,
         verdict=Verdict.INCONCLUSIVE if judgement.doubt else Verdict.VIOLATED,
@@ -263,7 +264,7 @@ def _without_compensation(machine: Machine, step: Step) -> Iterable[Finding]:
         line=state.line,
         steps=(step.name,),
         sentence=f"{step.name} comes before the pivot and nothing undoes it.",
-        remedy="declare what undoes it, make it the pivot or a later step, or say that it only reads",
+        remedy="name what undoes it, make it the pivot or a later step, or, where it has no effect, do not list it",
     )
 
 

@@ -92,5 +92,6 @@ def _finding(
         witness=(failure.state, beside) if beside else (failure.state, early, late),
         sentence=f"{first.name} is done before {second.name}, but after a failure of {failure.state} they are undone"
         f" {how}" + ("; whether their order matters is not declared." if beside and not declared else "."),
-        remedy=f"undo {second.name} first, or declare that {second.name} does not rest on {first.name}",
+        remedy=f"undo {second.name} first; where it does not rest on {first.name}, say so with `after` of its step in"
+        " a descriptor",
     )

@@ -101,7 +101,7 @@ class Machine:
         return frozenset(each.state for each in self.exits if each.may_run)
 
     def certainly_before_pivot(self, state: str) -> bool:
-        """Whether a failure of a state has to be compensated: known with a pivot or declared steps, else by followers.
+        """Whether a failure of a state has to be compensated: known with steps or pivot, else from its followers.
 
         In a derived saga the pivot may not be known. A task is certainly before it when it, or one that follows it, is
         compensated for.

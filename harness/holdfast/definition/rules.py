@@ -70,7 +70,7 @@ def _unknown_machine(machine: Machine, state: State) -> Iterable[Finding]:
             state,
             FindingKind.UNKNOWN_MACHINE,
             f"{state.id} starts {state.work.starts} and waits for it; what that machine does is not known here.",
-            "name its definition too",
+            "name its definition's file too; for a descriptor, list that machine under [components]",
             verdict=Verdict.INCONCLUSIVE,
         )
 
@@ -180,16 +180,21 @@ def _repeated(machine: Machine, task: State, error: str) -> bool:
 
 def _undecided(machine: Machine) -> Iterable[Finding]:
     """Tasks before a compensated step of which a derivation could not tell what undoes them."""
+    pivot = {state for step in machine.steps.steps if step.name == machine.steps.pivot for state in step.states}
     for each in machine.steps.undecided if machine.steps.steps else ():
         state = machine.graph.states[each.state]
         later = machine.graph.reachable(machine.graph.following(each.state))
         if each.state not in machine.success or later.isdisjoint(machine.steps.by_state):
             continue
+        if machine.effects.passed_pivot(each.state) and later.isdisjoint(pivot):
+            continue
+        before = "steps that are compensated" if later.isdisjoint(pivot) else f"the pivot {machine.steps.pivot}"
         yield _about(
             state,
             FindingKind.NO_COMPENSATION,
-            f"{each.state} comes before steps that are compensated, but {each.reason}.",
-            "declare it as a step with its compensation, or as read-only",
+            f"{each.state} comes before {before}, but {each.reason}.",
+            "list the saga's steps in a descriptor ([[patterns.saga.steps]]; a task that is not listed is taken to have"
+            " no effect) and verify SG-14",
             verdict=Verdict.INCONCLUSIVE,
         )
 

@@ -64,6 +64,8 @@ def read_json(text: str, name: str, *, first_line: int = 1) -> Node:
     Raises:
         DefinitionError: the text is not JSON, has a key twice, or is nested too deeply; names the line.
     """
+    if not text.strip():
+        raise _empty(name)
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
@@ -161,7 +163,7 @@ def read_yaml(text: str, name: str) -> Node:
     except RecursionError:
         raise _too_deep(name) from None
     if root is None:
-        raise DefinitionError(f"{name}: the file is empty.", remedy="name a state machine's definition")
+        raise _empty(name)
     return _YamlReader(name).node(root, 0)
 
 
@@ -228,6 +230,10 @@ def _twice(name: str, key: str, line: int, first: int) -> DefinitionError:
         cause=f"the first is on line {first}; readers keep one of them, not always the same",
         remedy="remove or rename one",
     )
+
+
+def _empty(name: str) -> DefinitionError:
+    return DefinitionError(f"{name}: the file is empty.", remedy="name a state machine's definition")
 
 
 def _too_deep(name: str) -> DefinitionError:

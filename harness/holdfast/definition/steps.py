@@ -74,6 +74,10 @@ class SagaSteps:
         names = [step.name for step in self.steps]
         return self.pivot is None or names.index(name) < names.index(self.pivot)
 
+    def is_after_pivot(self, name: str) -> bool:
+        """Whether a step comes after the pivot in the order of steps; none does when no pivot is known."""
+        return not self.is_before_pivot(name) and name != self.pivot
+
 
 def check_steps(definition: Definition, steps: SagaSteps) -> None:
     """Refuse steps that do not fit a definition.

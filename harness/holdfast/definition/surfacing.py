@@ -1,9 +1,13 @@
-"""Whether somebody learns of a compensation that fails for good: it comes to an end, and a task tells of it there."""
+"""Whether somebody learns of what must not fail: it comes to an end, and a task tells of it there.
+
+That is a compensation, and a step after the pivot.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from holdfast.definition.error_names import OTHER, TIMEOUT
 from holdfast.definition.findings import Finding, FindingKind
@@ -15,36 +19,65 @@ from holdfast.verdict.model import Verdict
 _Test = Callable[[str], bool]
 
 
-def surfacing_findings(machine: Machine) -> Iterable[Finding]:
-    """Compensations of whose failure for good nobody is told: it never ends, or ends where no task tells of it.
+@dataclass(frozen=True, slots=True)
+class _Duty:
+    """What must not fail for good unheard: the step, whether it is undone, and what the findings are."""
 
-    One that nothing catches is told of elsewhere (`holdfast.definition.rules`).
+    step: Step
+    undo: bool
+
+    @property
+    def endless(self) -> FindingKind:
+        return FindingKind.COMPENSATION_ENDLESS if self.undo else FindingKind.STEP_ENDLESS
+
+    @property
+    def not_told(self) -> FindingKind:
+        return FindingKind.COMPENSATION_NOT_TOLD if self.undo else FindingKind.STEP_NOT_TOLD
+
+    def does(self, task: State) -> str:
+        return f"{task.id} undoes {self.step.name}" if self.undo else f"{task.id} does {self.step.name} after the pivot"
+
+
+def surfacing_findings(machine: Machine) -> Iterable[Finding]:
+    """Compensations and steps after the pivot of whose failure for good nobody is told: it never ends, or in silence.
+
+    What nothing catches, and compensations that come after the pivot, are told of elsewhere
+    (`holdfast.definition.rules`).
     """
     for step in machine.steps.steps:
         for compensation in dict.fromkeys(step.compensations):
-            state = machine.graph.states[compensation]
-            for task in [state, *(each for flow in state.flows for each in flow.walk())]:
-                if task.work is None or not machine.effects.reached(task.id):
-                    continue
-                errors = (TIMEOUT, OTHER)
-                passing = {error: machine.graph.tolerated(task.id, error) for error in errors}
-                over = next((each for each in passing.values() if each is not None), None)
-                if over is not None:
-                    yield _passed_over(step, task, over)
-                targets = (machine.graph.route(task.id, error).target for error in errors if passing[error] is None)
-                for target in dict.fromkeys(targets):
-                    if target is not None:
-                        yield from _untold(machine, step, task, target)
+            yield from _unheard(machine, _Duty(step, undo=True), compensation)
+        if machine.steps.is_after_pivot(step.name):
+            for state in step.states:
+                yield from _unheard(machine, _Duty(step, undo=False), state)
 
 
-def _untold(machine: Machine, step: Step, task: State, target: str) -> Iterable[Finding]:
+def _unheard(machine: Machine, duty: _Duty, id_: str) -> Iterable[Finding]:
+    state = machine.graph.states[id_]
+    for task in [state, *(each for flow in state.flows for each in flow.walk())]:
+        if task.work is None or not machine.effects.reached(task.id):
+            continue
+        errors = (TIMEOUT, OTHER)
+        passing = {error: machine.graph.tolerated(task.id, error) for error in errors}
+        over = next((each for each in passing.values() if each is not None), None)
+        if over is not None:
+            yield _passed_over(duty, task, over)
+        targets = (machine.graph.route(task.id, error).target for error in errors if passing[error] is None)
+        for target in dict.fromkeys(targets):
+            if target is not None:
+                yield from _untold(machine, duty, task, target)
+
+
+def _untold(machine: Machine, duty: _Duty, task: State, target: str) -> Iterable[Finding]:
     graph = machine.graph
     ahead = graph.reachable([target], past=lambda state: state != task.id) - {task.id}
+    if not duty.undo and not machine.steps.compensations.isdisjoint(ahead):
+        return
     if all(graph.following(state) for state in ahead):
         back = _way(machine, target, lambda state: state == task.id)
         way = (task.id, *(back or _way(machine, target, lambda state: _comes_back(machine, state))))
         what = f"when it fails for good, {' > '.join(way)} never ends, and nobody is told"
-        yield _found(step, task, way, what, FindingKind.COMPENSATION_ENDLESS)
+        yield _found(duty, task, way, what, duty.endless)
         return
     ordinary = graph.reachable(graph.following(task.id))
     telling = {state for state in ahead if _tells(machine, state) and state not in ordinary}
@@ -63,15 +96,14 @@ def _untold(machine: Machine, step: Step, task: State, target: str) -> Iterable[
             doubt = doubt or "data decide at run time"
         if graph.states[silent[-1]].kind is Kind.FAIL:
             doubt = doubt or "whether an alarm watches executions that fail is not known"
-        kind = FindingKind.COMPENSATION_NOT_TOLD
-        yield _found(step, task, way, f"{what}; {doubt}" if doubt else what, kind, sure=not doubt)
+        yield _found(duty, task, way, f"{what}; {doubt}" if doubt else what, duty.not_told, sure=not doubt)
 
 
-def _passed_over(step: Step, task: State, passing: State) -> Finding:
-    """That a Map which tolerates failures may go on after one of a compensation."""
+def _passed_over(duty: _Duty, task: State, passing: State) -> Finding:
+    """That a Map which tolerates failures may go on after this one."""
     what = f"when it fails for good, {passing.id} tolerates that and may go on without a task that tells of it"
     way = (task.id, passing.id)
-    return _found(step, task, way, what, FindingKind.COMPENSATION_NOT_TOLD, sure=False)
+    return _found(duty, task, way, what, duty.not_told, sure=False)
 
 
 def _comes_back(machine: Machine, state: str) -> bool:
@@ -107,16 +139,16 @@ def _way(machine: Machine, start: str, wanted: _Test, *, past: _Test = lambda _:
 
 
 def _found(
-    step: Step, task: State, way: tuple[str, ...], what: str, kind: FindingKind, *, sure: bool = True
+    duty: _Duty, task: State, way: tuple[str, ...], what: str, kind: FindingKind, *, sure: bool = True
 ) -> Finding:
     return Finding(
         kind=kind,
-        verdict=Verdict.VIOLATED if sure and step.certain else Verdict.INCONCLUSIVE,
+        verdict=Verdict.VIOLATED if sure and duty.step.certain else Verdict.INCONCLUSIVE,
         state=task.id,
         file=task.file,
         line=next((catcher.line for catcher in task.catchers if catcher.next == way[1]), task.line),
-        steps=(step.name,),
+        steps=(duty.step.name,),
         witness=way,
-        sentence=f"{task.id} undoes {step.name}; {what}.",
+        sentence=f"{duty.does(task)}; {what}.",
         remedy="give up after some attempts, and hand the input to a queue, a topic or an alarm",
     )

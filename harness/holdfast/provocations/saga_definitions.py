@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from holdfast.definition import Analysis, Definition, SagaSteps, Step, analyse, derive_steps, embedded
+from holdfast.definition import Analysis, Definition, SagaSteps, Step, analyse, derive_steps, embedded, possible_pivots
 from holdfast.definition.files import parse_text
 from holdfast.errors import DefinitionError
 from holdfast.provocations.requirements import Situation
@@ -27,14 +27,10 @@ def analysis_of(situation: Situation) -> Analysis:
 
 
 def _derived(definition: Definition, pivot: str | None) -> SagaSteps:
-    """The steps that a definition tells, and the declared pivot; a task that is none of them becomes one."""
-    steps = derive_steps(definition)
-    order = [state.id for state in definition.flow.walk() if state.work is not None]
-    if pivot not in order or pivot in {step.name for step in steps.steps} or pivot in steps.compensations:
-        return replace(steps, pivot=pivot)
-    every = sorted((*steps.steps, Step(name=pivot, states=(pivot,))), key=lambda step: order.index(step.states[0]))
-    undecided = tuple(each for each in steps.undecided if each.state != pivot)
-    return replace(steps, steps=tuple(every), pivot=pivot, read_only=steps.read_only - {pivot}, undecided=undecided)
+    """The steps that a definition tells, and the declared pivot; a name that is none of its tasks stays, to be told."""
+    if pivot in possible_pivots(definition):
+        return derive_steps(definition, pivot=pivot)
+    return replace(derive_steps(definition), pivot=pivot)
 
 
 def definition_of(situation: Situation) -> Definition:

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from holdfast.definition import Analysis, Definition, SagaSteps, analyse, read_definitions
+from holdfast.definition import Analysis, Definition, Finding, SagaSteps, analyse, read_definitions
 from holdfast.definition.model import Flow, State
 from holdfast.opening import Options
 from holdfast.provocations.quiescence import longest_wait_seconds
@@ -31,10 +31,10 @@ from holdfast.provocations.saga_requirements import ends_before_its_answer
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import SagaPattern
 from holdfast.sweep.judging import Mark
-from holdfast.sweep.kinds import Kind, inapplicable
+from holdfast.sweep.kinds import Kind, inapplicable, untried
 from holdfast.sweep.levers import points_told
 from holdfast.sweep.plan import Schedule
-from holdfast.sweep.provoking import Provoker
+from holdfast.sweep.provoking import Provoker, shown_by
 from holdfast.sweep.running import Ran, Runner
 from holdfast.sweep.sweeping import opened
 from holdfast.targets.embedded import EmbeddedTarget
@@ -49,6 +49,10 @@ REPORTING = frozenset({"outcome disagrees", "answer disagrees", "acknowledged an
 """Broken promises about what a saga reports."""
 
 
+_BEGINS_AS = {Kind.FOR_GOOD: Kind.REFUSED, Kind.LOST_FOR_GOOD: Kind.ANSWER_LOST}
+"""What does not pass shows what its first occurrence shows, too."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
     """What the two say of one definition.
@@ -58,6 +62,7 @@ class Compared:
         clause: the clause that a mutant breaks.
         flagged: what the analysis finds.
         provoked: how many of the violated findings broke a promise when they were provoked, and of how many.
+        unprovokable: how many violated findings no fault shows here, so that nothing confirms them.
         swept: how many schedules broke a promise about effects, and of how many.
         disagreements: one sentence each.
         note: what else is to be known.
@@ -67,6 +72,7 @@ class Compared:
     clause: str
     flagged: str
     provoked: tuple[int, int] = (0, 0)
+    unprovokable: int = 0
     swept: tuple[int, int] = (0, 0)
     disagreements: tuple[str, ...] = ()
     note: str = ""
@@ -74,7 +80,8 @@ class Compared:
     def line(self) -> str:
         """One line of text, and one for each disagreement."""
         runs = f"provoked {self.provoked[0]} of {self.provoked[1]}, swept {self.swept[0]} of {self.swept[1]}"
-        said = self.note or runs
+        alone = f", not provokable: {self.unprovokable}" if self.unprovokable else ""
+        said = self.note or runs + alone
         verdict = "DISAGREE" if self.disagreements else "agree"
         head = f"{self.name} ({self.clause or 'correct'}): {verdict}: {self.flagged or 'no finding'}; {said}"
         return "\n  ".join([head, *self.disagreements])
@@ -182,6 +189,7 @@ def run(runner: Runner, changed: frozenset[str] | None, repeats: int) -> Compare
         clause="",
         flagged=told(analysis),
         provoked=(sum(bool(broken & set(of)) for of in provokable.values()), len(provokable)),
+        unprovokable=len(showing) - len(provokable),
         swept=(len(effects), len(ran)),
         disagreements=(
             *(
@@ -193,16 +201,33 @@ def run(runner: Runner, changed: frozenset[str] | None, repeats: int) -> Compare
                 f"violated, and not flagged: {one.schedule}: {one.judgement.why}"
                 for one in effects
                 if (changed is None or changed & provoker.way(one.schedule))
-                and not any(finding.state in {*provoker.way(one.schedule), ""} for finding in analysis.findings)
+                and not any(explains(finding, one.schedule, provoker) for finding in violated)
             ),
         ),
     )
 
 
+def explains(finding: Finding, schedule: Schedule, provoker: Provoker) -> bool:
+    """Whether a finding tells what a schedule showed.
+
+    It does where it is about a state on the way of the faults, and some fault of the schedule is of a kind that shows
+    it; where no fault shows its kind, where it is about that state or about the machine.
+    """
+    on_the_way = finding.state in {*provoker.way(schedule), ""}
+    kinds, struck = shown_by(finding.kind), {fault.kind for fault in schedule.faults}
+    struck |= {_BEGINS_AS[kind] for kind in struck & _BEGINS_AS.keys()}
+    return on_the_way and (not kinds or not struck.isdisjoint(kinds))
+
+
 def applicable(schedules: Sequence[Schedule], runner: Runner) -> tuple[Schedule, ...]:
     """Those schedules of which every kind applies to its point."""
     return tuple(
-        one for one in schedules if not any(inapplicable(fault.point, fault.kind, runner.known) for fault in one.faults)
+        one
+        for one in schedules
+        if not any(
+            inapplicable(fault.point, fault.kind, runner.known) or untried(fault.point, fault.kind, runner.known)
+            for fault in one.faults
+        )
     )
 
 

@@ -6,7 +6,7 @@ Prints one line a stack and round: fault points, faults by mark, pairs, commands
 ``--one-by-one N`` the same stack then runs N of its singles, drawn with a fixed seed, one after another in the same
 process, and the ratio of faults per minute is printed; with ``--chaos-toolkit`` Chaos Toolkit runs the same N as
 experiments after that, where the stack is a saga (`chaos_toolkit.py`; ``pip install '.[benchmarks]'``). It exits
-1 when a promise of a correct stack was broken or a fault was not reached, so it can serve as a gate.
+1 when a promise of a correct stack was broken, or a fault was not reached or not decided, so it can serve as a gate.
 """
 
 from __future__ import annotations
@@ -124,8 +124,9 @@ def main() -> int:
                 measured = swept(stack, Path(folder), budget, given.one_by_one, chaos_toolkit=given.chaos_toolkit)
                 for coverage in measured.coverages:
                     print(told(stack, coverage), flush=True)
-                    wrong = [cell for cell in coverage.cells if cell.mark in (Mark.VIOLATED, Mark.UNREACHED)]
-                    bad += len(wrong) + len(coverage.violations)
+                    fine = (Mark.HELD, Mark.INAPPLICABLE)
+                    wrong = [cell for cell in coverage.cells if cell.mark not in fine]
+                    bad += len(coverage.violations) + len(coverage.unexplained) + (not coverage.decided)
                     for cell in wrong:
                         print(f"  {cell.mark.value}: {cell.point.name}, {cell.kind.value}: {cell.why}", flush=True)
                     for line in ratios(measured, coverage):

@@ -29,7 +29,9 @@ from holdfast.errors import HoldfastError
 from holdfast.opening import Options
 from holdfast.suites import installed_clauses
 from holdfast.sweep.judging import Mark
-from holdfast.sweep.sweeping import Budget, Sweep, opened, replayed
+from holdfast.sweep.replay import ScheduleReplay, found_of
+from holdfast.sweep.replaying import replayed
+from holdfast.sweep.sweeping import Budget, Sweep, opened
 from holdfast.targets.embedded import EmbeddedTarget
 from holdfast.verdict.model import Family
 from holdfast_fixtures.catalogue import ReferenceStack, mutants, reference_stacks
@@ -111,19 +113,10 @@ def swept(
             )
         coverage, violation = max(found, key=lambda one: one[1].violated / one[1].runs)
         title = violation.judgement.findings[0].title
-        judgements = (
-            replayed(
-                descriptor,
-                pattern=coverage.pattern,
-                schedule=violation.schedule,
-                fields=dict(violation.fields),
-                times=times,
-                options=options,
-                target=target,
-            )
-            if times
-            else []
+        replay = ScheduleReplay(
+            found=found_of(coverage, violation), fields=violation.fields, schedule=violation.schedule
         )
+        judgements = replayed(descriptor, replay=replay, times=times, options=options, target=target) if times else []
         agreeing = sum(
             one.mark is Mark.VIOLATED and title in [finding.title for finding in one.findings] for one in judgements
         )

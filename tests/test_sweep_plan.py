@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 
 import pytest
 
+from holdfast.stack.configuration import Configuration, MachineConfiguration
+from holdfast.stack.patterns import Pattern
+from holdfast.sweep.coverage import cells
+from holdfast.sweep.judging import Mark
 from holdfast.sweep.kinds import (
     LASTING,
     LONGEST_DELAY_SECONDS,
     STALLED_TIMES,
     Kind,
+    Surroundings,
     delay_seconds,
     inapplicable,
     rule_of,
+    untried,
 )
 from holdfast.sweep.plan import Fault, Schedule, chosen, pairs, singles, views
-from holdfast.sweep.points import Caller, Point, visited
+from holdfast.sweep.points import Caller, Callers, Point, visited
+from holdfast.sweep.surroundings import surroundings
 from holdfast.targets.base import Rule
 from holdfast.targets.interceptor.rules import RuleBook, problems
 from sweep_examples import CALLERS, CHARGE, GET, HANDLER, INVOKE, KNOWN, PUT, QUEUE, STREAM, single, trace
 
+TOKEN = "arn:aws:states:::lambda:invoke.waitForTaskToken"
 USUAL = trace(
     "uuid-1/r1 sqs:ReceiveMessage 200",
     "f-worker/r2 dynamodb:GetItem 200",
@@ -68,13 +77,14 @@ def test_a_rule_is_claimed_at_the_point_that_it_is_named_after() -> None:
         (GET, Kind.ANSWER_LOST, "only reads"),
         (HANDLER, Kind.ANSWER_LOST, ""),
         (HANDLER, Kind.DELAYED, "begins when it runs"),
-        (replace(PUT, nth=2), Kind.FOR_GOOD, "begins with the first"),
+        (replace(PUT, nth=2), Kind.FOR_GOOD, ""),
+        (CHARGE, Kind.KILLED_AFTER, "SG-12 of holdfast verify"),
         (PUT, Kind.DUPLICATED, "hands nothing on"),
         (INVOKE, Kind.DUPLICATED, ""),
         (CHARGE, Kind.DUPLICATED, "a standard execution runs a task once"),
         (CHARGE, Kind.DELAYED, ""),
-        (replace(CHARGE, state="Ship"), Kind.DELAYED, "no TimeoutSeconds"),
-        (replace(PUT, caller=replace(PUT.caller, component="slow")), Kind.DELAYED, "too long"),
+        (replace(CHARGE, state="Ship"), Kind.DELAYED, "as long as its execution lives"),
+        (replace(PUT, caller=replace(PUT.caller, component="slow")), Kind.DELAYED, ""),
         (Point(caller=STREAM, service="dynamodb", operation="GetRecords"), Kind.DELAYED, "sets no time"),
     ],
 )
@@ -101,7 +111,48 @@ def test_every_rule_can_be_put_in_force(point: Point, kind: Kind) -> None:
     rule = replace(rule_of(point, kind, "k", "physical", KNOWN), id="r")
     assert problems(rule) == ()
     assert (rule.key, rule.function, rule.state) == ("k", "physical", point.state)
-    assert (rule.nth, rule.times) == ((0, 0) if kind in LASTING else (1, 1))
+    assert (rule.nth, rule.onwards, rule.times) == ((0, False, 0) if kind in LASTING else (1, False, 1))
+
+
+@pytest.mark.parametrize("kind", sorted(LASTING))
+def test_what_fails_for_good_at_a_later_call_spares_the_earlier_ones(kind: Kind) -> None:
+    """The first write passes, and the second and every later one does not; so with invocations."""
+    for point in (replace(PUT, nth=2), replace(HANDLER, nth=2)):
+        book = RuleBook()
+        book.add(replace(rule_of(point, kind, "k", "f-worker", KNOWN), id="r"))
+
+        def acted(book: RuleBook = book, point: Point = point) -> bool:
+            if point.invocation:
+                return bool(book.claim_invocation("f-worker", "k"))
+            return bool(book.claim_call("f-worker", "k", point.service, point.operation))
+
+        assert [acted() for _ in range(4)] == [False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("point", "known", "told"),
+    [
+        (replace(PUT, caller=replace(PUT.caller, component="slow")), KNOWN, ("60 s", "20 s", "at most 19 s")),
+        (INVOKE, replace(KNOWN, visibility_seconds={QUEUE: 30.0}), ("30 s", "20 s")),
+        (CHARGE, replace(KNOWN, state_seconds={("saga", "Charge"): 60.0}), ("60 s", "20 s")),
+        (
+            replace(CHARGE, state="Ship"),
+            replace(KNOWN, computed={("saga", "Ship"): "TimeoutSecondsPath"}),
+            ("TimeoutSecondsPath", "only when it runs", "as a number"),
+        ),
+    ],
+)
+def test_what_applies_and_is_not_tried_is_unreached_with_what_to_do(
+    point: Point, known: Surroundings, told: tuple[str, ...]
+) -> None:
+    """A caller that waits longer than any call is held, or for a time that is not known before, is a gap."""
+    assert not inapplicable(point, Kind.DELAYED, known)
+    why = untried(point, Kind.DELAYED, known)
+    assert all(part in why for part in told), why
+    schedules, left = singles([(point, Kind.DELAYED)], known, ())
+    assert schedules == []
+    (cell,) = cells([], left, [point])
+    assert (cell.mark, cell.why) == (Mark.UNREACHED, why)
 
 
 def test_a_delay_outlasts_its_caller_and_has_a_bound() -> None:
@@ -139,6 +190,31 @@ def test_singles_meet_a_patient_client_and_before_the_acknowledgement_one_that_g
     assert [(one.point, one.kind) for one in left] == [(GET, Kind.ANSWER_LOST)]
 
 
+@pytest.mark.parametrize(
+    ("state", "seconds", "computed"),
+    [
+        ({"TimeoutSeconds": 5}, 5.0, ""),
+        ({}, None, ""),
+        ({"TimeoutSecondsPath": "$.patience"}, None, "TimeoutSecondsPath"),
+        ({"TimeoutSeconds": "{% $states.input.patience %}"}, None, "TimeoutSeconds"),
+        ({"TimeoutSeconds": 60, "HeartbeatSeconds": 3}, 60.0, ""),
+        ({"TimeoutSeconds": 60, "HeartbeatSeconds": 3, "Resource": TOKEN}, 3.0, ""),
+        ({"HeartbeatSeconds": 3, "Resource": TOKEN}, 3.0, ""),
+        ({"HeartbeatSecondsPath": "$.beat", "Resource": TOKEN}, None, "HeartbeatSecondsPath"),
+    ],
+)
+def test_how_long_a_state_waits_is_read_from_its_definition(
+    state: dict[str, object], seconds: float | None, computed: str
+) -> None:
+    """The timeout, or the heartbeat of a task that waits for its token; a time that is computed is told by its name."""
+    definition = json.dumps({"StartAt": "Ship", "States": {"Ship": {"Type": "Task", **state}}})
+    machine = MachineConfiguration(component="saga", arn="", definition=definition, express=False)
+    pattern = Pattern(command="order", effect="entered")
+    known = surroundings(Configuration((), (), machines=(machine,)), pattern, CALLERS)
+    assert known.state_seconds == ({} if seconds is None else {("saga", "Ship"): seconds})
+    assert known.computed == ({("saga", "Ship"): computed} if computed else {})
+
+
 def test_words_choose_points_and_kinds() -> None:
     """Every word must be in the point's name or be the kind."""
     both = [GET, PUT]
@@ -157,13 +233,20 @@ def test_a_caller_has_seen_the_outcomes_of_its_own_handling() -> None:
         "f-worker/r2 dynamodb:GetItem 200",
     )
     get, lost = ("dynamodb", "GetItem", "", "", "ok"), ("dynamodb", "PutItem", "", "", "lost")
-    assert [(point.name, view) for point, view in views(told, CALLERS)] == [
+    assert [(point.name, view) for point, view in views(told, CALLERS) if not point.invocation] == [
         ("worker dynamodb:GetItem #1", ()),
         ("worker dynamodb:PutItem #1", (get,)),
         ("worker dynamodb:PutItem #2", (get, lost)),
         ("worker dynamodb:PutItem #3", (get, lost)),
         ("worker dynamodb:GetItem #2", ()),
     ]
+
+
+def test_an_invocation_is_known_by_what_came_of_it() -> None:
+    """Two handlings that did the same look alike, one that did something else does not."""
+    told = trace(*(f"f-worker/r{at} dynamodb:PutItem {status}" for at, status in ((1, 200), (2, 200), (3, 400))))
+    came_to = [view for point, view in views(told, CALLERS) if point.invocation]
+    assert came_to[0] == came_to[1] != came_to[2]
 
 
 def planned(*ran: tuple[Schedule, object], most: int = 99, seed: int = 0, **more: object) -> object:
@@ -197,9 +280,32 @@ def test_a_retry_that_looks_as_the_first_handling_did_is_pruned() -> None:
     found = planned(*ran, (single(PUT, Kind.KILLED_BEFORE), AGAIN))
     update = Point(caller=PUT.caller, service="dynamodb", operation="UpdateItem")
     assert {one.faults for one in found.schedules} == {  # type: ignore[attr-defined]
-        (Fault(PUT, Kind.KILLED_BEFORE), Fault(update, kind)) for kind in (Kind.REFUSED, Kind.FOR_GOOD)
+        (Fault(PUT, Kind.KILLED_BEFORE), Fault(point, kind))
+        for point in (update, replace(HANDLER, nth=2))
+        for kind in (Kind.REFUSED, Kind.FOR_GOOD)
+    } | {(Fault(PUT, Kind.KILLED_BEFORE), Fault(replace(point, nth=2), Kind.FOR_GOOD)) for point in (GET, PUT)}
+    assert (found.reachable, found.pruned, found.dropped) == (8, 2, 0)  # type: ignore[attr-defined]
+
+
+def test_a_function_that_only_a_failure_invokes_is_killed_among_the_first() -> None:
+    """The boundary of a compensation's invocation is visited before any call is visited a second time."""
+    undone = trace("f-worker/r2 dynamodb:PutItem 400", "f-undo/r3 dynamodb:DeleteItem 200")
+    undo = Caller(component="undo")
+    callers = Callers({**CALLERS.by_name, "f-undo": undo})
+    found = pairs(
+        [(single(PUT, Kind.REFUSED), undone)],
+        USUAL,
+        callers=callers,
+        known=KNOWN,
+        kinds=(Kind.KILLED_BEFORE, Kind.KILLED_AFTER),
+        most=4,
+        seed=0,
+    )
+    assert {(str(one.faults[1].point), one.faults[1].kind) for one in found.schedules} == {
+        (point, kind)
+        for point in ("undo invocation #1", "undo dynamodb:DeleteItem #1")
+        for kind in (Kind.KILLED_BEFORE, Kind.KILLED_AFTER)
     }
-    assert (found.reachable, found.pruned, found.dropped) == (4, 2, 0)  # type: ignore[attr-defined]
 
 
 def test_the_same_seed_gives_the_same_pairs_and_a_bound_drops_the_rest() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import HoldfastError
-from holdfast.sweep.coverage import cells, to_json
+from holdfast.sweep.coverage import Cell, PairRun, cells, to_json
 from holdfast.sweep.judging import Judgement, Mark
 from holdfast.sweep.kinds import Kind
 from holdfast.sweep.plan import Left, Schedule
@@ -158,6 +158,35 @@ def test_the_document_counts_every_mark_and_names_every_cell(tmp_path: Path) -> 
     assert document["pairs"]["pruned"] == 8
     (one,) = document["violations"]
     assert (one["smallest"], one["violated"], one["runs"], len(one["found_by"])) == (str(PAIR), 3, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "dropped", "asked", "decided"),
+    [
+        ((Mark.HELD,), 9, 120, True),
+        ((Mark.HELD, Mark.VIOLATED), 0, 120, True),
+        ((Mark.HELD, Mark.UNREACHED), 0, 120, False),
+        ((Mark.INCONCLUSIVE,), 0, 120, False),
+        ((), 9, 120, False),
+        ((), 9, 0, True),
+        ((), 0, 120, True),
+    ],
+)
+def test_pairs_count_in_what_is_decided(
+    pairs: tuple[Mark, ...], dropped: int, asked: int, *, decided: bool, tmp_path: Path
+) -> None:
+    """A pair that was run has to come to an end; those left out are a gap where none was run and some were wanted."""
+    found = replace(
+        coverage(tmp_path),
+        cells=(Cell(point=PUT, kind=Kind.REFUSED, mark=Mark.HELD, why=""),),
+        pairs=tuple(PairRun(schedule=PAIR, mark=mark, why="it was not passed") for mark in pairs),
+        dropped=dropped,
+        pairs_asked=asked,
+    )
+    assert found.decided is decided
+    told: list[str] = []
+    show([found], write_line=told.append, width=160)
+    assert any("  unreached: " in line for line in told) is (Mark.UNREACHED in pairs)
 
 
 def test_the_table_shows_every_point_and_the_words_below_it_every_gap(tmp_path: Path) -> None:

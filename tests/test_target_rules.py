@@ -81,6 +81,17 @@ def test_nth_counts_matches_only() -> None:
     assert hits == [False, False, True, False]
 
 
+def test_onwards_spares_only_what_came_before() -> None:
+    """From the nth match on every one is acted on, ``times`` still bounds them, and the key stays alone until then."""
+    book = RuleBook()
+    book.add(Rule(id="r", action="fail", function="f", key="k", nth=2, onwards=True))
+    assert [bool(book.claim_invocation("f", "k")) for _ in range(4)] == [False, True, True, True]
+    assert book.aimed_keys("f") == ("k",)
+    book.add(Rule(id="r", action="fail", function="f", key="k", nth=2, onwards=True, times=2))
+    assert [bool(book.claim_invocation("f", "k")) for _ in range(4)] == [False, True, True, False]
+    assert book.aimed_keys("f") == ()
+
+
 def test_times_holds_under_concurrency() -> None:
     """A rule with ``times`` is claimed exactly so often, however many ask at once."""
     book = RuleBook()

@@ -87,6 +87,7 @@ class Coverage:
         reachable: how many pairs there are at calls that a first fault made reachable.
         pruned: how many of them an earlier run had shown.
         dropped: how many were left out because of a budget.
+        pairs_asked: the most pairs that were asked for.
         violations: the ways to break a promise that were found.
         unexplained: how what is conserved was wrong after commands that were all whole, and nothing says which.
         strangers: callers that take part in the command and are no components, so nothing can be aimed at them.
@@ -108,6 +109,7 @@ class Coverage:
     reachable: int = 0
     pruned: int = 0
     dropped: int = 0
+    pairs_asked: int = 0
     violations: tuple[Violation, ...] = ()
     unexplained: tuple[Finding, ...] = ()
     strangers: tuple[str, ...] = ()
@@ -124,9 +126,14 @@ class Coverage:
 
     @property
     def decided(self) -> bool:
-        """Whether every fault that applies was put in place, hit, and seen to its end."""
+        """Whether every fault that applies, and every pair that was run, was put in place, hit, and seen to its end.
+
+        Pairs that a budget left out are no gap, unless it left out all of those that were asked for.
+        """
         open_marks = (Mark.INCONCLUSIVE, Mark.UNREACHED)
-        marks = [self.undisturbed.mark, *(cell.mark for cell in self.cells)]
+        marks = [self.undisturbed.mark, *(cell.mark for cell in self.cells), *(pair.mark for pair in self.pairs)]
+        if self.pairs_asked and self.dropped and not self.pairs:
+            return False
         return not any(mark in open_marks for mark in marks) and not self.strangers
 
     def count(self, mark: Mark) -> int:
@@ -139,14 +146,17 @@ def cells(ran: Iterable[tuple[Schedule, Judgement]], left: Iterable[Left], point
 
     Args:
         ran: the singles, with what they showed.
-        left: the faults that do not apply.
+        left: the faults that are not put in place.
         points: the points in the order of the table.
     """
     of: dict[tuple[Point, Kind], list[tuple[Schedule, Judgement]]] = {}
     for schedule, judgement in ran:
         (fault,) = schedule.faults
         of.setdefault((fault.point, fault.kind), []).append((schedule, judgement))
-    found = [Cell(point=one.point, kind=one.kind, mark=Mark.INAPPLICABLE, why=one.why) for one in left]
+    found = [
+        Cell(point=one.point, kind=one.kind, mark=Mark.UNREACHED if one.applies else Mark.INAPPLICABLE, why=one.why)
+        for one in left
+    ]
     for (point, kind), runs in of.items():
         schedule, worst = min(runs, key=lambda run: _WORST.index(run[1].mark))
         client = "" if schedule.patient else " (the client gives up)"

@@ -78,7 +78,8 @@ class Surroundings:
     Attributes:
         timeout_seconds: when each function is ended, by component.
         visibility_seconds: how long the queue behind a mapping hides a message, by the mapping's caller.
-        state_seconds: the TimeoutSeconds of each state, by component of its state machine and name.
+        state_seconds: how long each state waits for its task, by component of its state machine and name.
+        computed: what sets the time of a state only when it runs, e.g. ``TimeoutSecondsPath``, by the same.
         express: the components of state machines that are Express.
         once: the states that may not be run twice, by component and name, as the descriptor says.
         enduring: the rules and topics that try a delivery again for hours.
@@ -89,6 +90,7 @@ class Surroundings:
     timeout_seconds: Mapping[str, float] = field(default_factory=dict)
     visibility_seconds: Mapping[Caller, float] = field(default_factory=dict)
     state_seconds: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    computed: Mapping[tuple[str, str], str] = field(default_factory=dict)
     express: frozenset[str] = frozenset()
     once: frozenset[tuple[str, str]] = frozenset()
     enduring: frozenset[str] = frozenset()
@@ -96,20 +98,38 @@ class Surroundings:
 
 
 def inapplicable(point: Point, kind: Kind, known: Surroundings) -> str:
-    """Why a kind of fault does not apply to a point; empty when it does."""
+    """Why a kind of fault does not apply to a point; empty when it does, also where it is `untried`."""
     match kind:
         case Kind.KILLED_BEFORE | Kind.KILLED_AFTER if point.caller.type != "function":
-            return f"a {_said(point.caller)} is a service and has no process to kill"
+            stops = "; SG-12 of holdfast verify stops its executions" if point.caller.type == "state_machine" else ""
+            return f"a {_said(point.caller)} is a service and has no process to kill{stops}"
         case Kind.ANSWER_LOST | Kind.LOST_FOR_GOOD if is_read(point.operation):
             return "it only reads, so there is no effect of which the answer could be lost"
-        case Kind.FOR_GOOD | Kind.LOST_FOR_GOOD if point.nth > 1:
-            return "what does not pass begins with the first of its kind"
         case Kind.DELAYED:
-            return "" if delay_seconds(point, known) else _never_gives_up(point, known)
+            return "" if delay_seconds(point, known) or untried(point, kind, known) else _never_gives_up(point)
         case Kind.DUPLICATED:
             return _once(point, known)
         case _:
             return ""
+
+
+def untried(point: Point, kind: Kind, known: Surroundings) -> str:
+    """Why a kind of fault that applies to a point is not tried, and what to do about it; empty when it is tried."""
+    if kind is not Kind.DELAYED or delay_seconds(point, known):
+        return ""
+    patience = _patience_seconds(point, known)
+    if patience is not None:
+        return (
+            f"its caller waits {patience:g} s, and no call is held longer than {LONGEST_DELAY_SECONDS:g} s: "
+            f"sweep with a timeout of at most {LONGEST_DELAY_SECONDS - MARGIN_SECONDS:g} s"
+        )
+    computed = known.computed.get((point.caller.component, point.state))
+    if computed is not None and point.caller.type == "state_machine":
+        return (
+            f"{computed} sets how long the state waits only when it runs, so nobody knows how long to hold the call: "
+            "sweep with the seconds as a number"
+        )
+    return ""
 
 
 def endless(point: Point, kind: Kind, known: Surroundings) -> bool:
@@ -152,6 +172,7 @@ def rule_of(point: Point, kind: Kind, key: str, caller: str, known: Surroundings
     """
     action, when, error = _action(point, kind)
     for_good = kind in LASTING
+    nth = 0 if for_good and point.nth == 1 else point.nth
     lasts = STALLED_TIMES if endless(point, kind, known) else 0
     return Rule(
         id="",
@@ -163,7 +184,8 @@ def rule_of(point: Point, kind: Kind, key: str, caller: str, known: Surroundings
         service=point.service,
         operation=point.operation,
         state=point.state,
-        nth=0 if for_good else point.nth,
+        nth=nth,
+        onwards=for_good and nth > 0,
         times=lasts if for_good else 1,
         error=error,
         delay_seconds=delay_seconds(point, known) if kind is Kind.DELAYED else 0.0,
@@ -228,14 +250,11 @@ def _patience_seconds(point: Point, known: Surroundings) -> float | None:
             return None
 
 
-def _never_gives_up(point: Point, known: Surroundings) -> str:
+def _never_gives_up(point: Point) -> str:
     if point.invocation:
         return "a function's time begins when it runs; its calls are delayed instead"
-    patience = _patience_seconds(point, known)
-    if patience is not None:
-        return f"its caller waits {patience:g} s, too long for a delay of at most {LONGEST_DELAY_SECONDS:g} s"
     if point.caller.type == "state_machine":
-        return "the state has no TimeoutSeconds, so it waits for ever"
+        return "the state sets no time, so it waits as long as its execution lives"
     return f"a {_said(point.caller)} sets no time after which it gives the call up"
 
 

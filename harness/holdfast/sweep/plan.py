@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from holdfast.provocations.tracing import Trace
-from holdfast.sweep.kinds import ABOUT, LASTING, Kind, Surroundings, inapplicable
+from holdfast.sweep.kinds import ABOUT, LASTING, Kind, Surroundings, inapplicable, untried
 from holdfast.sweep.points import Caller, Callers, Point, counted, visited
 from holdfast.targets.base import TracedCall
 
@@ -54,11 +54,13 @@ class Left:
         point: where.
         kind: what.
         why: one sentence.
+        applies: whether it applies all the same.
     """
 
     point: Point
     kind: Kind
     why: str
+    applies: bool = False
 
 
 def chosen(points: Iterable[Point], kinds: Iterable[Kind], expression: str) -> list[tuple[Point, Kind]]:
@@ -98,6 +100,10 @@ def singles(
         if why:
             left.append(Left(point=point, kind=kind, why=why))
             continue
+        why = untried(point, kind, known)
+        if why:
+            left.append(Left(point=point, kind=kind, why=why, applies=True))
+            continue
         fault = Fault(point, kind)
         schedules.append(Schedule(faults=(fault,)))
         if point.caller.component in synchronous and point.caller.type in ("function", "api", "state_machine"):
@@ -109,14 +115,17 @@ Step = tuple[str, str, str, str, str]
 """One call and its outcome, as its caller saw them: service, operation, state, resource, outcome."""
 
 View = tuple[Step, ...]
-"""What a caller had seen before a call, equal steps after each other told once."""
+"""What a caller had seen before a call, or all that an invocation came to; equal steps after each other told once."""
 
 Seen = tuple[str, View, str, str, str, str]
 """A caller's view, the call that it makes next, and the kind of fault there."""
 
 
 def views(trace: Trace, callers: Callers) -> list[tuple[Point, View]]:
-    """Each call of a trace with what its caller had seen in the same handling before it."""
+    """Each call of a trace with what its caller had seen in the same handling before it, and each invocation.
+
+    What begins an invocation, and with what, nobody sees from outside; what it did tells it apart from others.
+    """
     counts: Counter[tuple[str, str, str, str]] = Counter()
     histories: dict[tuple[str, str], list[Step]] = {}
     found = []
@@ -132,6 +141,13 @@ def views(trace: Trace, callers: Callers) -> list[tuple[Point, View]]:
         step = (call.service, call.operation, call.state, call.resource, _outcome(call))
         if not seen or seen[-1] != step:
             seen.append(step)
+    handlings: Counter[Caller] = Counter()
+    for one in trace.invocations:
+        caller = callers.by_name.get(one.function)
+        if caller is not None and caller.type == "function":
+            handlings[caller] += 1
+            did = tuple(histories.get((one.function, one.request_id), ()))
+            found.append((Point(caller=caller, nth=handlings[caller]), did))
     return found
 
 
@@ -149,7 +165,7 @@ class Pairs:
 
     Attributes:
         schedules: those to run, the most telling first.
-        reachable: how many pairs there are at calls that a first fault made reachable.
+        reachable: how many pairs there are at calls and invocations that a first fault made reachable.
         pruned: how many of them an earlier run has shown already.
         dropped: how many are left out because of the budget.
     """
@@ -171,7 +187,9 @@ def pairs(
     most: int,
     seed: int,
 ) -> Pairs:
-    """The second faults worth trying: at calls that a first fault made reachable, with outcomes nobody has seen there.
+    """The second faults worth trying: where a first fault led the command, with outcomes nobody has seen there.
+
+    These are the calls, and the boundaries of invocations, that an undisturbed command does not pass.
 
     Pruned as Filibuster's dynamic reduction does (Meiklejohn et al., SoCC 2021): a pair is left out when an earlier
     run, or a pair before it, already showed the caller the same outcomes before the same call with the same fault.
@@ -205,8 +223,9 @@ def pairs(
         for point, view in _new(schedule, trace, usual, callers):
             for kind in kinds:
                 fatal = _UNSENT if point.caller.type == "mapping" else (Kind.FOR_GOOD,)
-                hopeless = schedule.for_good and kind in fatal and (point.service, point.operation) in surfacing
-                if not hopeless and not inapplicable(point, kind, known):
+                calls = {step[:2] for step in view} if point.invocation else {(point.service, point.operation)}
+                hopeless = schedule.for_good and kind in fatal and not calls.isdisjoint(surfacing)
+                if not (hopeless or inapplicable(point, kind, known) or untried(point, kind, known)):
                     unknown = (point.caller, point.service, point.operation, point.state) not in usual
                     candidates.append((not unknown, random_order.random(), schedule, Fault(point, kind), view))
     kept: list[tuple[tuple[bool, int], Schedule]] = []
@@ -240,7 +259,7 @@ _UNSENT = (Kind.REFUSED, Kind.THROTTLED, Kind.FOR_GOOD)
 def _new(
     schedule: Schedule, trace: Trace, usual: Mapping[tuple[Caller, str, str, str], int], callers: Callers
 ) -> Iterator[tuple[Point, View]]:
-    """The calls that an undisturbed command does not make."""
+    """The calls and invocations that an undisturbed command does not pass."""
     broken = {_kind(fault.point) for fault in schedule.faults if fault.kind in LASTING}
     for point, view in views(trace, callers):
         if point.nth > usual.get(_kind(point), 0) and _kind(point) not in broken:

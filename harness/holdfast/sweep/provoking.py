@@ -35,6 +35,11 @@ _AT_WITNESS = frozenset({FindingKind.OUT_OF_ORDER})
 """Kinds whose finding is about a compensation, and shows when the first state of the witness fails."""
 
 
+def shown_by(kind: FindingKind) -> tuple[Kind, ...]:
+    """The kinds of faults that show a kind of finding; none where no fault does."""
+    return _KINDS.get(kind, ())
+
+
 @dataclass(frozen=True, slots=True)
 class Provoker:
     """Finds the schedules for one machine.
@@ -56,7 +61,7 @@ class Provoker:
 
     def showing(self, finding: Finding) -> tuple[Schedule, ...]:
         """The schedules each of which shows a finding; none where no fault does, or no call of its state is known."""
-        kinds = _KINDS.get(finding.kind, ())
+        kinds = shown_by(finding.kind)
         at = finding.witness[0] if finding.kind in _AT_WITNESS else finding.state
         steps = {step.name: step for step in self.analysis.steps.steps}
         states = [at] if at else [state for name in finding.steps for state in steps[name].states]

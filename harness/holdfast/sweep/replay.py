@@ -184,7 +184,20 @@ def write(
         hidden: generated fields whose values are secret.
     """
     left_out = secret_in(violation.fields, hidden, clean)
-    found = Found(
+    found = found_of(coverage, violation)
+    what = {
+        "kind": "schedule",
+        "fields": {name: value for name, value in violation.fields.items() if name not in left_out},
+        **({"left_out": list(left_out)} if left_out else {}),
+        "patient": violation.schedule.patient,
+        "faults": [_fault(fault) for fault in violation.schedule.faults],
+    }
+    return _written(folder / f"{coverage.pattern}-{number}{SUFFIX}", found, what, clean)
+
+
+def found_of(coverage: Coverage, violation: Violation) -> Found:
+    """Where and how a violation of a sweep broke its promise."""
+    return Found(
         descriptor=Path(coverage.descriptor),
         stack=coverage.stack,
         pattern=coverage.pattern,
@@ -194,14 +207,6 @@ def write(
         sentence=violation.judgement.why,
         reproduced=f"{violation.violated} of {violation.runs}",
     )
-    what = {
-        "kind": "schedule",
-        "fields": {name: value for name, value in violation.fields.items() if name not in left_out},
-        **({"left_out": list(left_out)} if left_out else {}),
-        "patient": violation.schedule.patient,
-        "faults": [_fault(fault) for fault in violation.schedule.faults],
-    }
-    return _written(folder / f"{coverage.pattern}-{number}{SUFFIX}", found, what, clean)
 
 
 def secret_in(fields: Mapping[str, Any], hidden: Collection[str], clean: Clean) -> tuple[str, ...]:

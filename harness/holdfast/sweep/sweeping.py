@@ -151,6 +151,7 @@ class Sweep:
             reachable=second.reachable,
             pruned=second.pruned,
             dropped=second.dropped,
+            pairs_asked=self.budget.pairs,
             violations=self._violating,
             unexplained=tuple(self._unexplained),
             strangers=() if self._seen is None else self._seen.strangers,

@@ -99,7 +99,7 @@ def _pairs(coverage: Coverage) -> list[str]:
     dropped = f", {coverage.dropped} dropped for the budget" if coverage.dropped else ""
     return [
         f"pairs: {coverage.reachable} reachable, {coverage.pruned} pruned, {ran}{dropped}",
-        *(f"  {one.mark.value}: {one.schedule}: {one.why}" for one in of[Mark.INCONCLUSIVE]),
+        *(f"  {one.mark.value}: {one.schedule}: {one.why}" for one in (*of[Mark.UNREACHED], *of[Mark.INCONCLUSIVE])),
     ]
 
 

@@ -108,6 +108,7 @@ class Rule:
         state: the state of a state machine that makes the call; calls over HTTP are of no state.
         caller: whose calls: those of functions, of a stack's ``process`` components, of ``other`` callers, or ``any``.
         nth: which matching invocation or call, from 1; 0 for every one.
+        onwards: whether every one from the nth on is meant, and not the nth alone.
         times: how often the rule may hit; 0 for ever.
         probability: how likely a match is acted on. Which ones are depends on the seed and on the count of matches
             alone, so the same matches in the same order meet the same fate.
@@ -131,6 +132,7 @@ class Rule:
     state: str = ""
     caller: CallerKind | Literal["any"] = "function"
     nth: int = 0
+    onwards: bool = False
     times: int = 0
     probability: float = 1.0
     seed: int = 0

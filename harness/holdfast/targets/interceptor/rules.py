@@ -185,14 +185,15 @@ class RuleBook:
 
     def _may_act(self, rule: Rule) -> bool:
         count = self._counts[rule.id]
-        passed = rule.nth and count.matched >= rule.nth
+        passed = rule.nth and not rule.onwards and count.matched >= rule.nth
         return not passed and not (rule.times and count.claimed >= rule.times)
 
     def _claim(self, rule: Rule) -> bool:
         """Count a match; whether the rule acts on it."""
         count = self._counts[rule.id]
         count.matched += 1
-        if (rule.nth and count.matched != rule.nth) or (rule.times and count.claimed >= rule.times):
+        before, passed = count.matched < rule.nth, bool(rule.nth) and not rule.onwards and count.matched > rule.nth
+        if before or passed or (rule.times and count.claimed >= rule.times):
             return False
         if rule.probability < 1.0 and drawn(rule.seed, count.matched) >= rule.probability:
             return False

@@ -201,16 +201,13 @@ name = "booking-saga"
 saga = { type = "state_machine", logical_id = "Saga" }
 stock = { type = "table", logical_id = "Stock" }
 [commands.book]
-calls = { kind = "execution", state_machine = "saga", name = "book-{key}", input = { order = "{key}", note = "{value}", fail_at = "{fail_at}" } }
+calls = { kind = "execution", state_machine = "saga", name = "{key}", input = { order = "{key}", note = "{value}", fail_at = "{fail_at}" } }
 fields.fail_at = { type = "enum", values = ["none"] }
 idempotency = { in = "execution_name", window_seconds = 7776000, conflict = "refused" }
 [effects.reserved]
 sources = { kind = "dynamodb-query", table = "stock", partition = { pk = "order#{key}" }, sort_prefix = { sk = "reserve#" } }
 [effects.released]
 sources = { kind = "dynamodb-query", table = "stock", partition = { pk = "order#{key}" }, sort_prefix = { sk = "release#" } }
-[outcome]
-done = "reserved.count == `1` && released.count == `0`"
-undone = "reserved.count == released.count"
 [patterns.saga]
 command = "book"
 effect = "reserved"

@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from holdfast.stack.base import Expression, Json, ListOf, Name, Part, Template
 from holdfast.stack.commands import Command
 from holdfast.stack.components import Channel, Component
-from holdfast.stack.effects import AnySource, DeadLetters, Effect, Outcome, Status
+from holdfast.stack.effects import AnySource, DeadLetters, Effect, Status
 from holdfast.stack.logs import Log, View
 from holdfast.stack.marked import Known, Marked
 from holdfast.stack.patterns import Pattern, PatternName, Patterns
@@ -204,7 +204,6 @@ class Descriptor(Part):
     dead_letters: dict[Name, DeadLetters] = Field(default_factory=dict)
     logs: dict[Name, Log] = Field(default_factory=dict)
     views: dict[Name, View] = Field(default_factory=dict)
-    outcome: Outcome | None = None
     claims: Annotated[Patterns, Field(alias="patterns")]
     bounds: Bounds = Bounds()
     stop: Stop = Stop()

@@ -282,11 +282,3 @@ class DeadLetters(Part):
         if (self.queue is None) == (self.bucket is None):
             raise ValueError("give either queue or bucket")
         return self
-
-
-class Outcome(Part):
-    """What a command has come to, as JMESPath predicates over the effects, ``{name: {count, values}}``."""
-
-    done: Expression
-    undone: Expression | None = None
-    refused: Expression | None = None

@@ -40,8 +40,8 @@ def sweep_command(arguments: Sequence[str]) -> int:
         description="Trace one command, put every kind of fault at every one of its fault points, all together and "
         "each aimed at a command of its own, then pairs of faults, and judge the data that is left. Prints which "
         f"points were {_MARKS}, and writes for each violation the smallest fault schedule to a replay file.",
-        epilog="exit codes: 0 nothing violated, 1 violated, 2 usage, descriptor, target or port, 3 not every point was "
-        "reached and decided, with --strict, 4 a fault could not be healed, 5 ended by a stop condition and healed, "
+        epilog="exit codes: 0 nothing violated, 1 violated, 2 usage, descriptor, target or port, 3 no command could "
+        "be traced, or, with --strict, not every point was reached and decided, 4 a fault could not be healed, 5 ended by a stop condition and healed, "
         "130 or 143 interrupted and healed",
     )
     parser.add_argument("stack", metavar="NAME.stack.toml", type=Path)
@@ -63,18 +63,25 @@ def sweep_command(arguments: Sequence[str]) -> int:
         metavar="WORDS",
         help='only points whose name has all these words, or kinds of that name, e.g. -k "worker PutItem delayed"',
     )
-    parser.add_argument("--strict", action="store_true", help="exit 3 when a fault point was not reached or decided")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit 3 when a fault point, or a pair that was run, was not reached or decided",
+    )
     _target_options(parser)
     own = parser.parse_args(list(arguments))
     _need_file(own.stack, "sweep", "NAME.stack.toml")
     options = replace(_options(own), seed=own.seed)
     with listening() as listener:
-        swept = sweep(
-            own.stack,
-            options=options,
-            budget=Budget(seconds=own.budget_seconds, pairs=own.pairs, expression=own.expression),
-            listener=listener,
-        )
+        try:
+            swept = sweep(
+                own.stack,
+                options=options,
+                budget=Budget(seconds=own.budget_seconds, pairs=own.pairs, expression=own.expression),
+                listener=listener,
+            )
+        except Inconclusive as reason:
+            return _inconclusive(reason)
     clean = swept.clean
     folder = options.folder / swept.coverages[0].stack
     if swept.run is not None:
@@ -91,6 +98,11 @@ def sweep_command(arguments: Sequence[str]) -> int:
         _print(_interrupted(signal_name, coverages, arguments))
         return 128 + signal.Signals[signal_name]
     return _exit_code(coverages, strict=own.strict)
+
+
+def _inconclusive(reason: Inconclusive) -> int:
+    _print(f"inconclusive: {reason}")
+    return ExitCode.INCONCLUSIVE
 
 
 def _interrupted(signal_name: str, coverages: Sequence[Coverage], arguments: Sequence[str]) -> str:
@@ -162,7 +174,10 @@ def replay_command(arguments: Sequence[str]) -> int:
     _need_file(descriptor, "replay", "its descriptor, or give another one with --stack")
     options = replace(_options(own), seed=found.seed, target=own.target or found.target)
     with interruptible(), listening() as listener:
-        judgements = replayed(descriptor, replay=replay, times=own.times, options=options, listener=listener)
+        try:
+            judgements = replayed(descriptor, replay=replay, times=own.times, options=options, listener=listener)
+        except Inconclusive as reason:
+            return _inconclusive(reason)
     _print(replay.told)
     _print(f"expected: violated ({found.title}: {found.sentence}; {found.reproduced} when it was found)")
     agreeing = 0
@@ -240,6 +255,3 @@ def _at_least_one(text: str) -> int:
 def _print(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-__all__ = ["Inconclusive", "replay_command", "sweep_command"]

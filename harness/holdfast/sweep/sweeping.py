@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from holdfast.campaign import new_prefix
-from holdfast.errors import HoldfastError, Inconclusive, InjectionError
+from holdfast.errors import DescriptorError, HoldfastError, Inconclusive, InjectionError
 from holdfast.levers.signals import interruptible
 from holdfast.opening import Options, ready, silent
 from holdfast.progress import Listener, Progress
@@ -18,6 +18,7 @@ from holdfast.provocations.stopping import Stopping
 from holdfast.redaction import Clean, cleaning
 from holdfast.runs import RunFolder, RunKind
 from holdfast.stack.configuration import read_configuration
+from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import PatternName, SagaPattern
 from holdfast.stack.resolve import Stack
@@ -353,6 +354,16 @@ class Swept:
     hidden: frozenset[str] = frozenset()
 
 
+def _need_steps(path: Path, descriptor: Descriptor) -> None:
+    for name, pattern in descriptor.patterns.items():
+        if isinstance(pattern, SagaPattern) and not pattern.steps:
+            raise DescriptorError(
+                f"{path}: [patterns.{name}] lists no steps, and a sweep judges what the steps of a saga leave.",
+                remedy=f"list them in [[patterns.{name}.steps]], each with its effect port; `holdfast doctor` shows the"
+                " steps that the definition tells",
+            )
+
+
 @contextmanager
 def opened(
     path: Path,
@@ -376,6 +387,7 @@ def opened(
             port answers what it must not.
     """
     descriptor = load_descriptor(path, options.environ)
+    _need_steps(path, descriptor)
 
     def say(message: str, until_seconds: float = 0.0) -> None:
         listener(Progress(descriptor.name, message, until_seconds))

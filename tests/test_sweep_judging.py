@@ -162,6 +162,10 @@ def saga_case(counts: tuple[int, int, int, int], state: str = "", **more: object
         (saga_case((1, 0, 1, 0), "pending"), Mark.VIOLATED),
         (saga_case((1, 0, 1, 0), "done", operations=(fail("k"),)), Mark.VIOLATED),
         (saga_case((1, 0, 0, 0), "pending", schedule=FOR_GOOD, letters=1), Mark.HELD),
+        (saga_case((1, 0, 1, 0), "failed", schedule=FOR_GOOD, letters=1), Mark.VIOLATED),
+        (saga_case((1, 1, 1, 1), "done", schedule=FOR_GOOD, letters=1), Mark.VIOLATED),
+        (saga_case((1, 1, 1, 1), "pending", schedule=FOR_GOOD, letters=1), Mark.HELD),
+        (saga_case((1, 0, 1, 0), "done", schedule=FOR_GOOD, letters=1, operations=(fail("k"),)), Mark.VIOLATED),
         (saga_case((1, 0, 0, 0), "pending", schedule=FOR_GOOD), Mark.VIOLATED),
         (saga_case((1, 0, 0, 0), "pending", letters=1), Mark.VIOLATED),
         (saga_case((1, 0, 0, 0), "pending", schedule=FOR_GOOD, anonymous=("stuck",)), Mark.INCONCLUSIVE),
@@ -214,6 +218,12 @@ def test_only_what_has_no_way_back_may_leave_a_saga_stuck() -> None:
     ):
         given = case(*stuck, look("order", 1, state="pending"), schedule=Schedule(faults=faults), letters=1)
         assert judge(given, AllOrNothing(led, STATUS)).mark is mark, faults
+    # surfaced, and yet a step was undone although the pivot was done
+    gone = [look(port, count) for port, count in zip((*PORTS, "shipped"), (1, 1, 1, 0, 0), strict=True)]
+    given = case(
+        *gone, look("order", 1, state="pending"), schedule=Schedule(faults=(at("Ship", Kind.FOR_GOOD),)), letters=1
+    )
+    assert [one.title for one in judge(given, AllOrNothing(led, STATUS)).findings] == ["went back after the pivot"]
     # undone as a whole: right after a step before the pivot, wrong after one behind it
     back = [look(port, count) for port, count in zip((*PORTS, "shipped"), (1, 1, 1, 1, 0), strict=True)]
     for state, mark in (("Charge", Mark.HELD), ("Ship", Mark.VIOLATED)):

@@ -48,12 +48,16 @@ class AllOrNothing:
         (left,) = saga.left(history, self.pattern)
         if left.fate is saga.Fate.COMPENSATED and self._only_after_pivot(case):
             yield from saga.went_forward(history, self.pattern, {case.key})
-        if may_be_half:
-            if case.dead_letters:
-                yield from saga_ends.surfaced(history, self.pattern, letters=case.dead_letters, keys={case.key})
+        elif self.pattern.pivot is not None and self._only_after_pivot(case):
+            yield from saga.not_undone(history, self.pattern, {case.key})
+        if may_be_half and case.dead_letters:
+            yield from saga_ends.surfaced(history, self.pattern, letters=case.dead_letters, keys={case.key})
+        if may_be_half and left.fate is saga.Fate.HALF:
             return
         yield from saga_traces.in_order(history, self.pattern)
         yield from saga_ends.answers_agree(history, self.pattern, tells_outcome=self.answers)
+        if may_be_half and self._under_way(case):
+            return
         if self.pattern.lock is not None:
             yield from saga.locks_left(history, self.pattern)
         if self.status is not None and self.pattern.status is not None:
@@ -79,6 +83,11 @@ class AllOrNothing:
         for port, states in running.items():
             if case.seen(port) is not None:
                 yield from saga_ends.unfinished(history, port=port, running=states, bound_seconds=bound_seconds)
+
+    def _under_way(self, case: Case) -> bool:
+        """Whether a saga claims no end, so that it is for whoever reads its dead letter to bring it there."""
+        status = case.seen(self.pattern.status)
+        return self.status is None or status is None or not status.state or status.state in self.status.pending
 
     def _claims(self) -> dict[str, saga_ends.Claim]:
         assert self.status is not None

@@ -13,6 +13,9 @@ from holdfast.stack.patterns import SagaPattern
 from holdfast.sweep.judging import Case
 from holdfast.verdict.model import Finding
 
+CONSERVATION = frozenset({"not conserved", "oversold"})
+"""Titles of findings about what is conserved."""
+
 
 def moved(declared: Conserved, before: Observation, after: Observation) -> tuple[Finding, ...]:
     """How a quantity is wrong after some commands as it was not before them.
@@ -50,6 +53,12 @@ def unbalanced(
         if name in before and name in after
         for finding in moved(declared, before[name], after[name])
     )
+
+
+def unread(before: Mapping[str, Observation], after: Mapping[str, Observation]) -> str:
+    """Which quantities were not read to the end, before or after some commands, so that nothing is told of them."""
+    names = sorted({name for reads in (before, after) for name, read in reads.items() if not read.complete})
+    return f"what is conserved could not be read: {', '.join(names)}" if names else ""
 
 
 def half_done(case: Case, saga: SagaPattern) -> bool:

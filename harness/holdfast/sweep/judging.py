@@ -42,6 +42,7 @@ class Case:
         deliveries: how many failures in a row use up the deliveries of a request.
         anonymous: dead-letter ports that received letters whose key cannot be told.
         unbalanced: how what is conserved was wrong after commands with this schedule alone, all of them whole.
+        unweighed: why it cannot be told whether what is conserved moved; empty where it can, or nothing is conserved.
         aggregate: the log and the views of the command's aggregate, which no other command has, where there are any.
     """
 
@@ -57,6 +58,7 @@ class Case:
     deliveries: int = 1
     anonymous: tuple[str, ...] = ()
     unbalanced: tuple[Finding, ...] = ()
+    unweighed: str = ""
     aggregate: Stream | None = None
 
     @property
@@ -148,7 +150,7 @@ def judge(case: Case, invariants: Invariants) -> Judgement:  # noqa: PLR0911 - o
     unseen = sorted(port for port, look in case.observations.items() if not look.complete)
     if unseen:
         return Judgement(mark=Mark.INCONCLUSIVE, why=f"{', '.join(unseen)} could not be read at the end")
-    left = invariants.open(case)
+    left = invariants.open(case) or case.unweighed
     if left:
         return Judgement(mark=Mark.INCONCLUSIVE, why=left)
     return Judgement(mark=Mark.HELD, why=_how(case))

@@ -29,7 +29,7 @@ from holdfast.stack.descriptor import Conserved
 from holdfast.stack.generate import Submission
 from holdfast.stack.patterns import CqrsPattern, Pattern, PatternName, SagaPattern
 from holdfast.stack.resolve import Stack
-from holdfast.sweep.conserving import half_done, unbalanced
+from holdfast.sweep.conserving import half_done, unbalanced, unread
 from holdfast.sweep.judging import Case, Invariants, Judgement, judge
 from holdfast.sweep.kinds import LASTING, Kind, Surroundings, rule_of
 from holdfast.sweep.levers import Means
@@ -45,6 +45,9 @@ from holdfast.verdict.model import Finding
 
 WIDTH = 16
 """So many clients at once; one waits as long as its own call is held, or until it may send again."""
+
+NOT_RESTED = "what is conserved is not judged: commands before these did not come to rest, and may have moved it"
+"""Why a read before a wave would prove nothing."""
 
 HELD_SECONDS = 3.0
 """A fault on everything is kept so long after the command was sent."""
@@ -171,7 +174,8 @@ class Runner:
         placed, missed = self._placed(schedules, submissions)
         keys = [one.key for one in submissions]
         # what an earlier wave left under way may still move what is conserved
-        before = self._quantities(bench) if self._rested else {}
+        rested = self._rested
+        before = self._quantities(bench) if rested else {}
         with bench.watched(ANY_FUNCTION, *keys, points=("invocation",)):
             with bench.aimed([(one.component, one.rule) for one in placed]) as aim:
                 self.say(f"{len(schedules)} commands side by side, {len(placed)} faults")
@@ -187,7 +191,11 @@ class Runner:
                 missed.setdefault(at, []).append(f"{schedules[at].faults[number].point.name} was not passed")
         self._rested = quiet
         ran = self._judged(bench, schedules, submissions, traces, missed, quiet=quiet, under_way=under_way)
-        return self._weighed(ran, unbalanced(self._declared, before, self._quantities(bench))) if quiet else ran
+        if not quiet or not self._declared:
+            return ran
+        after = self._quantities(bench)
+        unweighed = unread(before, after) if rested else NOT_RESTED
+        return self._weighed(ran, unbalanced(self._declared, before, after), unweighed)
 
     @property
     def _declared(self) -> Mapping[str, Conserved]:
@@ -198,13 +206,13 @@ class Runner:
         """What is conserved, as it is now."""
         return {name: self.ports.observe_quantity(name, provocation=bench.name) for name in self._declared}
 
-    def _weighed(self, ran: list[Ran], found: tuple[Finding, ...]) -> list[Ran]:
-        """The runs with what they did together to what is conserved; it is theirs alone where all had one schedule."""
-        if not found or not isinstance(self.pattern, SagaPattern):
+    def _weighed(self, ran: list[Ran], found: tuple[Finding, ...], unweighed: str) -> list[Ran]:
+        """The runs with what they did together to what is conserved; it is known to be the doing of one alone."""
+        if not found and not unweighed:
             return ran
-        if len({one.schedule for one in ran}) > 1 or any(half_done(one.case, self.pattern) for one in ran):
-            return [replace(one, unbalanced=found) for one in ran]
-        cases = [replace(one.case, unbalanced=found) for one in ran]
+        assert isinstance(self.pattern, SagaPattern)
+        alone = found if len(ran) == 1 and not half_done(ran[0].case, self.pattern) else ()
+        cases = [replace(one.case, unbalanced=alone, unweighed=unweighed) for one in ran]
         return [
             replace(one, case=case, judgement=judge(case, self.invariants), unbalanced=found)
             for one, case in zip(ran, cases, strict=True)

@@ -41,8 +41,8 @@ def sweep_command(arguments: Sequence[str]) -> int:
         "each aimed at a command of its own, then pairs of faults, and judge the data that is left. Prints which "
         f"points were {_MARKS}, and writes for each violation the smallest fault schedule to a replay file.",
         epilog="exit codes: 0 nothing violated, 1 violated, 2 usage, descriptor, target or port, 3 no command could "
-        "be traced, or, with --strict, not every point was reached and decided, 4 a fault could not be healed, 5 ended by a stop condition and healed, "
-        "130 or 143 interrupted and healed",
+        "be traced, or, with --strict, not every point was reached and decided, 4 a fault could not be healed, 5 ended "
+        "by a stop condition and healed, 130 or 143 interrupted and healed",
     )
     parser.add_argument("stack", metavar="NAME.stack.toml", type=Path)
     parser.add_argument(

@@ -438,3 +438,21 @@ def test_plain_pytest_reports_a_broken_stack_as_an_error(tmp_path: Path) -> None
     assert "1 skipped, 10 deselected, 1 error" in ended.out
     assert ended.out.count("did you mean LedgerTable?") == 1
     assert "Traceback" not in ended.text
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (["sweep", "x.stack.toml", "--budget-seconds", "nan"], "nan is no number above 0"),
+        (["sweep", "x.stack.toml", "--pairs", "few"], "few is no whole number of 0 or more"),
+        (["replay", "x.replay.json", "--times", "0"], "0 is no whole number of 1 or more"),
+    ],
+)
+def test_a_number_that_is_none_is_told_in_plain_words(
+    line: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No name of a function of ours reaches the user."""
+    with pytest.raises(SystemExit) as ended:
+        main(line)
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err

@@ -4,12 +4,11 @@
 id is ``orders.stack.toml::SF-1``. Verdicts map to pytest's outcomes: holds = passed, violated = failed, inconclusive
 and waived = skipped with the reason; a stack that cannot be judged is an error.
 
-Whoever has Holdfast installed loads this module with every pytest run, so all else is imported when it is needed.
+Whoever has Holdfast installed loads this module with every pytest run, so what takes time is imported when needed.
 """
 
 from __future__ import annotations
 
-import argparse
 import fnmatch
 import os
 import sys
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from holdfast.option_types import at_least_one, positive
 
 SUFFIX = ".stack.toml"
 SIDE_BY_SIDE = 4
@@ -49,38 +50,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--allow-aws", action="store_true", help="opt in to break parts of a stack on real AWS")
     group.addoption("--holdfast-seed", type=int, default=0, metavar="N", help="seed of the generated values")
     group.addoption("--holdfast-folder", default=".holdfast", metavar="DIR", help="journals and verdicts")
-    group.addoption("--holdfast-runs", type=int, default=20, metavar="N", help="runs of a stack that are kept")
+    group.addoption("--holdfast-runs", type=at_least_one, default=20, metavar="N", help="runs of a stack that are kept")
     group.addoption(
-        "--minutes", type=_positive, metavar="N", help="stop and heal when the run has taken this long (exit 7)"
+        "--minutes", type=positive, metavar="N", help="stop and heal when the run has taken this long (exit 7)"
     )
     group.addoption(
-        "--dollars", type=_positive, metavar="N", help="stop and heal before a stack's run costs more (exit 7)"
+        "--dollars", type=positive, metavar="N", help="stop and heal before a stack's run costs more (exit 7)"
     )
     group.addoption(
         "--holdfast-dry-run", action="store_true", help="print what would be sent and broken, and do neither"
     )
     group.addoption(
         "--side-by-side",
-        type=int,
+        type=at_least_one,
         default=SIDE_BY_SIDE,
         metavar="N",
         help="stacks verified at once (default: %(default)s)",
     )
-
-
-def _positive(text: str) -> float:
-    """A positive number of an option.
-
-    Raises:
-        argparse.ArgumentTypeError: it is none.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no number above 0")
-    return number
 
 
 @pytest.hookimpl(tryfirst=True)

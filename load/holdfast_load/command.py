@@ -14,11 +14,13 @@ from pathlib import Path
 from holdfast.campaign import new_prefix
 from holdfast.errors import ExitCode, HoldfastError
 from holdfast.opening import DEFAULT_FOLDER, Options, ready
+from holdfast.option_types import at_least_one, positive
 from holdfast.progress import telling
 from holdfast.redaction import Clean, cleaned_arguments, cleaning
 from holdfast.runs import Run, RunFolder, at_end, begin
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.loading import load_descriptor
+from holdfast.stack.resolve import Stack
 from holdfast_load.collecting import place_of
 from holdfast_load.dispatcher import DRAIN_SECONDS, MOST_IN_FLIGHT, SLIP_BUDGET_SECONDS
 from holdfast_load.hooks import hooks_of
@@ -74,15 +76,15 @@ def _drive(own: argparse.Namespace, locust: tuple[str, ...], line: tuple[str, ..
     started = time.monotonic()
     with ExitStack() as exits:
         say = exits.enter_context(telling(shown.line))
-        stack = exits.enter_context(ready(own.stack, descriptor, options=options, say=say))
-        _, secret_key, token = stack.stack.target.credentials()
+        ready_stack = exits.enter_context(ready(own.stack, descriptor, options=options, say=say))
+        _, secret_key, token = ready_stack.stack.target.credentials()
         clean = cleaning(descriptor, secret_key, token)
-        folder = _folder(options, descriptor, stack.stack.target.kind, cleaned_arguments(line, clean), clean)
+        folder = _folder(options, ready_stack.stack, cleaned_arguments(line, clean), clean)
         exits.enter_context(at_end(lambda: folder.end(time.monotonic() - started)))
-        hooks = hooks_of(stack, plan, folder, say=say)
+        hooks = hooks_of(ready_stack, plan, folder, say=say)
         record = run(
             plan,
-            stack.stack,
+            ready_stack.stack,
             folder=folder.path,
             history=folder.history,
             hooks=hooks,
@@ -171,15 +173,15 @@ def _launch(own: argparse.Namespace, locust: tuple[str, ...]) -> Launch:
     )
 
 
-def _folder(options: Options, descriptor: Descriptor, target: str, line: tuple[str, ...], clean: Clean) -> RunFolder:
+def _folder(options: Options, stack: Stack, line: tuple[str, ...], clean: Clean) -> RunFolder:
     return begin(
         options.folder,
         Run(
             kind="load",
-            stack=descriptor.name,
-            descriptor=descriptor.name,
-            patterns=tuple(descriptor.patterns),
-            target=target,
+            stack=stack.descriptor.name,
+            descriptor=str(stack.path),
+            patterns=tuple(stack.descriptor.patterns),
+            target=stack.target.kind,
             seed=options.seed,
             command=line,
         ),
@@ -227,9 +229,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("stack", metavar="NAME.stack.toml", type=Path)
     load = parser.add_argument_group("what is sent")
-    load.add_argument("--rate", type=_positive, metavar="N", help="arrivals per second, whatever becomes of answers")
-    load.add_argument("-u", "--users", type=_count, metavar="N", help="users who wait for each answer, instead")
-    load.add_argument("-r", "--spawn-rate", type=_positive, default=100.0, metavar="N", help="users begin per second")
+    load.add_argument("--rate", type=positive, metavar="N", help="arrivals per second, whatever becomes of answers")
+    load.add_argument("-u", "--users", type=at_least_one, metavar="N", help="users who wait for each answer, instead")
+    load.add_argument("-r", "--spawn-rate", type=positive, default=100.0, metavar="N", help="users begin per second")
     load.add_argument("-t", "--time", type=duration_seconds, default=60.0, metavar="10m", help="how long")
     load.add_argument("--command", action="append", metavar="NAME", help="of the descriptor (default: the patterns')")
     load.add_argument(
@@ -241,23 +243,27 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--locustfile", type=Path, metavar="FILE", help="your own, with ContractUser; with -u")
     breaking = parser.add_argument_group("what is broken and judged")
     breaking.add_argument("--faults", type=Path, metavar="PLAN.toml", help="faults on a timeline")
-    breaking.add_argument("--budget", type=_positive, metavar="DOLLARS", help="stop before the run costs more")
+    breaking.add_argument("--budget", type=positive, metavar="DOLLARS", help="stop before the run costs more")
     limits = parser.add_argument_group("limits")
-    limits.add_argument("--most-in-flight", type=_count, default=MOST_IN_FLIGHT, metavar="N", help="of one worker")
+    limits.add_argument(
+        "--most-in-flight", type=at_least_one, default=MOST_IN_FLIGHT, metavar="N", help="of one worker"
+    )
     limits.add_argument(
         "--slip-budget-ms",
-        type=_positive,
+        type=positive,
         default=SLIP_BUDGET_SECONDS * 1e3,
         metavar="N",
         help="how late 1 operation in 100 may be sent before latencies are invalid (default: %(default)g)",
     )
-    limits.add_argument("--drain-seconds", type=_positive, default=DRAIN_SECONDS, metavar="N", help="wait for answers")
+    limits.add_argument("--drain-seconds", type=positive, default=DRAIN_SECONDS, metavar="N", help="wait for answers")
     many = parser.add_argument_group("processes and machines")
     many.add_argument(
-        "--workers", type=_count, metavar="N", help="processes that send (default: 1; none with --master)"
+        "--workers", type=at_least_one, metavar="N", help="processes that send (default: 1; none with --master)"
     )
     many.add_argument("--master", action="store_true", help="wait for workers of other machines")
-    many.add_argument("--expect-workers", type=_count, metavar="N", help="begin when so many are there, own included")
+    many.add_argument(
+        "--expect-workers", type=at_least_one, metavar="N", help="begin when so many are there, own included"
+    )
     many.add_argument("--master-bind-host", default=LOOPBACK, metavar="HOST", help="where it listens; * for everywhere")
     many.add_argument("--master-bind-port", type=int, default=MASTER_PORT, metavar="PORT")
     many.add_argument("--worker", action="store_true", help="send for a master on another machine")
@@ -286,17 +292,3 @@ def duration_seconds(text: str) -> float:
     if seconds <= 0:
         raise argparse.ArgumentTypeError(f"{text} is no duration, e.g. 90s, 10m or 1h30m")
     return seconds
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is below 1")
-    return value

@@ -108,7 +108,6 @@ _FILLING = frozenset(
         *("handler", "arn", "saga", "reservation", "booking", "transaction", "request", "service", "invoke"),
     }
 )
-_NOUNS = {"payment": "pay", "refund": "refund", "charge": "charge"}
 
 
 @dataclass(frozen=True, slots=True)

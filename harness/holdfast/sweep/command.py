@@ -16,6 +16,7 @@ from typing import Any
 from holdfast.errors import ExitCode, HoldfastError, Inconclusive
 from holdfast.levers.signals import interruptible
 from holdfast.opening import DEFAULT_FOLDER, Options
+from holdfast.option_types import at_least_one, count, positive
 from holdfast.progress import listening
 from holdfast.redaction import Clean
 from holdfast.reporting import report_run
@@ -47,13 +48,13 @@ def sweep_command(arguments: Sequence[str]) -> int:
     parser.add_argument("stack", metavar="NAME.stack.toml", type=Path)
     parser.add_argument(
         "--budget-seconds",
-        type=_positive,
+        type=positive,
         default=budget.seconds,
         metavar="N",
         help="begin no part that would end later (default: %(default)g)",
     )
     parser.add_argument(
-        "--pairs", type=_count, default=budget.pairs, metavar="N", help="the most pairs (default: %(default)s)"
+        "--pairs", type=count, default=budget.pairs, metavar="N", help="the most pairs (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of generated values and the order of pairs")
     parser.add_argument(
@@ -164,7 +165,7 @@ def replay_command(arguments: Sequence[str]) -> int:
         "and healed, 130 or 143 interrupted and healed",
     )
     parser.add_argument("file", metavar=f"NAME{SUFFIX}", type=Path)
-    parser.add_argument("--times", type=_at_least_one, default=1, metavar="N", help="run it N times")
+    parser.add_argument("--times", type=at_least_one, default=1, metavar="N", help="run it N times")
     parser.add_argument("--stack", type=Path, metavar="NAME.stack.toml", help="another descriptor than the file names")
     _target_options(parser)
     own = parser.parse_args(list(arguments))
@@ -207,7 +208,7 @@ def _target_options(parser: argparse.ArgumentParser) -> None:
         "--holdfast-folder", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="journals, coverage, replay files"
     )
     parser.add_argument(
-        "--holdfast-runs", type=_at_least_one, default=KEPT, metavar="N", help="runs of a stack that are kept"
+        "--holdfast-runs", type=at_least_one, default=KEPT, metavar="N", help="runs of a stack that are kept"
     )
 
 
@@ -229,27 +230,6 @@ def _need_file(path: Path, command: str, what: str) -> None:
             cause=f"it was looked for from {Path.cwd()}",
             remedy=f"holdfast {command}: name {what}",
         )
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return value
-
-
-def _at_least_one(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is below 1")
-    return value
 
 
 def _print(line: str) -> None:

@@ -181,7 +181,9 @@ class Sweep:
             pattern=self.runner.name,
             target=self.runner.stack.target.kind,
             seed=self.runner.seed,
-            undisturbed=Judgement(mark=Mark.UNREACHED, why="no command can be traced here: no interceptor sees its invocations"),
+            undisturbed=Judgement(
+                mark=Mark.UNREACHED, why="no command can be traced here: no interceptor sees its invocations"
+            ),
             cells=tuple(
                 replace(cell, mark=Mark.UNREACHED)
                 if cell.mark is Mark.INAPPLICABLE and not inapplicable(cell.point, cell.kind, self.runner.known)

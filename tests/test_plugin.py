@@ -28,7 +28,7 @@ def listed(out: str) -> list[str]:
 
 
 def test_importing_the_plugin_is_cheap() -> None:
-    """Whoever has Holdfast installed loads its plugin with every pytest run, so it imports next to nothing but pytest."""
+    """Whoever has Holdfast installed loads its plugin with every pytest run, so it imports little but pytest."""
     program = "import sys, holdfast.pytest_plugin; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in done.stdout.split()}

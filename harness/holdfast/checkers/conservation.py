@@ -13,6 +13,9 @@ from holdfast.history.model import History, Observation
 from holdfast.verdict.describe import moment
 from holdfast.verdict.model import Finding
 
+OVERSOLD, NOT_CONSERVED = "oversold", "not conserved"
+"""Titles of the findings."""
+
 
 def conserved(
     history: History, *, port: str, total: float | None = None, minimum: float | None = None
@@ -35,7 +38,7 @@ def conserved(
             read, value = worst
             found.append(
                 finding(
-                    "oversold",
+                    OVERSOLD,
                     f"An entry of '{port}' was {value} at {moment(read.started_seconds)}, expected {minimum:.15g} or"
                     " more.",
                     "",
@@ -48,7 +51,7 @@ def conserved(
         if there != Decimal(str(total)):
             found.append(
                 finding(
-                    "not conserved",
+                    NOT_CONSERVED,
                     f"The {len(last.values)} entries of '{port}' added up to {there} at {moment(last.started_seconds)},"
                     f" expected {total:.15g}.",
                     "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from holdfast.definition.durations import longest_seconds
-from holdfast.definition.findings import Finding, FindingKind
+from holdfast.definition.findings import Finding, FindingKind, listed
 from holdfast.definition.model import Flow, State
 from holdfast.definition.paths import Machine
 from holdfast.verdict.model import Verdict
@@ -77,9 +77,9 @@ def _express(machine: Machine, flow: Flow, state: State | None) -> Iterable[Find
             place,
             f"{name} is an Express workflow, which may run more than once, "
             + (
-                f"but {_listed(unsafe)} must not be repeated."
+                f"but {listed(unsafe)} must not be repeated."
                 if unsafe
-                else f"and whether {_listed(unknown)} may be repeated is not known."
+                else f"and whether {listed(unknown)} may be repeated is not known."
             ),
             "make the steps idempotent, or use a Standard workflow"
             if unsafe
@@ -124,8 +124,3 @@ def _finding(
         sentence=sentence,
         remedy=remedy,
     )
-
-
-def _listed(names: Iterable[str]) -> str:
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -60,3 +61,9 @@ class Finding:
     remedy: str
     steps: tuple[str, ...] = ()
     witness: tuple[str, ...] = ()
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names as a sentence has them; ``nothing`` where there are none."""
+    *most, last = list(names) or ["nothing"]
+    return f"{', '.join(most)} and {last}" if most else last

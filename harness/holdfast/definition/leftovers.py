@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from holdfast.definition.findings import Finding, FindingKind
+from holdfast.definition.findings import Finding, FindingKind, listed
 from holdfast.definition.model import Kind, State
 from holdfast.definition.paths import FailureExit, Leaving, Machine
 from holdfast.definition.steps import Step
@@ -47,9 +47,7 @@ def _relevant(machine: Machine, failure: FailureExit) -> list[Step]:
     return [
         step
         for step in machine.steps.steps
-        if step.name in names
-        and (step.name == machine.steps.pivot or machine.steps.is_before_pivot(step.name))
-        and step.compensations
+        if step.name in names and not machine.steps.is_after_pivot(step.name) and step.compensations
     ]
 
 
@@ -59,7 +57,7 @@ def _uncaught(machine: Machine, failure: FailureExit, state: State) -> Iterable[
         return
     caught = [name for catcher in state.catchers for name in catcher.errors]
     sure = machine.certainly_before_pivot(state.id)
-    what = f"{state.id} catches {_listed(caught)} only: {_listed(failure.errors)}" if caught else ""
+    what = f"{state.id} catches {listed(caught)} only: {listed(failure.errors)}" if caught else ""
     what = what or f"No catcher takes a failure of {state.id}: it"
     open_end = "" if sure else f", unless {state.id} comes after the pivot, which the definition does not tell"
     yield Finding(
@@ -70,8 +68,8 @@ def _uncaught(machine: Machine, failure: FailureExit, state: State) -> Iterable[
         line=state.line,
         steps=_names(steps),
         witness=(state.id,),
-        sentence=f"{what} ends the execution with {_listed(_names(steps))} in effect and not undone{open_end}.",
-        remedy=f"add {_CATCH_ALL} to {state.id}, leading to {_listed(_undoing(steps))}"
+        sentence=f"{what} ends the execution with {listed(_names(steps))} in effect and not undone{open_end}.",
+        remedy=f"add {_CATCH_ALL} to {state.id}, leading to {listed(_undoing(steps))}"
         + ("" if sure else _NAME_THE_PIVOT),
     )
 
@@ -83,7 +81,7 @@ def _of_choice(finding: Finding) -> Finding:
         finding,
         verdict=Verdict.INCONCLUSIVE,
         sentence=finding.sentence.removesuffix(".") + doubt,
-        remedy=f"give {finding.state} a Default that leads to {_listed(finding.steps)} being undone",
+        remedy=f"give {finding.state} a Default that leads to {listed(finding.steps)} being undone",
     )
 
 
@@ -145,31 +143,31 @@ def _left_behind(
     *,
     is_own: bool,
 ) -> Finding:
-    names, shown, errors = _names(steps), " > ".join(way), _listed(failure.errors)
+    names, shown, errors = _names(steps), " > ".join(way), listed(failure.errors)
     catcher = failure.route.catcher
     assert catcher is not None
     doubt = f"; {judgement.doubt}" if judgement.doubt else ""
     if judgement.goes_on:
         kind = FindingKind.GOES_ON
         sentence = (
-            f"After {errors} in {state.id} the saga goes on at {way[-1]} with {_listed(names)} perhaps in effect;"
+            f"After {errors} in {state.id} the saga goes on at {way[-1]} with {listed(names)} perhaps in effect;"
             " whether it then commits or gives up cannot be read from the definition."
         )
-        remedy = f"undo {_listed(names)} before going on, or retry {state.id} until it is done"
+        remedy = f"undo {listed(names)} before going on, or retry {state.id} until it is done"
     elif is_own:
         kind = FindingKind.ORPHANED
         sentence = (
             f"{state.id} may have had its effect when it fails with {errors}, but {shown} does not undo it{doubt}."
         )
-        remedy = f"lead this catcher to {_listed(_undoing(steps))} first, and let that bear that nothing was done"
+        remedy = f"lead this catcher to {listed(_undoing(steps))} first, and let that bear that nothing was done"
     else:
         kind = FindingKind.UNCOMPENSATED
         them = "it" if len(names) == 1 else "them"
         sentence = (
-            f"When {state.id} fails with {errors}, {_listed(names)} may be in effect, but {shown} does not undo"
+            f"When {state.id} fails with {errors}, {listed(names)} may be in effect, but {shown} does not undo"
             f" {them}{doubt}."
         )
-        remedy = f"lead this catcher to {_listed(_undoing(steps))}"
+        remedy = f"lead this catcher to {listed(_undoing(steps))}"
     if judgement.doubt == _PIVOT:
         remedy += _NAME_THE_PIVOT
     return Finding(
@@ -215,7 +213,7 @@ def _refused(machine: Machine) -> Iterable[Finding]:
                     witness=way,
                     sentence=f"{choice.id} may give up with {step.name} in effect, but {' > '.join(way)} does not"
                     " undo it.",
-                    remedy=f"lead this way to {_listed(step.compensations)}",
+                    remedy=f"lead this way to {listed(step.compensations)}",
                 )
 
 
@@ -247,13 +245,13 @@ def _after_pivot(machine: Machine) -> Iterable[Finding]:
             steps=tuple(undone),
             witness=(state.id, target),
             sentence=f"{state.id} comes after the pivot {machine.steps.pivot}, but its failure leads to the"
-            f" compensation of {_listed(undone)}" + ("." if failure.must_run else " on some ways."),
+            f" compensation of {listed(undone)}" + ("." if failure.must_run else " on some ways."),
             remedy=f"retry {state.id} until it is done; past the pivot a saga only goes forward",
         )
 
 
 def _without_compensation(machine: Machine, step: Step) -> Iterable[Finding]:
-    if step.compensations or step.name == machine.steps.pivot or not machine.steps.is_before_pivot(step.name):
+    if step.compensations or not machine.steps.is_before_pivot(step.name):
         return
     state = machine.graph.states[step.states[0]]
     yield Finding(
@@ -280,8 +278,3 @@ def _names(steps: Iterable[Step]) -> tuple[str, ...]:
 def _undoing(steps: Sequence[Step]) -> list[str]:
     """What undoes these steps, the last one first."""
     return [step.compensations[0] for step in reversed(steps) if step.compensations]
-
-
-def _listed(names: Iterable[str]) -> str:
-    *most, last = list(names) or ["nothing"]
-    return f"{', '.join(most)} and {last}" if most else last

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from holdfast.definition.error_names import OTHER, WILDCARDS, is_ambiguous
-from holdfast.definition.findings import Finding, FindingKind
+from holdfast.definition.findings import Finding, FindingKind, listed
 from holdfast.definition.paths import FailureExit, Machine
 from holdfast.verdict.model import Verdict
 
@@ -29,7 +29,7 @@ def pivot_findings(machine: Machine) -> Iterable[Finding]:
         if asks:
             continue
         shown = f"{failure.state} > {target}"
-        errors = _listed([error for error in failure.errors if is_ambiguous(error)] or failure.errors)
+        errors = listed([error for error in failure.errors if is_ambiguous(error)] or failure.errors)
         doubt = "; whether that is refused once it has taken effect is not known" if refuses else ""
         yield Finding(
             kind=FindingKind.ORPHANED,
@@ -40,7 +40,7 @@ def pivot_findings(machine: Machine) -> Iterable[Finding]:
             steps=(pivot.name,),
             witness=(failure.state, target),
             sentence=f"The pivot {pivot.name} may have had its effect when {failure.state} fails with {errors}, and"
-            f" nothing undoes it, but {shown} undoes {_listed(undone)}{doubt}.",
+            f" nothing undoes it, but {shown} undoes {listed(undone)}{doubt}.",
             remedy=f"declare what undoes {pivot.name} and lead this catcher to it first, or find out whether it took"
             " effect before anything is undone",
         )
@@ -72,8 +72,3 @@ def _refusals(machine: Machine, start: str) -> tuple[bool, bool]:
                 caught = caught or state in machine.steps.compensations
                 waiting.append(catcher.next)
     return False, caught
-
-
-def _listed(names: Iterable[str]) -> str:
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last

@@ -15,7 +15,7 @@ from holdfast.definition.error_names import (
     matches,
     retrier_of,
 )
-from holdfast.definition.findings import Finding, FindingKind
+from holdfast.definition.findings import Finding, FindingKind, listed
 from holdfast.definition.model import Catcher, Kind, Retrier, State
 from holdfast.definition.paths import Machine
 from holdfast.definition.steps import Step
@@ -82,7 +82,7 @@ def _misordered(state: State, entries: Sequence[Catcher | Retrier], kind: Findin
         earlier = [name for before in entries[:at] for name in before.errors]
         hidden = [name for name in entry.errors if any(_covers(each, name, composite=composite) for each in earlier)]
         if hidden and len(hidden) == len(entry.errors):
-            problem = f"{word} {at + 1} of {state.id} is never reached: an earlier one takes {_listed(hidden)}"
+            problem = f"{word} {at + 1} of {state.id} is never reached: an earlier one takes {listed(hidden)}"
             remedy = f"put the {word} of the narrower errors first, and States.ALL last"
         elif ALL in entry.errors and len(entry.errors) > 1:
             problem = f"{word} {at + 1} of {state.id} names States.ALL beside other errors"
@@ -122,7 +122,7 @@ def _retried(machine: Machine, state: State) -> Iterable[Finding]:
             yield _about(
                 state,
                 FindingKind.RETRIED_NOT_IDEMPOTENT,
-                f"{state.id} is retried after {_listed(ambiguous)}, when {_listed(names)} may have taken effect, but"
+                f"{state.id} is retried after {listed(ambiguous)}, when {listed(names)} may have taken effect, but"
                 " is not idempotent.",
                 "make it idempotent, or retry errors only that show that it had no effect",
                 line=retrier.line,
@@ -145,7 +145,7 @@ def _compensation(machine: Machine, step: Step, compensation: str) -> Iterable[F
                 task,
                 FindingKind.COMPENSATION_NOT_RETRIED,
                 f"{task.id} undoes {step.name} and "
-                + (f"is retried after {_listed(tried)} only." if tried else "is not retried when it fails."),
+                + (f"is retried after {listed(tried)} only." if tried else "is not retried when it fails."),
                 f"add {_RETRY_ALL} to it, so that a passing failure does not leave {step.name} in effect",
                 verdict=verdict,
                 steps=(step.name,),
@@ -159,7 +159,7 @@ def _compensation(machine: Machine, step: Step, compensation: str) -> Iterable[F
             yield _about(
                 task,
                 FindingKind.COMPENSATION_NOT_CAUGHT,
-                f"{task.id} undoes {step.name}; when it fails for good with {_listed(open_errors)}, nothing catches it"
+                f"{task.id} undoes {step.name}; when it fails for good with {listed(open_errors)}, nothing catches it"
                 " and nobody is told.",
                 "catch States.ALL and hand the input to a queue, a topic or an alarm",
                 verdict=verdict,
@@ -221,8 +221,3 @@ def _about(
         sentence=sentence[0].upper() + sentence[1:],
         remedy=remedy,
     )
-
-
-def _listed(names: Iterable[str]) -> str:
-    *most, last = list(names) or ["nothing"]
-    return f"{', '.join(most)} and {last}" if most else last

@@ -42,7 +42,7 @@ def surfacing_findings(machine: Machine) -> Iterable[Finding]:
     """Compensations and steps after the pivot of whose failure for good nobody is told: it never ends, or in silence.
 
     What nothing catches, and compensations that come after the pivot, are told of elsewhere
-    (`holdfast.definition.rules`).
+    (`holdfast.definition.rules`, `holdfast.definition.leftovers`).
     """
     for step in machine.steps.steps:
         for compensation in dict.fromkeys(step.compensations):

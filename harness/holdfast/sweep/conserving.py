@@ -13,9 +13,6 @@ from holdfast.stack.patterns import SagaPattern
 from holdfast.sweep.judging import Case
 from holdfast.verdict.model import Finding
 
-CONSERVATION = frozenset({"not conserved", "oversold"})
-"""Titles of findings about what is conserved."""
-
 
 def moved(declared: Conserved, before: Observation, after: Observation) -> tuple[Finding, ...]:
     """How a quantity is wrong after some commands as it was not before them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from holdfast.checkers.conservation import NOT_CONSERVED, OVERSOLD
 from holdfast.errors import DescriptorError
 from holdfast.opening import Options, silent
 from holdfast.progress import Listener
@@ -11,7 +12,6 @@ from holdfast.provocations.saga_places import saga_of
 from holdfast.provocations.saga_plan_runs import PlanRunner
 from holdfast.provocations.saga_plans import PlanRun
 from holdfast.stack.seeding import seed as put_seed
-from holdfast.sweep.conserving import CONSERVATION
 from holdfast.sweep.judging import Judgement, Mark
 from holdfast.sweep.replay import PlanReplay, Replay, ScheduleReplay
 from holdfast.sweep.running import Runner
@@ -47,7 +47,10 @@ def replayed(
         if isinstance(replay, ScheduleReplay):
             known = ready.stack.descriptor.commands[runner.pattern.command].fields
             fields = {name: value for name, value in replay.fields.items() if name in known}
-            if replay.found.title in CONSERVATION:  # one copy at a time, or what one moves would be held against all
+            if replay.found.title in (
+                OVERSOLD,
+                NOT_CONSERVED,
+            ):  # one copy at a time, or what one moves would be held against all
                 return [one.judgement for _ in range(times) for one in runner.run([replay.schedule], fields)]
             return [one.judgement for one in runner.run([replay.schedule] * times, fields)]
         return _plans(runner, replay, times)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import random
-import threading
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from bench_rig import pretended_bench
 from holdfast.checkers import streams
 from holdfast.clause import clause_of
 from holdfast.history.recorder import Recorder
@@ -86,20 +85,7 @@ def situation(*mappings: Mapping, interceptor: bool = True, **pattern: Any) -> S
 
 def bench(there: Situation) -> Bench:
     """A bench that draws and sends nothing."""
-    return Bench(
-        name="p",
-        stack=there.stack,
-        pattern=there.pattern,
-        ports=cast("Any", None),
-        recorder=Recorder(),
-        journal=cast("Any", None),
-        prefix="hf",
-        random=random.Random(1),
-        waiting=lambda *_: None,
-        configuration=there.configuration,
-        room=threading.Semaphore(1),
-        stopping=cast("Any", None),
-    )
+    return pretended_bench(there, Recorder())
 
 
 def test_commands_on_one_aggregate_share_it_and_nothing_else() -> None:

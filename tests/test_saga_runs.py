@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 
+from bench_rig import pretended_bench
 from holdfast.checkers import conservation
 from holdfast.history.model import ErrorClass, FaultWindow, Observation, Operation, Outcome
 from holdfast.history.recorder import Recorder
@@ -73,20 +72,7 @@ class Pretending:
 def bench(there: Situation) -> Bench:
     """A bench whose ports pretend, in a room for all."""
     recorder = Recorder()
-    return Bench(
-        name="p",
-        stack=there.stack,
-        pattern=there.pattern,
-        ports=cast("Any", Pretending(recorder)),
-        recorder=recorder,
-        journal=cast("Any", None),
-        prefix="hf",
-        random=random.Random(1),
-        waiting=lambda *_: None,
-        configuration=there.configuration,
-        room=threading.Semaphore(8),
-        stopping=cast("Any", SimpleNamespace(command=lambda: None, answered=lambda _: None, check=lambda: None)),
-    )
+    return pretended_bench(there, recorder, Pretending(recorder))
 
 
 def without_interceptor(there: Situation) -> Situation:

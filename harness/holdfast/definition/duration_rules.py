@@ -46,20 +46,18 @@ def _too_long(machine: Machine) -> Iterable[Finding]:
     if seconds is not None and seconds < limit:
         return
     sure = seconds is not None and all(step.certain for step in steps.steps)
-    yield Finding(
-        kind=FindingKind.MACHINE_TOO_LONG,
-        verdict=Verdict.VIOLATED if sure else Verdict.INCONCLUSIVE,
-        state="",
-        file=definition.file,
-        line=definition.line,
-        steps=tuple(step.name for step in steps.steps),
-        sentence=f"{definition.name} ends after {limit:g} s by its own TimeoutSeconds, which nothing catches, "
+    yield _finding(
+        FindingKind.MACHINE_TOO_LONG,
+        ("", definition.file, definition.line),
+        f"{definition.name} ends after {limit:g} s by its own TimeoutSeconds, which nothing catches, "
         + (
             "and the timeouts of its states do not bound when its last step or compensation is done."
             if seconds is None
             else f"but by their timeouts, waits and retries its steps and compensations may take {seconds:.0f} s."
         ),
-        remedy="make it longer than the way that takes longest, or remove it",
+        "make it longer than the way that takes longest, or remove it",
+        steps=tuple(step.name for step in steps.steps),
+        sure=sure,
     )
 
 

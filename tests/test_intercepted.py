@@ -234,11 +234,18 @@ def test_faults_at_calls_decide_and_accuse_nobody(deployed: Deployed, tmp_path: 
     assert "killed dynamodb:TransactWriteItems of" in proofs["ES-15"]
 
 
-@pytest.mark.parametrize(("mutant", "id_"), [("redeliveries-skipped", "ES-3"), ("in-progress-for-ever", "ES-15")])
-def test_faults_at_calls_catch_mutants(mutant: str, id_: str, embedded: EmbeddedTarget, tmp_path: Path) -> None:
-    """A bug that only a failing or crashing delivery shows is found by what is done at calls alone."""
+@pytest.mark.parametrize(
+    ("mutant", "id_", "proof"),
+    [("redeliveries-skipped", "ES-3", "refused an AWS call"), ("in-progress-for-ever", "ES-15", "killed")],
+)
+def test_faults_at_calls_catch_mutants(
+    mutant: str, id_: str, proof: str, embedded: EmbeddedTarget, tmp_path: Path
+) -> None:
+    """A bug that only a failing or crashing delivery shows is found by what is done at calls alone, with proof of bite."""
     path = copy_of("notifications", tmp_path / "stack", mutant=mutant)
-    assert judged(path, embedded, {id_}, tmp_path)[id_].verdict is Verdict.VIOLATED
+    found = judged(path, embedded, {id_}, tmp_path)[id_]
+    assert found.verdict is Verdict.VIOLATED
+    assert f"the interceptor {proof}" in " ".join(found.evidence)
 
 
 @pytest.mark.parametrize(

@@ -118,10 +118,10 @@ def test_a_stop_that_came_too_late_is_tried_with_another_saga(
 
 
 def test_a_fault_aimed_at_a_key_left_open_need_not_bite() -> None:
-    """A missed try's faults prove nothing and are asked for nothing; those of the other keys have to bite."""
+    """Faults at keys left open are asked for nothing, though a proof of theirs counts; those of other keys have to bite."""
     where = bench(situation())
-    kept, missed = where.draw(2)
-    where.leave_open([missed.key])
+    kept, missed, struck = where.draw(3)
+    where.leave_open([missed.key, struck.key])
     windows = [
         FaultWindow(
             lever="execution-abort",
@@ -130,10 +130,11 @@ def test_a_fault_aimed_at_a_key_left_open_need_not_bite() -> None:
             started_seconds=0.0,
             ended_seconds=1.0,
             key=one.key,
+            proof="stopped" if one is struck else "",
             provocation=where.name,
         )
-        for one in (kept, missed)
+        for one in (kept, missed, struck)
     ]
     for window in windows:
         where.recorder.add(window)
-    assert aimed([where.evidence(where.recorder.history())]) == (windows[0],)
+    assert aimed([where.evidence(where.recorder.history())]) == (windows[0], windows[2])

@@ -58,9 +58,12 @@ def compared(campaign: Campaign, effect: str) -> Compare:
 
 
 def aimed(evidences: Iterable[Evidence]) -> tuple[FaultWindow, ...]:
-    """The fault windows of several pieces of evidence, without those aimed at keys about which nothing is said."""
+    """The fault windows of several pieces of evidence; one aimed at a key left open is asked for no proof, but may give one."""
     return tuple(
-        window for evidence in evidences for window in evidence.windows if window.key not in evidence.open_keys
+        window
+        for evidence in evidences
+        for window in evidence.windows
+        if window.bit or window.key not in evidence.open_keys
     )
 
 

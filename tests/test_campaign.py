@@ -459,6 +459,8 @@ def test_a_redelivery_that_nobody_waits_for_is_told() -> None:
         "a failing request may be on its way through its deliveries for 360 s, longer than "
         "bounds.redelivery_seconds (359 s), so nobody waited for that"
     )
+    polled = replace(configuration, polling_seconds=15)
+    assert patience_seconds(polled, ["worker"], Bounds(redelivery_seconds=390)) == 390
 
 
 def test_asynchronous_workers_are_not_throttled_to_zero(world: World) -> None:

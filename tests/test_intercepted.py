@@ -241,7 +241,7 @@ def test_faults_at_calls_decide_and_accuse_nobody(deployed: Deployed, tmp_path: 
 def test_faults_at_calls_catch_mutants(
     mutant: str, id_: str, proof: str, embedded: EmbeddedTarget, tmp_path: Path
 ) -> None:
-    """A bug that only a failing or crashing delivery shows is found by what is done at calls alone, with proof of bite."""
+    """A bug that only a failing or crashing delivery shows is found, with proof, by what is done at calls alone."""
     path = copy_of("notifications", tmp_path / "stack", mutant=mutant)
     found = judged(path, embedded, {id_}, tmp_path)[id_]
     assert found.verdict is Verdict.VIOLATED

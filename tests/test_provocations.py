@@ -8,13 +8,13 @@ from typing import Any, cast
 
 import pytest
 
-from holdfast.campaign import new_prefix
 from holdfast.provocations.bench import HITS_OF_PROGRESS, Aim
 from holdfast.provocations.malformed import malformed_variants
 from holdfast.provocations.payloads import shell_quoted
 from holdfast.provocations.tracing import Trace, calls_of_one_handling
 from holdfast.provocations.windows import most_at_once
 from holdfast.stack.commands import Command
+from holdfast.stack.prefixes import new_prefix
 from holdfast.suites import installed_clauses
 from holdfast.targets.base import Rule, TracedCall, TracedInvocation
 
@@ -43,11 +43,18 @@ def test_a_payload_is_quoted_byte_for_byte(text: str) -> None:
 
 
 def test_prefixes_follow_time() -> None:
-    """Keys of a later run begin with another prefix, in characters that every store admits."""
+    """Keys of a later run begin with a prefix that sorts after it, in characters that every store admits."""
     early, late = new_prefix(lambda: 1_700_000_000.0), new_prefix(lambda: 1_700_000_000.001)
-    assert early != late
+    assert early < late
     assert early.isalnum()
     assert early == early.lower()
+
+
+def test_two_runs_of_one_millisecond_have_prefixes_of_their_own() -> None:
+    """Jobs that begin at the same time are told apart by random digits."""
+    one, other = (new_prefix(lambda: 1_700_000_000.0, lambda _, drawn=drawn: drawn) for drawn in ("0a1b", "0a1c"))
+    assert (one[-4:], other[-4:]) == ("0a1b", "0a1c")
+    assert one[:-4] == other[:-4]
 
 
 def test_a_trace_takes_each_function_once() -> None:

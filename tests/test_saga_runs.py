@@ -118,7 +118,7 @@ def test_a_stop_that_came_too_late_is_tried_with_another_saga(
 
 
 def test_a_fault_aimed_at_a_key_left_open_need_not_bite() -> None:
-    """Faults at keys left open are asked for nothing, though a proof of theirs counts; those of other keys have to bite."""
+    """Faults at keys left open are asked for nothing, though their proof counts; those of other keys have to bite."""
     where = bench(situation())
     kept, missed, struck = where.draw(3)
     where.leave_open([missed.key, struck.key])

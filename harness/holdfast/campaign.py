@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -434,13 +433,3 @@ class Campaign:
         self._listener(
             Progress(self.stack.descriptor.name, message, until_seconds, beside=True, over=not until_seconds)
         )
-
-
-def new_prefix(clock: Callable[[], float] = time.time) -> str:
-    """A prefix for keys that no other run uses: base 36 of the time in milliseconds."""
-    number, digits = int(clock() * 1000), "0123456789abcdefghijklmnopqrstuvwxyz"
-    text = ""
-    while number:
-        number, rest = divmod(number, 36)
-        text = digits[rest] + text
-    return f"hf{text}"

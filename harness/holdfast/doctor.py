@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from holdfast.campaign import new_prefix
 from holdfast.clause import Clause
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal, Pin
@@ -33,6 +32,7 @@ from holdfast.simulation import Permitted, permitted
 from holdfast.stack.configuration import read_configuration
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import PatternName
+from holdfast.stack.prefixes import new_prefix
 from holdfast.stack.resolve import Stack
 from holdfast.suites import choose
 from holdfast.targets.base import Capability, Support, Target

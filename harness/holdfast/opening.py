@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from holdfast.campaign import new_prefix
 from holdfast.errors import GuardRailError, HistoryError
 from holdfast.history.columns import NANOSECONDS
 from holdfast.history.events import EventFile
@@ -27,6 +26,7 @@ from holdfast.sampling import queues_sampled
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.guarded import guarded
 from holdfast.stack.lifecycle import launches
+from holdfast.stack.prefixes import new_prefix
 from holdfast.stack.resolve import Stack, resolve
 from holdfast.stack.seeding import seed as put_seed
 from holdfast.targets.base import Target, TargetKind

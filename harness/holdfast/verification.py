@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from holdfast.campaign import COMMANDS_AT_ONCE, Campaign, new_prefix
+from holdfast.campaign import COMMANDS_AT_ONCE, Campaign
 from holdfast.checkers import persistence, recovery
 from holdfast.checkers.columnar import convergence
 from holdfast.checkers.projections import visibility
@@ -42,6 +42,7 @@ from holdfast.stack.configuration import read_configuration
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import PatternName, SidecarPattern
+from holdfast.stack.prefixes import new_prefix
 from holdfast.stack.resolve import Stack
 from holdfast.suites import choose
 from holdfast.sweep.replay import Found, plan_file, secret_in, write_plan

@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from holdfast.campaign import new_prefix
 from holdfast.errors import ExitCode, HoldfastError
 from holdfast.opening import DEFAULT_FOLDER, Options, ready
 from holdfast.option_types import at_least_one, positive
@@ -20,6 +19,7 @@ from holdfast.redaction import Clean, cleaned_arguments, cleaning
 from holdfast.runs import Run, RunFolder, at_end, begin
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.loading import load_descriptor
+from holdfast.stack.prefixes import new_prefix
 from holdfast.stack.resolve import Stack
 from holdfast_load.collecting import place_of
 from holdfast_load.dispatcher import DRAIN_SECONDS, MOST_IN_FLIGHT, SLIP_BUDGET_SECONDS

@@ -17,13 +17,13 @@ from typing import Any
 
 import gevent
 
-from holdfast.campaign import new_prefix
 from holdfast.errors import ExitCode, HoldfastError
 from holdfast.opening import Options, resolved
 from holdfast.progress import unheard
 from holdfast.redaction import cleaning
 from holdfast.runs import Run, begin
 from holdfast.stack.loading import load_descriptor
+from holdfast.stack.prefixes import new_prefix
 from holdfast_load.closed import Closed
 from holdfast_load.plan import LoadPlan
 from holdfast_load.recorder import Recorder, Reply

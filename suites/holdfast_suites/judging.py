@@ -58,7 +58,7 @@ def compared(campaign: Campaign, effect: str) -> Compare:
 
 
 def aimed(evidences: Iterable[Evidence]) -> tuple[FaultWindow, ...]:
-    """The fault windows of several pieces of evidence; one aimed at a key left open is asked for no proof, but may give one."""
+    """The fault windows of several pieces of evidence, but for those aimed at keys left open that did not bite."""
     return tuple(
         window
         for evidence in evidences

@@ -15,6 +15,11 @@ from holdfast.stack.resolve import Mapping, Stack
 ASYNCHRONOUS_CALLERS = ("events.amazonaws.com", "sns.amazonaws.com", "s3.amazonaws.com")
 """Services that invoke functions asynchronously, by the principal in the function's resource policy."""
 
+POLLING_SECONDS = {"localstack": 15.0}
+"""By kind of target. LocalStack 4.14 looks into an empty queue after 10 s at most (its variable
+LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC), randomized by half; AWS polls without a pause
+(docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueConfiguration:
@@ -112,6 +117,8 @@ class Configuration:
         archives: its archives.
         machines: its state machines.
         streams: its Kinesis streams.
+        polling_seconds: how late a function may be given what has come to its queue, because the target looks into an
+            empty queue only now and then.
     """
 
     queues: tuple[QueueConfiguration, ...]
@@ -121,6 +128,7 @@ class Configuration:
     archives: tuple[Archive, ...] = ()
     machines: tuple[MachineConfiguration, ...] = ()
     streams: tuple[StreamConfiguration, ...] = ()
+    polling_seconds: float = 0.0
 
     def stream(self, arn: str) -> StreamConfiguration | None:
         """The Kinesis stream of an ARN, where the descriptor names it."""
@@ -174,6 +182,7 @@ def read_configuration(stack: Stack) -> Configuration:
         read_archives(stack),
         tuple(_machine(stack, name) for name, component in components if component.type == "state_machine"),
         tuple(_stream(stack, name) for name, component in components if component.type == "stream"),
+        POLLING_SECONDS.get(stack.target.kind, 0.0),
     )
 
 

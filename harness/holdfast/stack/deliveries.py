@@ -52,13 +52,13 @@ def _deliveries(configuration: Configuration, worker: str) -> list[tuple[int, fl
     return [
         found
         for mapping in (function.mappings if function is not None else ())
-        if (found := _of(mapping, configuration.queue(mapping.source_arn))) is not None
+        if (found := _of(mapping, configuration.queue(mapping.source_arn), configuration.polling_seconds)) is not None
     ]
 
 
-def _of(mapping: Mapping, queue: QueueConfiguration | None) -> tuple[int, float] | None:
+def _of(mapping: Mapping, queue: QueueConfiguration | None, polling_seconds: float) -> tuple[int, float] | None:
     if mapping.maximum_retry_attempts is not None and mapping.maximum_retry_attempts >= 0:
         return mapping.maximum_retry_attempts + 1, STREAM_RETRY_SECONDS
     if queue is None:
         return None
-    return queue.maximum_receives or DEFAULT_DELIVERY_LIMIT, float(queue.visibility_seconds)
+    return queue.maximum_receives or DEFAULT_DELIVERY_LIMIT, queue.visibility_seconds + polling_seconds

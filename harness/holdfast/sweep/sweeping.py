@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from holdfast.campaign import new_prefix
 from holdfast.errors import DescriptorError, HoldfastError, Inconclusive, InjectionError
 from holdfast.levers.signals import interruptible
 from holdfast.opening import Options, ready, silent
@@ -21,6 +20,7 @@ from holdfast.stack.configuration import read_configuration
 from holdfast.stack.descriptor import Descriptor
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import PatternName, SagaPattern
+from holdfast.stack.prefixes import new_prefix
 from holdfast.stack.resolve import Stack
 from holdfast.sweep.conserving import half_done
 from holdfast.sweep.coverage import Coverage, PairRun, Violation, cells

@@ -17,6 +17,7 @@ from holdfast.errors import ExitCode
 from holdfast.opening import Options, resolved
 from holdfast.permissions import Grant, of_lever, policy
 from holdfast.plan import planned
+from holdfast.provocations.model import Window
 from holdfast.provocations.requirements import Situation
 from holdfast.simulation import Permitted, permitted
 from holdfast.stack.configuration import read_configuration
@@ -430,3 +431,15 @@ def test_the_plan_is_what_is_done(situation: Situation, embedded: EmbeddedTarget
         (one.lever, one.component) for one in history.windows if one.provocation in ("STORAGE_DENIED", "COMPUTE_DEAD")
     ]
     assert windows == [(fault.lever, fault.component) for phase in plan.phases for fault in phase.faults]
+
+
+def test_a_window_of_two_patterns_strikes_what_both_name(embedded: EmbeddedTarget, tmp_path: Path) -> None:
+    """A plan of two patterns tells the faults that each of them has in a window."""
+    second = (
+        '\n[patterns.storage-first]\ncommand = "notify"\neffect = "delivered"\nworkers = ["status"]\n'
+        'store = "queue"\nstorage_roles = ["ingest_role"]\n'
+    )
+    path = copy_of("notifications", tmp_path / "stack", edit=lambda text: text + second)
+    plan = planned(path, options=Options(folder=tmp_path), target=embedded, say=lambda *_: None)
+    (dead,) = (one.faults for one in plan.phases if one.title == f"fault window: {Window.COMPUTE_DEAD}")
+    assert sorted({fault.component for fault in dead}) == ["status", "worker"]

@@ -145,9 +145,10 @@ def _phases(run: Sequence[tuple[Provocation, Situation]]) -> Iterator[Phase]:
     middle = [one for one in run if one[0].moment is Moment.MIDDLE]
     for window in Window:
         inside = [one for one in middle if one[0].window is window]
-        levers = levers_of(window, inside[0][1], "plan") if inside else ()
-        faults = [_of_lever(lever, lever.error_class) for lever in levers]
-        yield from _phase(f"fault window: {window}", inside, faults)
+        patterns = {id(situation): situation for _, situation in inside}.values()
+        levers = [lever for situation in patterns for lever in levers_of(window, situation, "plan")]
+        faults = dict.fromkeys(_of_lever(lever, lever.error_class) for lever in levers)
+        yield from _phase(f"fault window: {window}", inside, tuple(faults))
     aimed = [one for one in middle if one[0].window is None]
     alone = [one for one in aimed if one[0].exclusive or one[0].alone(one[1])]
     yield from _phase(str(Moment.MIDDLE), [one for one in aimed if one not in alone])

@@ -66,6 +66,7 @@ def _drive(own: argparse.Namespace, locust: tuple[str, ...], line: tuple[str, ..
         deploy=own.deploy,
         allow_aws=own.allow_aws,
         cloudformation=own.cloudformation,
+        intercept=False,  # the functions under load are left as they are
         seed=own.seed,
         folder=own.holdfast_folder,
     )

@@ -100,7 +100,7 @@ class Standalone:
                 cause=f"{path} is to be used by locust alone",
                 remedy=f"holdfast load {path} --locustfile FILE, or target = 'localstack' in the user class",
             )
-        options = Options(target=kind, deploy=False, allow_aws=os.environ.get(ALLOW_AWS) == "1")
+        options = Options(target=kind, deploy=False, intercept=False, allow_aws=os.environ.get(ALLOW_AWS) == "1")
         stack = self._exits.enter_context(resolved(path, descriptor, options=options, say=unheard))
         plan = LoadPlan(
             descriptor=path,

@@ -42,9 +42,7 @@ class TargetDefaults(Part):
     localstack_endpoint: str | None = None
     intercept: Annotated[
         bool,
-        Field(
-            description="On LocalStack: point the functions at an interceptor on this machine for the length of a run."
-        ),
+        Field(description="On LocalStack: point the functions at an interceptor here while `holdfast verify` runs."),
     ] = False
     aws: AwsPin | None = None
 

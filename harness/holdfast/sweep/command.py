@@ -218,6 +218,7 @@ def _options(own: argparse.Namespace) -> Options:
         deploy=own.deploy,
         allow_aws=own.allow_aws,
         cloudformation=own.cloudformation,
+        intercept=False,  # on LocalStack it sees calls alone, which is too little for a trace
         folder=own.holdfast_folder,
         kept_runs=own.holdfast_runs,
     )

@@ -12,6 +12,9 @@ CONNECT_SECONDS = 3
 READ_SECONDS = 30
 POOL_CONNECTIONS = 64
 
+OWN = "holdfast"
+"""In the user agent of every request that the harness itself makes: no function made it."""
+
 Hook = Callable[[str, str, Mapping[str, Any]], None]
 """Told service, operation and parameters of a call before it is made; raises to refuse it."""
 
@@ -78,7 +81,7 @@ class Clients:
                 emulated = self.endpoint_url is not None
                 config = Config(
                     # tells the harness' own calls from those of functions (targets/interceptor/middleware.py)
-                    user_agent_extra="holdfast",
+                    user_agent_extra=OWN,
                     connect_timeout=CONNECT_SECONDS,
                     read_timeout=READ_SECONDS,
                     retries={"total_max_attempts": 1},

@@ -27,7 +27,7 @@ from holdfast.errors import TargetError
 from holdfast.extras import install
 from holdfast.targets import capabilities
 from holdfast.targets.base import Capability, Interceptor, PeekedMessage, Support
-from holdfast.targets.clients import Clients, Credentials, Hook, isolated_session
+from holdfast.targets.clients import OWN, Clients, Credentials, Hook, isolated_session
 from holdfast.targets.emulator.guard import clean
 from holdfast.targets.interceptor_client import InterceptorClient
 
@@ -59,7 +59,12 @@ class EmbeddedTarget:
         self._credentials = Credentials(ACCOUNT, "test")
         self._clients = Clients(isolated_session(region, self._credentials), self.endpoint_url)
         self._http = urllib3.HTTPConnectionPool(
-            "127.0.0.1", port, maxsize=16, timeout=urllib3.Timeout(connect=3, read=30), retries=False
+            "127.0.0.1",
+            port,
+            maxsize=16,
+            timeout=urllib3.Timeout(connect=3, read=30),
+            retries=False,
+            headers={"user-agent": OWN},  # without it the emulator would look for the function that made the request
         )
         self.interceptor: Interceptor | None = InterceptorClient(self._http)
         self.interceptor_url: str | None = None

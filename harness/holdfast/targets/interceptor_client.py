@@ -63,13 +63,21 @@ class InterceptorClient:
     def _ask(
         self, method: str, path: str, *, json: Mapping[str, Any] | None = None, fields: Mapping[str, str] | None = None
     ) -> Any:
-        try:
-            answer = self._pool.request(
+        def send() -> urllib3.BaseHTTPResponse:
+            return self._pool.request(
                 method,
                 f"/_holdfast/{path}",
                 json=dict(json) if json is not None else None,
                 fields=dict(fields) if fields is not None else None,
             )
+
+        try:
+            try:
+                answer = send()
+            except urllib3.exceptions.ProtocolError:
+                if method != "GET":
+                    raise
+                answer = send()  # a connection that was idle was closed just as it was taken
             content = answer.json()
         except (urllib3.exceptions.HTTPError, ValueError) as error:
             ended = isinstance(error.__cause__, ConnectionRefusedError)

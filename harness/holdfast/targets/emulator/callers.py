@@ -11,15 +11,13 @@ import asyncio
 import re
 from contextlib import suppress
 
+from holdfast.targets.clients import OWN
 from holdfast.targets.interceptor.asgi import Message
 from holdfast.targets.interceptor.connections import Holders, killable, trace_root
 from holdfast.targets.interceptor.middleware import Caller
 from holdfast.targets.interceptor.processes import component_in, component_of
 from holdfast.targets.interceptor.rules import RuleBook
 from holdfast.targets.interceptor.tracing import Invocation, Process, Tracer
-
-OWN = "holdfast"
-"""In the user agent of every request that the harness itself makes: no function made it."""
 
 _ROOT_USER = re.compile(r"Credential=\d{12}/")
 """Signed by the account's root user, as no function does."""

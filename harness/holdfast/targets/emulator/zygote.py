@@ -27,6 +27,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from holdfast.targets.emulator.cold_starts import give_way
+
 _REQUEST_BYTES = 1 << 20
 _STREAMS = 3
 
@@ -132,5 +134,6 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
 if __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[1])) as end:
         end.set_inheritable(False)
+        give_way()
         warm_up()
         serve(end)

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 import psutil
 
+from holdfast.targets.clients import OWN
 from holdfast.targets.interceptor.asgi import Message
 from holdfast.targets.interceptor.cutting import CONNECTION, Connection
 from holdfast.targets.interceptor.middleware import Caller
@@ -24,8 +25,6 @@ _FUNCTION = "AWS_LAMBDA_FUNCTION_NAME"
 
 _ON_LAMBDA = "exec-env/AWS_Lambda"
 """In the user agent of every SDK on Lambda, from ``AWS_EXECUTION_ENV``."""
-
-_OWN = "holdfast"
 
 
 def trace_root(headers: dict[str, str]) -> str:
@@ -103,7 +102,7 @@ class LoopbackCallers:
             if component:
                 return Caller("process", component=component)
             agent = headers.get("user-agent", "")
-            if _OWN in agent:
+            if OWN in agent:
                 return None
             if not root and _ON_LAMBDA not in agent and not self._rules.wants_calls():
                 return Caller("other")

@@ -15,13 +15,17 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import asdict
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
 from holdfast.targets.base import Rule
 from holdfast.targets.interceptor.asgi import App, Message, Receive, Send, answer, read_all
 from holdfast.targets.interceptor.rules import RuleBook, problems
 from holdfast.targets.interceptor.tracing import Tracer
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 PREFIX = "/_holdfast/"
 
@@ -89,12 +93,20 @@ class Control:
 
 def rule_of(document: bytes) -> tuple[Rule | None, str]:
     """The rule that a JSON document describes, or what is wrong with it."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        rule = TypeAdapter(Rule).validate_json(document, strict=True)
+        rule = _rules().validate_json(document, strict=True)
     except ValidationError as error:
         told = (f"{'.'.join(map(str, one['loc'])) or 'the rule'}: {one['msg']}" for one in error.errors())
         return None, "; ".join(told)
     wrong = "; ".join(problems(rule))
     return (None, wrong) if wrong else (rule, "")
+
+
+@cache
+def _rules() -> TypeAdapter[Rule]:
+    """Made once: it takes longer than to answer a request."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Rule)

@@ -21,6 +21,7 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
+from holdfast.targets.emulator.cold_starts import cold_start
 from holdfast.targets.emulator.interception import CURRENT, RULES, TRACER
 from holdfast.targets.emulator.known import require
 from holdfast.targets.emulator.patches.worker_scripts import LOG_END
@@ -72,7 +73,8 @@ def _invoke(
             return {"status": "error", "error": _death(request_id, -signal.SIGKILL), "cold_start": False, "log": ""}
         cold = self._proc is None or self._proc.poll() is not None
         if cold:
-            self._spawn()
+            with cold_start():
+                self._spawn()
             self._cold = False
         process = self._proc
         if invocation is not None:

@@ -13,7 +13,6 @@ answer is the service's own answer in JSON. MiniStack drops subtype and role, an
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import re
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import urllib3
+from ministack.core.concurrency import run_reentrant
 from ministack.services import apigateway
 from ministack.services.cloudformation import provisioners
 
@@ -98,7 +98,7 @@ def apply() -> None:
                 "authorizer.lambda": more.get("authorizer_lambda_context") or {},
             },
         )
-        return await asyncio.to_thread(_call, integration, request)
+        return await run_reentrant(_call, integration, request)
 
     apigateway._create_integration = create_integration
     apigateway._update_integration = update_integration

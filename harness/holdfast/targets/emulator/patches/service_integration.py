@@ -23,7 +23,6 @@ MiniStack calls SQS without asking any policy, ignores request parameters, and a
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import functools
 import hashlib
@@ -43,6 +42,7 @@ import urllib3
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from ministack.core.concurrency import run_reentrant
 from ministack.services import apigateway_v1, sts
 
 from holdfast.targets.emulator.dispatch import ApiRequest, CallFailedError, as_answer, asked, call_of_api
@@ -212,7 +212,7 @@ async def invoke_service(  # noqa: PLR0917 - MiniStack's calling convention
         text = (body or b"").decode("utf-8", "replace")
     call = _Call(integration, text, parameters, context, stage.get("variables") or {})
     try:
-        status, answer = await asyncio.to_thread(_perform, call, owner_account_id)
+        status, answer = await run_reentrant(_perform, call, owner_account_id)
         return _respond(call, status, answer)
     except _UnmappedError:
         return apigateway_v1._gw_error("UNSUPPORTED_MEDIA_TYPE", "Unsupported Media Type")

@@ -38,7 +38,7 @@ class Invocation:
         event: the event, JSON text.
         trace_root: root of the trace id that the function's SDK sends with each call, which tells whose call it is.
         kill: the rules that kill the process before or after the handler.
-        starved: it ran out of time because the machine was too busy.
+        starved: it ran out of time, or its caller may have, because the machine was too busy.
         throttled: it was refused before it began.
         process: the process that runs the handler, once there is one.
         by_service: a service handles the event by itself: a rule, a topic, a mapping, no function.

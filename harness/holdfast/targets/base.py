@@ -179,7 +179,7 @@ class TracedInvocation:
         ended_seconds: wall clock; 0 while it runs.
         failed: whether it ended in a function error, a throttle or a dead process.
         event: the event, JSON.
-        starved: whether it or its caller ran out of time on a machine that was too busy to run it; no fault of the stack's.
+        starved: whether it or its caller ran out of time on a machine too busy to run it; no fault of the stack's.
         throttled: whether it was refused before it began.
         by_service: whether a service handled the event by itself: a rule, a topic, a mapping, no function.
     """

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 
-import pytest
-
-from holdfast.targets.emulator.cold_starts import NICENESS, cold_start, give_way
+from holdfast.targets.emulator.cold_starts import cold_start
 from holdfast.waiting import eventually
 
 
@@ -37,15 +32,3 @@ def test_a_start_that_waits_for_itself_goes_on() -> None:
         pass
     assert starting.acquire(blocking=False)
     assert not starting.acquire(blocking=False)
-
-
-@pytest.mark.skipif(not hasattr(os, "setpriority"), reason="this system knows no priorities")
-def test_what_gives_way_has_a_lower_priority() -> None:
-    """The process named is given the niceness of functions; one that has ended is no error."""
-    sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    try:
-        give_way(sleeper.pid)
-        assert os.getpriority(os.PRIO_PROCESS, sleeper.pid) == NICENESS
-    finally:
-        sleeper.communicate()
-    give_way(sleeper.pid)

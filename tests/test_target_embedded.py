@@ -27,7 +27,6 @@ from holdfast.errors import TargetError
 from holdfast.targets import embedded
 from holdfast.targets.base import Rule
 from holdfast.targets.embedded import EmbeddedTarget
-from holdfast.targets.emulator.cold_starts import NICENESS
 from holdfast.targets.emulator.known import require, substitute
 from holdfast.targets.probes.bench import bench, wait_for
 from holdfast.waiting import eventually
@@ -216,14 +215,6 @@ def test_a_function_is_its_role() -> None:
         assert target.client("sts").get_caller_identity()["Arn"] == f"arn:aws:iam::{target.account}:root"
 
 
-def test_a_function_gives_way_to_the_emulator(embedded: EmbeddedTarget) -> None:
-    """A forked function has the lower priority of functions, and the emulator its own."""
-    with bench(embedded) as on:
-        pid = on.invoke(on.function(), {})[1]["pid"]
-        assert psutil.Process(pid).nice() == NICENESS
-        assert psutil.Process(embedded.process_id).nice() == psutil.Process().nice()
-
-
 def test_clients_are_made_once_and_from_any_thread() -> None:
     """Threads that ask at the same moment get the same client."""
     with EmbeddedTarget.start() as target:
@@ -283,7 +274,6 @@ def test_a_node_function_fails_as_on_aws() -> None:
         kind, error = on.invoke(name, {"raise": "boom"})
         assert (kind, error["errorType"], error["errorMessage"]) == ("Unhandled", "TypeError", "boom")
         assert on.invoke(name, {})[1]["pid"] == first["pid"]
-        assert psutil.Process(first["pid"]).nice() == NICENESS
         answer = functions.invoke(FunctionName=name, Payload=b'{"log": "here"}', LogType="Tail")
         assert base64.b64decode(answer["LogResult"]).decode().strip() == "here"
         _, error = on.invoke(name, {"exit": 3})

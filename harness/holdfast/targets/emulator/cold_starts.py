@@ -1,10 +1,10 @@
-"""How many functions start at once, and how far they give way to the emulator.
+"""How many functions start at once.
 
-A cold start takes a tenth of a second of a processor, and a burst of commands can ask for a hundred of them. Started
-all at once they leave nothing to the emulator, which all of them call: calls run out of time, functions that ran out of
+A cold start is mostly processor time, and a burst of commands can ask for a hundred of them. Started all at once they leave nothing to the emulator, which all of them call: calls run out of time, functions that ran out of
 time are killed, their retries start cold again, and the emulator does not recover for minutes (a metastable failure,
-Bronson et al., HotOS 2021). So few start at once, and all of them run at a lower priority than the emulator. The time
-that a function waits for its start is not counted against its timeout, as on AWS.
+Bronson et al., HotOS 2021). So few start at once. The time that a function waits for its start is not counted against
+its timeout, as on AWS. A lower priority of functions protects the emulator even better, but then they starve beside
+whatever else runs on the machine, and the timeouts of state machines, which do not stretch, end their calls.
 """
 
 from __future__ import annotations
@@ -12,12 +12,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 STARTS_PER_CORE = 2
-
-NICENESS = 5
-"""Of the processes of functions, relative to the emulator."""
 
 LONGEST_WAIT_SECONDS = 10.0
 """Nobody waits longer for a start: one that calls another function while it starts would else wait for itself.
@@ -44,10 +41,3 @@ def cold_start(
     finally:
         if taken:
             starting.release()
-
-
-def give_way(process_id: int = 0) -> None:
-    """Let a process, by default this one and what it forks, give way to the emulator, where the system can do that."""
-    if hasattr(os, "setpriority"):
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, process_id, NICENESS)

@@ -15,8 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from holdfast.targets.emulator.cold_starts import give_way
-
 BUNDLED = ("boto3", "botocore", "s3transfer", "urllib3", "jmespath", "dateutil", "six.py")
 """A function that brings its own copy of what the zygote has imported gets a fresh interpreter: its copy wins."""
 
@@ -161,6 +159,4 @@ def popen(
     if zygote is not None and cwd is not None and zygote.serves(command, env, cwd):
         with suppress(OSError):
             return zygote.fork(command[1], env=env, cwd=cwd)
-    process = subprocess.Popen(command, env=env, cwd=cwd, **options)
-    give_way(process.pid)
-    return process
+    return subprocess.Popen(command, env=env, cwd=cwd, **options)

@@ -27,8 +27,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from holdfast.targets.emulator.cold_starts import give_way
-
 _REQUEST_BYTES = 1 << 20
 _STREAMS = 3
 
@@ -41,7 +39,7 @@ def warm_up() -> None:
     load = botocore.loaders.JSONFileLoader.load_file
     botocore.loaders.JSONFileLoader.load_file = functools.cache(load)  # type: ignore[method-assign]
     session = boto3.Session(region_name="us-east-1")
-    for service in ("dynamodb", "sqs", "s3", "events", "sns"):
+    for service in ("dynamodb", "sqs", "s3", "events", "sns", "stepfunctions", "lambda"):
         session.client(service)
     gc.collect()
     gc.freeze()  # a collection in a fork would copy every page it looks at
@@ -134,6 +132,5 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
 if __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[1])) as end:
         end.set_inheritable(False)
-        give_way()
         warm_up()
         serve(end)

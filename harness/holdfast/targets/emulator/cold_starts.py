@@ -1,10 +1,11 @@
 """How many functions start at once.
 
-A cold start is mostly processor time, and a burst of commands can ask for a hundred of them. Started all at once they leave nothing to the emulator, which all of them call: calls run out of time, functions that ran out of
-time are killed, their retries start cold again, and the emulator does not recover for minutes (a metastable failure,
-Bronson et al., HotOS 2021). So few start at once. The time that a function waits for its start is not counted against
-its timeout, as on AWS. A lower priority of functions protects the emulator even better, but then they starve beside
-whatever else runs on the machine, and the timeouts of state machines, which do not stretch, end their calls.
+A cold start is mostly processor time, and a burst of commands can ask for a hundred of them. Started all at once they
+leave nothing to the emulator, which all of them call: calls run out of time, functions that ran out of time are killed,
+their retries start cold again, and the emulator does not recover for minutes (a metastable failure, Bronson et al.,
+HotOS 2021). So few start at once. The time that a function waits for its start is not counted against its timeout, as
+on AWS. A lower priority of functions protects the emulator even better, but then they starve beside whatever else runs
+on the machine, and the timeouts of state machines, which do not stretch, end their calls.
 """
 
 from __future__ import annotations

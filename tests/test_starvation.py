@@ -46,6 +46,21 @@ def test_no_machine_owes_for_ever(monkeypatch: pytest.MonkeyPatch, pressure: Pat
     assert owed(monkeypatch, pressure, stalled_seconds=9.0, passed_seconds=longest) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("stalled_seconds", "passed_seconds", "late"), [(1.9, 1.9, False), (2.0, 2.0, True), (0.9, 2.0, False)]
+)
+def test_what_took_long_says_nothing_on_a_busy_machine(
+    stalled_seconds: float, passed_seconds: float, late: bool, pressure: Path
+) -> None:
+    """Only what took as long as it may, and that on a machine under pressure for most of it, was late by its fault."""
+    now = 100.0
+    pressure.write_text(told(50.0))
+    meter = starvation.Meter(lambda: now)
+    pressure.write_text(told(50.0 + stalled_seconds))
+    now += passed_seconds
+    assert meter.late(2.0) is late
+
+
 def test_the_load_average_stands_in(monkeypatch: pytest.MonkeyPatch, pressure: Path) -> None:
     """Where the system tells no pressure, a load of twice the processors counts as busy all the time."""
     monkeypatch.setattr(starvation.os, "cpu_count", lambda: 2)

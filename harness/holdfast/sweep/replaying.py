@@ -47,10 +47,8 @@ def replayed(
         if isinstance(replay, ScheduleReplay):
             known = ready.stack.descriptor.commands[runner.pattern.command].fields
             fields = {name: value for name, value in replay.fields.items() if name in known}
-            if replay.found.title in (
-                OVERSOLD,
-                NOT_CONSERVED,
-            ):  # one copy at a time, or what one moves would be held against all
+            if replay.found.title in (OVERSOLD, NOT_CONSERVED):
+                # one copy at a time, or what one moves would be held against all
                 return [one.judgement for _ in range(times) for one in runner.run([replay.schedule], fields)]
             return [one.judgement for one in runner.run([replay.schedule] * times, fields)]
         return _plans(runner, replay, times)

@@ -36,10 +36,6 @@ class Meter:
         self._started = self._clock()
         self._stalled_before = _stalled_seconds()
 
-    def passed_seconds(self) -> float:
-        """How long ago it was made."""
-        return self._clock() - self._started
-
     def owed_seconds(self, timeout_seconds: float, longest_extension: float = LONGEST_EXTENSION) -> float:
         """How much longer what is timed may still go on, seconds; 0 when its time is up.
 
@@ -47,13 +43,17 @@ class Meter:
             timeout_seconds: how long it has on an idle machine.
             longest_extension: so many times that again at most.
         """
-        passed = self.passed_seconds()
+        passed = self._clock() - self._started
         allowed = timeout_seconds * (1 + longest_extension * self._busy_share(passed))
         return max(0.0, allowed - passed)
 
     def busy(self) -> bool:
         """Whether the machine was too busy for a timeout to say anything about the function."""
-        return self._busy_share(self.passed_seconds()) > BUSY_SHARE
+        return self._busy_share(self._clock() - self._started) > BUSY_SHARE
+
+    def late(self, usual_seconds: float) -> bool:
+        """Whether what is timed took at least so many seconds, on a machine too busy for that to say anything of it."""
+        return self._clock() - self._started >= usual_seconds and self.busy()
 
     def _busy_share(self, passed_seconds: float) -> float:
         return _share(self._stalled_before, _stalled_seconds(), passed_seconds)

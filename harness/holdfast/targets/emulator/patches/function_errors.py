@@ -80,8 +80,8 @@ def _invoke(
             starting = Meter()
             with cold_start():
                 self._spawn()
-            if invocation is not None and starting.passed_seconds() > SLOW_START_SECONDS:
-                invocation.starved = starting.busy()
+            if invocation is not None and starting.late(SLOW_START_SECONDS):
+                invocation.starved = True
             self._cold = False
         process = self._proc
         if invocation is not None:
@@ -107,9 +107,11 @@ def _invoke(
         reader.join(timeout=timeout)
         while reader.is_alive() and (owed := meter.owed_seconds(timeout)) > 0:
             reader.join(timeout=owed)
+        if invocation is not None and meter.late(timeout):
+            invocation.starved = (
+                True  # also where it answered in the time that it was owed: its caller may not have waited
+            )
         if reader.is_alive():
-            if invocation is not None:
-                invocation.starved = invocation.starved or meter.busy()
             _kill(process)
             self._proc = None
             message = f"RequestId: {request_id} Error: Task timed out after {timeout:.2f} seconds"
@@ -117,8 +119,6 @@ def _invoke(
             return {"status": "error", "error": error, "cold_start": cold, "log": _log(self, "")}
         if invocation is not None and _killed(invocation, "after", process):
             answers.clear()
-        if invocation is not None and meter.passed_seconds() > timeout:
-            invocation.starved = invocation.starved or meter.busy()  # its caller may not have waited so long
         if answers:
             return {**answers[0], "cold_start": cold, "log": _log(self, request_id)}
         self._proc = None

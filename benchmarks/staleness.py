@@ -19,7 +19,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.campaign import Campaign, new_prefix
+from holdfast.campaign import Campaign
 from holdfast.checkers import logs, projections
 from holdfast.checkers.columnar import staleness
 from holdfast.checkers.columnar.result import Result
@@ -30,6 +30,7 @@ from holdfast.provocations.cqrs_load import READERS, reading
 from holdfast.provocations.cqrs_runs import await_projected, cqrs_of, fold_of, on_one_aggregate, streams_of
 from holdfast.provocations.model import Provocation
 from holdfast.stack.loading import load_descriptor
+from holdfast.stack.prefixes import new_prefix
 from holdfast.targets.base import Rule
 from holdfast_fixtures.catalogue import ReferenceStack, reference_stacks
 

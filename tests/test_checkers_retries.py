@@ -42,7 +42,7 @@ def execution(*visits: Visit, status: ExecutionStatus = ExecutionStatus.FAILED, 
 def told(*visits: Visit, policy: Policy = ONCE_TWICE, **options: Any) -> list[str]:
     """What is found about an execution of these visits."""
     found = retries.as_declared([execution(*visits, **options)], history(START), {"Pay": policy})
-    assert all(one.title == "retried otherwise" and one.witness == (START,) for one in found)
+    assert all(one.witness == (START,) for one in found)
     return [one.sentence for one in found]
 
 
@@ -84,6 +84,18 @@ def test_other_attempts_than_declared_are_told() -> None:
     assert told(stay((0, 1, "Never"), (2, 3, ""))) == [
         f"{failed} Never at attempt 1 and was tried again, expected at most 0 times."
     ]
+
+
+def test_what_is_only_late_has_a_title_of_its_own() -> None:
+    """A busy machine may be late, but it tries nothing again too early or too often."""
+    late, early = stay((0, 1, "Oops"), (20, 21, "")), stay((0, 1, "Oops"), (1.2, 2, ""))
+    policies = {"Pay": ONCE_TWICE}
+    titles = [
+        one.title
+        for visit in (late, early)
+        for one in retries.as_declared([execution(visit)], history(START), policies)
+    ]
+    assert titles == [retries.LATE, retries.OTHERWISE]
 
 
 def test_what_was_cut_off_is_not_tried_again() -> None:
@@ -166,6 +178,9 @@ def test_a_definition_tells_the_policies_of_all_its_tasks() -> None:
         ("States.ALL", "States.Runtime", False),
         ("States.TaskFailed", "Oops", True),
         ("States.TaskFailed", "States.Timeout", False),
+        ("States.TaskFailed", "States.Permissions", True),
+        ("States.TaskFailed", "States.Http.StatusCode.500", True),
+        ("States.TaskFailed", "States.Runtime", False),
         ("States.Timeout", "States.Timeout", True),
         ("States.Timeout", "States.HeartbeatTimeout", True),
         ("States.HeartbeatTimeout", "States.HeartbeatTimeout", True),

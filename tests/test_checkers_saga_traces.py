@@ -141,6 +141,22 @@ def test_compensations_in_forward_order_are_told_with_the_two_reads() -> None:
     assert saga_traces.unplaced(lived, saga) == ()
 
 
+def test_an_order_is_known_where_two_compensations_have_a_place() -> None:
+    """By the positions of their effects, or by the states of an execution; one compensation alone has no order."""
+    start, saga = ok("k"), line("a", "b")
+    places = {"a": "1", "b": "2", "unb": "3", "una": "4"}
+    placed = [seen("k", 1, 9.0, port=port, orders=(place,)) for port, place in places.items()]
+    bare = [seen("k", 1, 9.0, port=port) for port in places]
+    both = execution(visit("UNB", 102, 103), visit("UNA", 103, 104))
+    one = execution(visit("UNB", 102, 103))
+    assert saga_traces.undone_in_order([], history(start, *placed), saga) == {"k"}
+    assert saga_traces.undone_in_order([both], history(start, *bare), saga) == {"k"}
+    assert saga_traces.undone_in_order([one], history(start, *bare), saga) == frozenset()
+    assert (
+        saga_traces.undone_in_order([execution(*both.visits, redrives=1)], history(start, *bare), saga) == frozenset()
+    )
+
+
 def test_effects_without_positions_tell_no_order() -> None:
     """Two steps were undone, and nobody can tell in which order."""
     reads = [seen("k", 1, 9.0 + at / 10, port=port) for at, port in enumerate(("a", "una", "b", "unb"))]

@@ -99,6 +99,8 @@ BAD: dict[str, tuple[str, str | bytes, str]] = {
     "empty YAML": ("x.asl.yaml", "", "the file is empty"),
     "not YAML": ("x.asl.yaml", "a: [", "this is not YAML"),
     "a key that is no text": ("x.asl.yaml", "? [a]\n: b\n", "x.asl.yaml:1: a key is not text"),
+    "a sign that is none": ("x.asl.yaml", 'a: "\\UFFFFFFFF"', "this is not YAML"),
+    "a tag that a text is none of": ("x.asl.yaml", "TimeoutSeconds: !!bool maybe\na: !!int ''\n", "x.asl.yaml"),
     "two YAML documents": ("x.asl.yaml", "a: 1\n---\nb: 2\n", "this is not YAML"),
     "a list": ("x.asl.json", "[]", "this is not a state machine's definition"),
     "another document": ("x.json", '{"a": 1}', "it has no StartAt and States"),

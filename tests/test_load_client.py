@@ -21,9 +21,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from boto3_reference import Boto3Client
 from holdfast.targets.embedded import ACCOUNT, EmbeddedTarget
 from holdfast_load.client.calls import reply
-from holdfast_load.client.reference import Boto3Client
 from ports_rig import Received, Web, answer, answers, certificate, cut, free_port, garbage, half, serving
 
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})

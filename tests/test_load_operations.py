@@ -241,8 +241,7 @@ def test_what_pytest_may_import_brings_no_gevent() -> None:
     """Only the connection, the cheap client and a running dispatcher need gevent, and nothing needs Locust."""
     program = (
         "import sys, holdfast_load.schedule, holdfast_load.dispatcher, holdfast_load.recorder, holdfast_load.latency,"
-        " holdfast_load.client.signing, holdfast_load.client.operations, holdfast_load.client.calls,"
-        " holdfast_load.client.reference\n"
+        " holdfast_load.client.signing, holdfast_load.client.operations, holdfast_load.client.calls\n"
         "print(sorted({'gevent', 'locust', 'geventhttpclient'} & set(sys.modules)))"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)

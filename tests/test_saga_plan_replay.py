@@ -90,6 +90,16 @@ def test_a_planted_bug_that_takes_a_plan_is_written_down_and_runs_again(tmp_path
     assert "3 of 3 agree" in again.out, again.text
 
 
+def test_a_fault_that_can_no_longer_be_placed_is_not_reached(tmp_path: Path) -> None:
+    """A step that has lost its compensation cannot have it fail, so nothing is held to be well."""
+    descriptor = copy_of("orders", tmp_path / "stack")
+    plan = broken(PlannedSaga(faults=(PlannedFault("ship", undo=True, kind="fail"),)))
+    path = write_plan(found(descriptor), plan, folder=tmp_path, clean=lambda text: text)
+    ended = holdfast("replay", path, cwd=tmp_path)
+    assert ended.code == ExitCode.INCONCLUSIVE, ended.text
+    assert "unreached: not every fault hit" in ended.out
+
+
 def test_a_plan_keeps_its_promises_on_a_correct_stack_and_a_step_that_is_gone_is_told(tmp_path: Path) -> None:
     """What was mended disagrees with the file, and a plan for another saga is a mistake with a remedy."""
     descriptor = copy_of("orders", tmp_path / "stack")

@@ -36,6 +36,7 @@ from holdfast.provocations.saga_starts import CONTENTION, SAGA_LOAD
 from holdfast.provocations.saga_stops import STOPPED
 from holdfast.stack.commands import ExecutionCall
 from holdfast.stack.configuration import Configuration, MachineConfiguration
+from holdfast.stack.definitions import tasks_of
 from holdfast.stack.loading import load_descriptor
 from holdfast.stack.patterns import SagaPattern, SagaStep
 from holdfast.stack.resolve import Stack
@@ -68,6 +69,16 @@ def situation(
     return Situation(
         stack=cast("Stack", stack), pattern=pattern, configuration=Configuration((), (), machines=(machine,))
     )
+
+
+def uncounted() -> Situation:
+    """Without a total, and with a step whose undoing is not counted."""
+    there = situation()
+    descriptor = there.stack.descriptor.model_copy(update={"conserved": {}})
+    reserve, *others = saga_of(there).steps
+    pattern = there.pattern.model_copy(update={"steps": [reserve.model_copy(update={"undone": None}), *others]})
+    stack = SimpleNamespace(**{**vars(there.stack), "descriptor": descriptor})
+    return replace(there, stack=cast("Stack", stack), pattern=pattern)
 
 
 def steps(there: Situation) -> dict[str, Any]:
@@ -236,6 +247,8 @@ def test_a_state_of_no_machine_is_told_with_those_there_are() -> None:
         (needs.pivot_named, situation(pivot=None), "names no pivot"),
         (needs.pivot_named, situation(pivot="confirm"), "no step comes after the pivot confirm"),
         (needs.two_compensations, situation(compensation_order="any"), "promises no order of compensations"),
+        (needs.retries_read, nested(), "the retries of Goods/Reserve, Goods/Ship are those of a nested"),
+        (needs.undoing_counted, uncounted(), "that reserve is undone twice would not be seen"),
         (needs.services_aimed, situation(kind="aws"), "no fault can be aimed at what the state machine calls itself"),
         (needs.outcome_reported, situation(status=None, express=True), "nothing reports a saga's outcome"),
     ],
@@ -272,6 +285,21 @@ def test_steps_without_a_descriptor_are_derived_to_be_confirmed() -> None:
     said = needs.steps_listed(situation(steps=[]))
     assert "Reserve" in said
     assert "[[patterns.saga.steps]]" in said
+    declared = needs.steps_listed(situation(steps=[], pivot="Ship"))
+    assert "Ship (Ship, never undone)" in declared
+    assert "; the pivot Ship" in declared
+
+
+@pytest.mark.parametrize(
+    ("given", "started"),
+    [({"StateMachineArn": "arn:m"}, "arn:m"), ("{% $states.input %}", ""), (None, "")],
+    ids=["named", "an expression", "nothing"],
+)
+def test_a_nested_machine_is_known_where_the_definition_names_it(given: object, started: str) -> None:
+    """In JSONata the arguments may be one expression, which names nothing."""
+    state = {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2", "Arguments": given}
+    (task,) = tasks_of(json.dumps({"StartAt": "Nested", "States": {"Nested": state}}))
+    assert task.starts == started
 
 
 def test_what_undoes_steps_lives_while_compute_is_dead() -> None:

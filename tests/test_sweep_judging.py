@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from histories import fail, ok, unknown
+from holdfast.history.executions import EXECUTION
 from holdfast.stack.effects import Status
 from holdfast.stack.patterns import Pattern, SagaPattern
 from holdfast.sweep.all_or_nothing import AllOrNothing
@@ -174,6 +175,18 @@ def saga_case(counts: tuple[int, int, int, int], state: str = "", **more: object
 def test_all_or_nothing(given: Case, mark: Mark) -> None:
     """A saga is whole or undone, once, and reports which; half done it may stay only where it was surfaced."""
     assert judge(given, AllOrNothing(SAGA, STATUS)).mark is mark
+
+
+@pytest.mark.parametrize(("slowed", "mark"), [(True, Mark.INCONCLUSIVE), (False, Mark.VIOLATED)])
+def test_a_saga_that_ended_late_on_a_busy_machine_decides_nothing(slowed: bool, mark: Mark) -> None:
+    """Being late is excused there; whatever else is broken is not."""
+    running = look(EXECUTION, 1, state="RUNNING")
+    late = saga_case((1, 1, 1, 1), "failed", slowed=slowed)
+    late = replace(late, observations={**late.observations, EXECUTION: running})
+    promises = AllOrNothing(SAGA, STATUS, bound_seconds=60.0)
+    assert judge(late, promises).mark is mark
+    repeated = replace(late, observations={**late.observations, "charged": look("charged", 2)})
+    assert judge(repeated, promises).mark is Mark.VIOLATED
 
 
 def test_only_what_has_no_way_back_may_leave_a_saga_stuck() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,18 +14,25 @@ from holdfast.levers.function import FunctionThrottle
 from holdfast.levers.role import RoleDeny
 from holdfast.opening import Options
 from holdfast.provocations.requirements import Situation
+from holdfast.provocations.tracing import Trace
 from holdfast.stack.configuration import Configuration, FunctionConfiguration, MachineConfiguration
+from holdfast.stack.generate import Submission
+from holdfast.stack.relays import Relay
 from holdfast.stack.resolve import Mapping as Polls
 from holdfast.stack.resources import Resource
-from holdfast.sweep.judging import Mark
+from holdfast.sweep.judging import Judgement, Mark
 from holdfast.sweep.kinds import Kind
 from holdfast.sweep.levers import Means, aimed_here, means, points_told
+from holdfast.sweep.plan import Schedule
 from holdfast.sweep.points import Caller, Callers, Point
-from holdfast.sweep.sweeping import Budget, sweep
+from holdfast.sweep.running import Ran
+from holdfast.sweep.surroundings import surroundings
+from holdfast.sweep.sweeping import Budget, Sweep, sweep
 from holdfast.targets.attached import AttachedTarget
 from holdfast.targets.base import Capability, Support
 from holdfast.targets.capabilities import AWS, EMBEDDED, LOCALSTACK
 from holdfast.targets.embedded import EmbeddedTarget
+from sweep_examples import case
 from verify_runs import copy_of
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:f-charge"
@@ -136,6 +144,76 @@ def test_faults_are_aimed_only_where_everything_can_be(embedded: EmbeddedTarget)
     assert aimed_here(Situation(stack=cast("Any", stack), pattern=given.pattern, configuration=given.configuration))
 
 
+def test_what_a_rule_passes_on_is_a_point_that_no_lever_reaches() -> None:
+    """A choreography's deliveries are told as unreached, counted by what they call."""
+    given = situation(AWS)
+    given.stack.resources.update(events=resource("events", "rule"))
+    relays = tuple(Relay(component="events", target_arn=arn) for arn in (ARN, f"{ARN}-other", "arn:aws:kinesis:x:y:z"))
+    found = points_told(
+        replace(given, configuration=replace(given.configuration, relays=relays)),
+        Callers.of(given.stack, given.configuration),
+    )
+    passed_on = [point for point in found if point.caller.type == "rule"]
+    assert [(point.name, point.about) for point in passed_on] == [
+        ("events lambda:Invoke #1", "charge"),
+        ("events lambda:Invoke #2", ""),
+    ]
+    assert "not reachable on the aws target" in str(means(passed_on[0], Kind.REFUSED, given))
+
+
+class Interrupting(SimpleNamespace):
+    """A runner that is interrupted at its second lever."""
+
+    ran = 0
+
+    def run_alone(self) -> Ran:
+        """An undisturbed command that holds."""
+        return ran(Schedule())
+
+    def run_with(self, found: Means) -> Ran:
+        """The first fault holds, the second is never judged."""
+        self.ran += 1
+        if self.ran > 1:
+            raise KeyboardInterrupt
+        return ran(Schedule(faults=(found.fault,)))
+
+
+def ran(schedule: Schedule) -> Ran:
+    """A run that held."""
+    held = Judgement(mark=Mark.HELD, why="acknowledged")
+    return Ran(
+        schedule=schedule,
+        case=case(schedule=schedule),
+        judgement=held,
+        trace=Trace(),
+        submission=Submission("k", "v"),
+    )
+
+
+def test_a_sweep_by_levers_that_is_interrupted_keeps_what_it_decided() -> None:
+    """What was not visited is unreached for that reason, and nothing is left to be replayed."""
+    given = situation(AWS)
+    given.stack.descriptor.name, given.stack.path = "orders", Path("o.stack.toml")
+    runner = Interrupting(
+        situation=given,
+        stack=given.stack,
+        name="saga",
+        seed=0,
+        known=surroundings(given.configuration, given.pattern, Callers.of(given.stack, given.configuration)),
+        callers=Callers.of(given.stack, given.configuration),
+    )
+    found = Sweep(runner=cast("Any", runner), budget=Budget(), clock=lambda: 0.0).cover()
+    assert (found.interrupted, found.undisturbed.mark, found.aimed, found.decided) == (
+        "SIGINT",
+        Mark.HELD,
+        False,
+        False,
+    )
+    assert found.count(Mark.HELD) == 1
+    assert {cell.why for cell in found.cells if "interrupted" in cell.why} == {"the sweep was interrupted"}
+    assert len(found.cells) == len(found.points) * len(Kind)
+
+
 def test_a_stack_is_swept_by_levers_and_healed(embedded: EmbeddedTarget, tmp_path: Path) -> None:
     """Throttle, Deny and a disabled mapping are visited one after another and hold; all else says why it is not."""
     without = dict.fromkeys((Capability.INVOCATION_FAULTS, Capability.CALL_FAULTS), LOCALSTACK[Capability.CALL_FAULTS])
@@ -158,6 +236,7 @@ def test_a_stack_is_swept_by_levers_and_healed(embedded: EmbeddedTarget, tmp_pat
     } <= held, [(cell.point.name, cell.kind, cell.mark, cell.why) for cell in found.cells]
     assert found.count(Mark.VIOLATED) == 0
     assert not found.decided
+    assert found.undisturbed.mark is Mark.HELD
     assert all(cell.why for cell in found.cells)
     assert embedded.interceptor is not None
     assert embedded.interceptor.rules() == ()

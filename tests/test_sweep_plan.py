@@ -54,6 +54,16 @@ def test_points_are_named_by_caller_call_and_count() -> None:
     assert visited(USUAL, CALLERS).strangers == ("stranger",)
 
 
+def test_a_caller_whose_invocation_was_not_seen_yet_comes_last() -> None:
+    """Its calls were read a moment later than the invocations, and are points all the same."""
+    seen = trace("f-worker/r1 dynamodb:PutItem 200", "m-saga/r1/Charge lambda:Invoke 200")
+    early = replace(seen, invocations=tuple(one for one in seen.invocations if one.function != "f-worker"))
+    assert [point.name for point in visited(early, CALLERS).points] == [
+        "saga/Charge lambda:Invoke #1",
+        "worker dynamodb:PutItem #1",
+    ]
+
+
 def test_a_rule_is_claimed_at_the_point_that_it_is_named_after() -> None:
     """The rule of the nth point is claimed by the nth such call, whatever other calls pass between."""
     calls = trace(

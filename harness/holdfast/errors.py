@@ -11,6 +11,7 @@ HoldfastError                 what happened, the likely cause, the remedy
 ├── GuardRailError            something outside the descriptor would be changed   exit 2
 ├── HistoryError              a history cannot be written, read or judged         exit 2
 ├── InjectionError            a fault could not be put in place (it is undone)    exit 2
+├── NothingChosenError        words that choose fault points choose none          exit 2
 ├── BaselineError             the file of accepted violations is wrong            exit 2
 ├── StoppedError              a stop condition ended the run; all is healed       exit 5
 │   └── BudgetError           its budget of time or money is used up              exit 7
@@ -114,6 +115,10 @@ class BudgetError(StoppedError):
     """The run's budget of time or money is used up; every fault is healed."""
 
     exit_code = ExitCode.BUDGET
+
+
+class NothingChosenError(HoldfastError):
+    """The words that choose fault points and kinds are those of none."""
 
 
 class BaselineError(HoldfastError):

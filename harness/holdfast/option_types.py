@@ -1,8 +1,9 @@
-"""Numbers that options of a command line take, told in plain words where they are none."""
+"""What several command lines take alike: numbers, told in plain words where they are none, and where a stack is."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from functools import partial
 
 
@@ -38,3 +39,22 @@ def whole(text: str, *, least: int) -> int:
 
 count = partial(whole, least=0)
 at_least_one = partial(whole, least=1)
+
+
+def add_target_options(add: Callable[..., object], *, opt_in: str) -> None:
+    """Add the options that say where a stack is and who deploys it.
+
+    Args:
+        add: takes what `argparse.ArgumentParser.add_argument` takes: that of a parser, of a group, or pytest's.
+        opt_in: what ``--allow-aws`` allows.
+    """
+    add("--target", choices=("embedded", "localstack", "aws"), help="instead of the descriptor's default")
+    add(
+        "--deploy",
+        action="store_true",
+        default=None,
+        help="deploy the template first, remove it afterwards (default on the embedded target only)",
+    )
+    add("--no-deploy", dest="deploy", action="store_false", help="the stack is deployed already")
+    add("--cloudformation", metavar="NAME", help="the deployed CloudFormation stack to use")
+    add("--allow-aws", action="store_true", help=f"opt in to {opt_in}")

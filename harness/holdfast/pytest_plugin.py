@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.option_types import at_least_one, positive
+from holdfast.option_types import add_target_options, at_least_one, positive
 
 SUFFIX = ".stack.toml"
 SIDE_BY_SIDE = 4
@@ -29,15 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of Holdfast."""
     group = parser.getgroup("holdfast", "Holdfast: contract tests for deployed stacks")
     group.addoption("--stack", action="append", default=[], metavar="FILE", help="a stack descriptor to verify")
-    group.addoption("--target", choices=("embedded", "localstack", "aws"), help="instead of the descriptor's default")
-    group.addoption(
-        "--deploy",
-        action="store_true",
-        default=None,
-        help="deploy the template first, remove it afterwards (default on the embedded target only)",
-    )
-    group.addoption("--no-deploy", dest="deploy", action="store_false", help="the stack is deployed already")
-    group.addoption("--cloudformation", metavar="NAME", help="the deployed CloudFormation stack to use")
+    add_target_options(group.addoption, opt_in="break parts of a stack on real AWS")
     group.addoption(
         "--intercept",
         action="store_true",
@@ -47,7 +39,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--no-intercept", dest="intercept", action="store_false", help="leave the functions' endpoint alone"
     )
-    group.addoption("--allow-aws", action="store_true", help="opt in to break parts of a stack on real AWS")
     group.addoption("--holdfast-seed", type=int, default=0, metavar="N", help="seed of the generated values")
     group.addoption("--holdfast-folder", default=".holdfast", metavar="DIR", help="journals and verdicts")
     group.addoption("--holdfast-runs", type=at_least_one, default=20, metavar="N", help="runs of a stack that are kept")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from holdfast.errors import ExitCode, HoldfastError
 from holdfast.opening import DEFAULT_FOLDER, Options, ready
-from holdfast.option_types import at_least_one, positive
+from holdfast.option_types import add_target_options, at_least_one, positive
 from holdfast.progress import telling
 from holdfast.redaction import Clean, cleaned_arguments, cleaning
 from holdfast.runs import Run, RunFolder, at_end, begin
@@ -274,13 +274,7 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("--web", type=int, nargs="?", const=WEB_PORT, metavar="PORT", help="Locust's web UI")
     many.add_argument("--web-host", default=LOOPBACK, metavar="HOST")
     where = parser.add_argument_group("where")
-    where.add_argument(
-        "--target", choices=("embedded", "localstack", "aws"), help="instead of the descriptor's default"
-    )
-    where.add_argument("--deploy", action="store_true", default=None, help="deploy the template first, remove it after")
-    where.add_argument("--no-deploy", dest="deploy", action="store_false", help="the stack is deployed already")
-    where.add_argument("--cloudformation", metavar="NAME", help="the deployed CloudFormation stack to use")
-    where.add_argument("--allow-aws", action="store_true", help="opt in to send to a stack on real AWS, and break it")
+    add_target_options(where.add_argument, opt_in="send to a stack on real AWS, and break it")
     where.add_argument("--holdfast-folder", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="journals and runs")
     return parser
 

@@ -11,10 +11,11 @@ docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html#error-
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from holdfast.checkers.records import finding, ranked
+from holdfast.definition.error_names import HEARTBEAT_TIMEOUT, TIMEOUT, matches
 from holdfast.history.executions import Attempt, Execution, ExecutionStatus, Visit
 from holdfast.history.model import History, Operation
 from holdfast.stack.definitions import Task, tasks_of
@@ -27,11 +28,8 @@ EARLY_SECONDS = 0.1
 LATE_SECONDS = 5.0
 """So much after its time a retry may begin, and as much again as the wait itself: a busy service is no wrong policy."""
 
-_NOT_ALL = frozenset({"States.DataLimitExceeded", "States.Runtime"})
-"""What ``States.ALL`` does not name."""
-
-_TIMEOUT = "States.Timeout"
-_MISSED_HEARTBEAT = "States.HeartbeatTimeout"
+OTHERWISE, LATE = "retried otherwise", "retried late"
+"""Titles of findings; what is only late may be a busy machine's doing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +54,7 @@ class Retrier:
 
     def names(self, error: str) -> bool:
         """Whether it retries an error."""
-        if error in self.errors:
-            return True
-        if _TIMEOUT in self.errors and error == _MISSED_HEARTBEAT:
-            return True
-        if "States.TaskFailed" in self.errors and not error.startswith("States."):
-            return True
-        return "States.ALL" in self.errors and error not in _NOT_ALL
+        return any(matches(name, error) for name in self.errors)
 
     def wait_seconds(self, retries: int) -> float:
         """The full wait before the next retry, after so many of them."""
@@ -88,7 +80,7 @@ class Policy:
 
     def possible_retriers(self, error: str) -> tuple[int | None, ...]:
         """Which retriers may decide about an error as a history tells it: of a timeout, that of a heartbeat as well."""
-        meant = (error, _MISSED_HEARTBEAT) if error == _TIMEOUT else (error,)
+        meant = (error, HEARTBEAT_TIMEOUT) if error == TIMEOUT else (error,)
         return tuple(dict.fromkeys(self.retrier(one) for one in meant))
 
     def retries(self, error: str) -> bool:
@@ -138,11 +130,12 @@ def as_declared(
         started.setdefault(operation.key, operation)
     found = []
     for execution in executions:
-        if execution.key not in started or not execution.complete or execution.redrives:
+        if execution.key not in started or execution.redrives:
             continue
-        for sentence in _problems(execution, policies):
-            words = f"Key {execution.key}: {sentence}"
-            found.append(finding("retried otherwise", words, execution.key, (started[execution.key],)))
+        for problem in _problems(execution, policies):
+            words = f"Key {execution.key}: {problem.words}"
+            title = LATE if problem.late else OTHERWISE
+            found.append(finding(title, words, execution.key, (started[execution.key],)))
     return ranked(found)
 
 
@@ -151,7 +144,15 @@ def retried(executions: Iterable[Execution]) -> int:
     return sum(max(len(visit.attempts) - 1, 0) for one in executions for visit in one.visits)
 
 
-def _problems(execution: Execution, policies: Mapping[str, Policy]) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """What a policy does not allow, and whether it is only that a retry came late."""
+
+    words: str
+    late: bool = False
+
+
+def _problems(execution: Execution, policies: Mapping[str, Policy]) -> Iterator[_Problem]:
     cut_off = execution.status in (ExecutionStatus.ABORTED, ExecutionStatus.TIMED_OUT, ExecutionStatus.RUNNING)
     for visit in execution.visits:
         policy = policies.get(visit.state)
@@ -160,13 +161,14 @@ def _problems(execution: Execution, policies: Mapping[str, Policy]) -> Iterator[
     yield from _visited_again(execution.visits, policies)
 
 
-def _of_visit(visit: Visit, policy: Policy, *, cut_off: bool) -> Iterator[str]:
+def _of_visit(visit: Visit, policy: Policy, *, cut_off: bool) -> Iterator[_Problem]:
     readings = [(0,) * len(policy.retriers)]  # how many retries each retrier has had, as its errors may be read
     for at, attempt in enumerate(visit.attempts):
         if not attempt.error or attempt.ended_seconds is None:
             return
         following = visit.attempts[at + 1] if at + 1 < len(visit.attempts) else None
-        problems, explained = [], []
+        problems: list[_Problem] = []
+        explained = []
         for had in readings:
             for which in policy.possible_retriers(attempt.error):
                 problem = _against(attempt, following, policy, which, had, cut_off=cut_off)
@@ -175,39 +177,41 @@ def _of_visit(visit: Visit, policy: Policy, *, cut_off: bool) -> Iterator[str]:
                 else:
                     explained.append(tuple(count + (which == index) for index, count in enumerate(had)))
         if not explained:
-            yield f"state {visit.state} failed with {attempt.error} at attempt {at + 1} and {problems[-1]}."
+            likeliest = next((problem for problem in problems if problem.late), problems[-1])
+            words = f"state {visit.state} failed with {attempt.error} at attempt {at + 1} and {likeliest.words}."
+            yield replace(likeliest, words=words)
             return
         readings = list(dict.fromkeys(explained))
 
 
 def _against(
     attempt: Attempt, following: Attempt | None, policy: Policy, which: int | None, had: Sequence[int], *, cut_off: bool
-) -> str:
-    """What is wrong with what followed a failed attempt, if this retrier decides about it; empty where nothing is."""
+) -> _Problem | None:
+    """What is wrong with what followed a failed attempt, if this retrier decides about it."""
     allowed = 0 if which is None else policy.retriers[which].most_retries
     retries = 0 if which is None else had[which]
     if following is None:
         if retries < allowed and not cut_off:
-            return f"was not tried again after {times(retries)}, expected up to {times(allowed)}"
-        return ""
+            return _Problem(f"was not tried again after {times(retries)}, expected up to {times(allowed)}")
+        return None
     if which is None or retries >= allowed:
-        return f"was tried again, expected at most {times(allowed)}"
+        return _Problem(f"was tried again, expected at most {times(allowed)}")
     return _wait(attempt, following, policy.retriers[which], retries)
 
 
-def _wait(attempt: Attempt, following: Attempt, retrier: Retrier, retries: int) -> str:
+def _wait(attempt: Attempt, following: Attempt, retrier: Retrier, retries: int) -> _Problem | None:
     assert attempt.ended_seconds is not None
     waited = following.started_seconds - attempt.ended_seconds
     full = retrier.wait_seconds(retries)
     least = 0.0 if retrier.full_jitter else full
     if waited < least - EARLY_SECONDS:
-        return f"was tried again after {waited:.2f} s, expected {least:g} s or more"
+        return _Problem(f"was tried again after {waited:.2f} s, expected {least:g} s or more")
     if waited > 2 * full + LATE_SECONDS:
-        return f"was tried again after {waited:.2f} s, expected {full:g} s"
-    return ""
+        return _Problem(f"was tried again after {waited:.2f} s, expected {full:g} s", late=True)
+    return None
 
 
-def _visited_again(visits: Sequence[Visit], policies: Mapping[str, Policy]) -> Iterator[str]:
+def _visited_again(visits: Sequence[Visit], policies: Mapping[str, Policy]) -> Iterator[_Problem]:
     """States of the first level that a catcher leads back to: retries that no policy counts.
 
     What is never retried may lead back as well: the next attempt is about something else, such as another seat.
@@ -221,7 +225,7 @@ def _visited_again(visits: Sequence[Visit], policies: Mapping[str, Policy]) -> I
         ]
         if policy.top and failed and mine.index(failed[0]) < len(mine) - 1:
             attempts = sum(len(visit.attempts) for visit in mine)
-            yield (
+            yield _Problem(
                 f"state {state} was entered {times(len(mine))} with {attempts} attempts after its retries had been used"
                 " up, expected no other retries than those of its policy."
             )

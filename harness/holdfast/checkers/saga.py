@@ -203,13 +203,12 @@ def _orphaned(one: Left, own: StepLeft) -> Finding:
     )
 
 
-def once(history: History, saga: SagaPattern, keys: Collection[str] | None = None) -> tuple[Finding, ...]:
+def once(history: History, saga: SagaPattern) -> tuple[Finding, ...]:
     """No step of a saga was done more than once, whatever was undone since.
 
     Args:
         history: what concerns the clause.
         saga: the pattern with its steps.
-        keys: only these; all where None.
     """
     return ranked(
         finding(
@@ -221,7 +220,7 @@ def once(history: History, saga: SagaPattern, keys: Collection[str] | None = Non
         )
         for one in left(history, saga)
         for step in one.steps
-        if step.done > 1 and (keys is None or one.key in keys)
+        if step.done > 1
     )
 
 

@@ -16,6 +16,9 @@ from holdfast.stack.patterns import SagaPattern
 from holdfast.verdict.describe import moment, shorten, times
 from holdfast.verdict.model import Finding
 
+UNFINISHED = "unfinished"
+"""Title of the finding that a saga was under way past its bound."""
+
 
 def unfinished(
     history: History, *, port: str, running: Collection[str], bound_seconds: float, keys: Collection[str] | None = None
@@ -40,7 +43,7 @@ def unfinished(
         if late:
             found.append(
                 finding(
-                    "unfinished",
+                    UNFINISHED,
                     f"Key {record.key} was started at {moment(started)} and '{port}' says {shorten(late[0].state)} at"
                     f" {moment(late[0].started_seconds)}, expected that it has ended within {bound_seconds:g} s.",
                     record.key,

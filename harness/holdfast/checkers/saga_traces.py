@@ -173,6 +173,19 @@ def moves_of(execution: Execution, saga: SagaPattern) -> tuple[Move, ...]:
     return tuple(moves)
 
 
+def undone_in_order(executions: Iterable[Execution], history: History, saga: SagaPattern) -> frozenset[str]:
+    """Keys of which the order of two compensations is known: by the positions of their effects, or by an execution.
+
+    Args:
+        executions: with their histories.
+        history: what concerns the clause.
+        saga: the pattern with its steps.
+    """
+    known = [(key, moves) for key, (_, _, moves) in _placed(history, saga).items()]
+    known += [(one.key, moves_of(one, saga)) for one in executions if not one.redrives]
+    return frozenset(key for key, moves in known if len({move.step for move in moves if move.undo}) > 1)
+
+
 def unplaced(history: History, saga: SagaPattern) -> tuple[str, ...]:
     """Keys of which more than one step was undone and the positions are not known, so that no order can be told.
 
@@ -191,7 +204,7 @@ def unplaced(history: History, saga: SagaPattern) -> tuple[str, ...]:
 
 def _placed(
     history: History, saga: SagaPattern
-) -> dict[str, tuple[tuple[Operation, ...], list[Observation], list[Move]]]:
+) -> Mapping[str, tuple[tuple[Operation, ...], list[Observation], Sequence[Move]]]:
     """The moves of each key whose every effect shows a position, with the reads that show them."""
     ports = [(step.name, False, step.effect) for step in saga.steps]
     ports += [(step.name, True, step.undone) for step in saga.steps if step.undone is not None]

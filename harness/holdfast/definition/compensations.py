@@ -48,13 +48,11 @@ class Onward:
 
     Attributes:
         target: the next state; None when the execution ends.
-        failed: whether it ends failed.
         runs: the steps whose compensations run on the way: those of the state itself, of all that is inside it, and
             of the branches that end with it.
     """
 
     target: str | None
-    failed: bool
     runs: frozenset[str]
 
 
@@ -102,7 +100,7 @@ class Compensations:
         while target is None:
             place = self._graph.places[here]
             if place.composite is None:
-                return Onward(target=None, failed=outcome != _DONE, runs=self._named(runs))
+                return Onward(target=None, runs=self._named(runs))
             composite = self._graph.states[place.composite]
             if outcome == _DONE:
                 if composite.kind is not Kind.MAP:
@@ -116,7 +114,7 @@ class Compensations:
                 catcher = catcher_of(composite, outcome)
                 target = catcher.next if catcher else None
             here = composite.id
-        return Onward(target=target, failed=False, runs=self._named(runs))
+        return Onward(target=target, runs=self._named(runs))
 
     def _named(self, mask: int) -> frozenset[str]:
         return frozenset(name for at, name in enumerate(self._names) if mask >> at & 1)

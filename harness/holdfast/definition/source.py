@@ -156,7 +156,7 @@ def read_yaml(text: str, name: str) -> Node:
         raise DefinitionError(
             f"{name}{line}: this is not YAML.", cause=str(error.problem), remedy="correct it at that place"
         ) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # of an escape such as "\\UFFFFFFFF", PyYAML's own
         raise DefinitionError(
             f"{name}: this is not YAML.", cause=" ".join(str(error).split()), remedy="correct it"
         ) from None
@@ -199,8 +199,8 @@ class _YamlReader:
             return Node(str(given.value), line)
         try:
             value: Value = yaml.SafeLoader("").construct_object(given)
-        except (yaml.YAMLError, ValueError, OverflowError):
-            value = str(given.value)
+        except (yaml.YAMLError, ValueError, OverflowError, LookupError):
+            value = str(given.value)  # a tag that the text is none of, such as `!!bool maybe`
         return Node(value, line)
 
     def _entries(self, given: yaml.MappingNode, depth: int) -> dict[str, Node]:

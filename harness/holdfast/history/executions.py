@@ -82,7 +82,6 @@ class Execution:
         error: the error's name, where it failed.
         redrives: how often it was redriven.
         visits: the states that it was in, in the order they were entered; empty where its history was not read.
-        complete: whether all of the history was read.
     """
 
     key: str
@@ -95,7 +94,6 @@ class Execution:
     error: str = ""
     redrives: int = 0
     visits: tuple[Visit, ...] = ()
-    complete: bool = True
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from holdfast.definition import Definition, derive_steps
+from holdfast.definition.graph import Graph
 from holdfast.definition.model import State
 from holdfast.inference.evidence import Effect, likeness, placed, snake
 from holdfast.inference.inventory import Inventory
@@ -86,23 +87,10 @@ def told_steps(definition: Definition, functions: Sequence[str]) -> Told:
 
 
 def in_order(definition: Definition) -> tuple[State, ...]:
-    """The tasks of a definition in the order in which an undisturbed execution comes to them."""
-    states = {state.id: state for state in definition.flow.walk()}
-    found: dict[str, State] = {}
-
-    def visit(name: str | None) -> None:
-        while name is not None and name in states and name not in found:
-            state = states[name]
-            found[name] = state
-            for flow in state.flows:
-                visit(flow.start)
-            for choice in state.choices:
-                visit(choice)
-            name = state.next
-
-    visit(definition.flow.start)
-    found |= {name: state for name, state in states.items() if name not in found}
-    return tuple(state for state in found.values() if state.work is not None)
+    """The tasks of a definition: those of an undisturbed execution in the order it comes to them, then the others."""
+    graph = Graph(definition)
+    order = dict.fromkeys((*graph.forward_order(), *graph.states))
+    return tuple(graph.states[name] for name in order if graph.states[name].work is not None)
 
 
 def actors_of_machine(definition: Definition, functions: Sequence[str]) -> tuple[Actor, ...]:

@@ -95,7 +95,7 @@ def derived(situation: Situation) -> str:
     if situation.configuration.machine(saga_of(situation).state_machine) is None:
         return ""
     try:
-        found = derive_steps(definition_of(situation))
+        found = _derived(definition_of(situation), saga_of(situation).pivot)
     except DefinitionError:
         return ""
     told = [
@@ -105,4 +105,9 @@ def derived(situation: Situation) -> str:
         + ")"
         for step in found.steps
     ]
-    return f"the definition has the steps {', '.join(told)}" if told else "the definition tells no steps"
+    if not told:
+        return "the definition tells no steps"
+    beside = [f"; the pivot {found.pivot}"] if found.pivot else []
+    beside += [f"; taken to have no effect: {', '.join(sorted(found.read_only))}"] if found.read_only else []
+    beside += [f"; not decided: {one.state}, {one.reason}" for one in found.undecided]
+    return f"the definition has the steps {', '.join(told)}{''.join(beside)}"

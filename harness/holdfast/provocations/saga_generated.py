@@ -41,6 +41,7 @@ from holdfast.provocations.saga_plans import (
     telling,
 )
 from holdfast.provocations.saga_requirements import several_steps, steps_listed
+from holdfast.provocations.saga_runs import look_at_quantities
 from holdfast.stack.base import Json
 
 DRAWN = 150
@@ -167,11 +168,6 @@ def draw_plans(choices: Choices, seed_number: int, most: int = PLANS) -> list[Pl
     return telling(drawn, most)
 
 
-def _watch(bench: Bench) -> None:
-    for name in bench.stack.descriptor.conserved:
-        bench.ports.observe_quantity(name, provocation=bench.name)
-
-
 def _generate(bench: Bench, clock: Callable[[], float] = time.monotonic) -> None:
     """Run the plans; the smallest within one that leaves a saga half done becomes a note of the verdict."""
     choices = choices_of(bench.situation)
@@ -194,7 +190,7 @@ def _generate(bench: Bench, clock: Callable[[], float] = time.monotonic) -> None
 
     tried = Tried(run=as_role(ROLE), repeats=1)
     tried.once(chosen)
-    _watch(bench)
+    look_at_quantities(bench)
     found = tried.broken(chosen)
     bench.figure("plans", len(chosen))
     if found is None:
@@ -205,7 +201,7 @@ def _generate(bench: Bench, clock: Callable[[], float] = time.monotonic) -> None
     smallest = tried.shrink(found)
     tried.run = as_role(SMALLEST_ROLE)
     tried.once([smallest])
-    _watch(bench)
+    look_at_quantities(bench)
     broken = BrokenPlan(
         plan=smallest,
         inputs=choices.inputs,

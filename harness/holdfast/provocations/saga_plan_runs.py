@@ -59,13 +59,14 @@ class PlanRunner:
         drawn = [[bench.draw(1, dict(self.inputs[saga.input]))[0] for saga in plan.sagas] for plan in chosen]
         everyone = [one for submissions in drawn for one in submissions]
         steps = {step.name: step for step in saga_of(bench.situation).steps}
-        aimed = [
-            (submission.key, planned, place)
+        planned_faults = [
+            (submission.key, planned)
             for plan, submissions in zip(chosen, drawn, strict=True)
             for saga, submission in zip(plan.sagas, submissions, strict=True)
             for planned in saga.faults
-            if (place := place_of(bench.situation, steps[planned.step], undo=planned.undo))
         ]
+        places = [place_of(bench.situation, steps[one.step], undo=one.undo) for _, one in planned_faults]
+        aimed = [(*one, place) for one, place in zip(planned_faults, places, strict=True) if place is not None]
         faults = [
             fault(bench.situation, place, planned.kind, key, times=1 if "once" in planned.kind else 0)
             for key, planned, place in aimed
@@ -81,11 +82,12 @@ class PlanRunner:
                 side_by_side(lambda one: bench.submit(one, self.role), together, len(together) or 1)
                 interrupts.pause(WAVE_SECONDS)
             late = {one.key for one in await_ends(bench, everyone)}
-            unhit = frozenset(
+            hit = {
                 (key, planned)
                 for (key, planned, _), rule in zip(aimed, aim.rules, strict=True)
-                if not aim.interceptor.hits(rule.id)
-            )
+                if aim.interceptor.hits(rule.id)
+            }
+        unhit = frozenset(planned_faults) - hit
         missed = {key for key, _ in unhit}
         half = self._half_done([one for one in everyone if one.key not in late])
         return [

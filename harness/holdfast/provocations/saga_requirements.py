@@ -126,6 +126,12 @@ def retries_declared(situation: Situation) -> str:
     return "the definition declares no retries, so there is no policy to keep"
 
 
+def retries_read(situation: Situation) -> str:
+    """The states of the steps must be those of the saga's own machine: histories of nested ones are not read."""
+    nested = [step.state for step in saga_of(situation).steps if step.state is not None and "/" in step.state]
+    return f"the retries of {', '.join(nested)} are those of a nested execution, which is not read" if nested else ""
+
+
 def callback_awaited(situation: Situation) -> str:
     """Some step must be waited for until it calls back."""
     return "" if callbacks(situation) else "no step is waited for until it calls back"
@@ -170,6 +176,17 @@ def two_compensations(situation: Situation) -> str:
     if any(undone & before[name] for name in undone):
         return ""
     return "no two steps that come one after the other are undone, so there is no order to keep"
+
+
+def undoing_counted(situation: Situation) -> str:
+    """That a step is undone twice shows in a count of its undoings, or in a total that it moves."""
+    uncounted = [step.name for step in compensated_steps(situation) if step.undone is None]
+    if not uncounted or not totals_declared(situation):
+        return ""
+    return (
+        f"that {', '.join(uncounted)} is undone twice would not be seen: give it `undone`, an effect port that counts,"
+        " or declare a total that it moves (conserved)"
+    )
 
 
 def business_failures_named(situation: Situation) -> str:

@@ -38,10 +38,9 @@ def await_ends(
     bench: Bench,
     submissions: Sequence[Submission],
     *,
-    deadline_seconds: float = 0.0,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> list[Submission]:
-    """Wait until every started saga has ended; returns those that have not by the deadline, which are looked at once.
+    """Wait until every started saga has ended; returns those that have not within the bound, which are looked at once.
 
     On a busy machine they are waited for as long again, and looked at once more where they end: what ends while its
     fault is still in place was slow, and what does not was stuck.
@@ -49,12 +48,11 @@ def await_ends(
     Args:
         bench: the provocation's.
         submissions: those whose every start was refused are not waited for.
-        deadline_seconds: a little more than the declared bound when 0.
         meanwhile: done at every look.
     """
     refused = {key for key, outcomes in _outcomes(bench).items() if outcomes == {Outcome.FAIL}}
     missing = [one for one in submissions if one.key not in refused]
-    longest_seconds = deadline_seconds or bench.bounds.saga_seconds + BEYOND_SECONDS
+    longest_seconds = bench.bounds.saga_seconds + BEYOND_SECONDS
 
     def look() -> list[Submission]:
         meanwhile()
@@ -130,6 +128,12 @@ def fate(bench: Bench, submission: Submission) -> Fate | None:
     )
     (found,) = left(History((nobody,), seen), saga)
     return found.fate if found.settled else None
+
+
+def look_at_quantities(bench: Bench) -> None:
+    """Record what is conserved, as it is now."""
+    for name in bench.stack.descriptor.conserved:
+        bench.ports.observe_quantity(name, provocation=bench.name)
 
 
 def look_at(bench: Bench, submission: Submission) -> None:

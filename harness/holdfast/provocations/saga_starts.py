@@ -25,7 +25,7 @@ from holdfast.provocations.saga_requirements import (
     several_steps,
     steps_listed,
 )
-from holdfast.provocations.saga_runs import await_ends, start_all
+from holdfast.provocations.saga_runs import await_ends, look_at_quantities, start_all
 from holdfast.stack.generate import Submission, draw
 from holdfast.targets.base import Rule
 
@@ -115,8 +115,8 @@ def _contend(bench: Bench) -> None:
     with bench.aimed(slowed) if slowed else nullcontext():
         side_by_side(lambda one: bench.submit(*one), submissions, CONTENDERS)
         # on a busy machine all that took too much may give it back before the end
-        await_ends(bench, started, meanwhile=lambda: _watch(bench))
-    _watch(bench)
+        await_ends(bench, started, meanwhile=lambda: look_at_quantities(bench))
+    look_at_quantities(bench)
 
 
 def _slowed(bench: Bench, submissions: Sequence[Submission]) -> list[tuple[str, Rule]]:
@@ -153,11 +153,6 @@ def _taking(situation: Situation) -> list[Place]:
     if interceptor_there(situation):
         return []
     return [place for place in places(situation, steps_until_pivot(situation)) if place.function][:1]
-
-
-def _watch(bench: Bench) -> None:
-    for name in bench.stack.descriptor.conserved:
-        bench.ports.observe_quantity(name, provocation=bench.name)
 
 
 def _repeat(bench: Bench) -> None:
@@ -241,11 +236,6 @@ def _settle_seconds(bench: Bench) -> float:
     return max([SETTLE_SECONDS, *(seconds + 1.0 for seconds in hidden)])
 
 
-def _interceptor(situation: Situation) -> str:
-    """Somebody must see what a repeated start sets off."""
-    return interceptor_there(situation)
-
-
 def _commands_of_load(situation: Situation) -> int:
     return HEALTHY + REFUSED_EACH * len(_refusals(situation))
 
@@ -279,7 +269,7 @@ CONTENTION = Provocation(
 REPEATED = Provocation(
     name="repeated-saga",
     provoke=_repeat,
-    requires=(*AIMED_AT_STEPS, key_placed, _interceptor),
+    requires=(*AIMED_AT_STEPS, key_placed, interceptor_there),
     aims=aims_at(
         "fail for good, once it was committed", lambda situation: places(situation, steps_until_pivot(situation))
     ),

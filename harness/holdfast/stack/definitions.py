@@ -39,7 +39,8 @@ class Task:
         resource = str(self.state.get("Resource", ""))
         if not (":states:startExecution.sync" in resource or resource.endswith(":aws-sdk:sfn:startSyncExecution")):
             return ""
-        return str((self.state.get("Parameters") or self.state.get("Arguments") or {}).get("StateMachineArn", ""))
+        given = self.state.get("Parameters") or self.state.get("Arguments")
+        return str(given.get("StateMachineArn", "")) if isinstance(given, Mapping) else ""  # or a JSONata expression
 
 
 def tasks_of(definition: str) -> tuple[Task, ...]:

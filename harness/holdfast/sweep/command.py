@@ -16,7 +16,7 @@ from typing import Any
 from holdfast.errors import ExitCode, HoldfastError, Inconclusive
 from holdfast.levers.signals import interruptible
 from holdfast.opening import DEFAULT_FOLDER, Options
-from holdfast.option_types import at_least_one, count, positive
+from holdfast.option_types import add_target_options, at_least_one, count, positive
 from holdfast.progress import listening
 from holdfast.redaction import Clean
 from holdfast.reporting import report_run
@@ -129,6 +129,8 @@ def _with_files(coverage: Coverage, folder: Path, swept: Swept) -> Coverage:
     """The coverage with a replay file for each violation; those of an earlier sweep are gone."""
     for old in folder.glob(f"{coverage.pattern}-*{SUFFIX}"):
         old.unlink()
+    if not coverage.aimed:
+        return coverage  # a replay aims its faults, which is not possible there
     file = partial(write, coverage, folder=folder, clean=swept.clean, hidden=swept.hidden)
     violations = [replace(one, file=str(file(one, number))) for number, one in enumerate(coverage.violations, start=1)]
     return replace(coverage, violations=tuple(violations))
@@ -195,15 +197,7 @@ def replay_command(arguments: Sequence[str]) -> int:
 
 
 def _target_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--target", choices=("embedded", "localstack", "aws"), help="instead of the descriptor's default"
-    )
-    parser.add_argument(
-        "--deploy", action="store_true", default=None, help="deploy the template first, remove it after"
-    )
-    parser.add_argument("--no-deploy", dest="deploy", action="store_false", help="the stack is deployed already")
-    parser.add_argument("--cloudformation", metavar="NAME", help="the deployed CloudFormation stack to use")
-    parser.add_argument("--allow-aws", action="store_true", help="opt in to break parts of a stack on real AWS")
+    add_target_options(parser.add_argument, opt_in="break parts of a stack on real AWS")
     parser.add_argument(
         "--holdfast-folder", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="journals, coverage, replay files"
     )

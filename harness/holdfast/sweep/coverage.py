@@ -19,8 +19,6 @@ from holdfast.verdict.model import Finding
 VERSION = 1
 """Version of sweep.json; docs/sweep.md says what is in it."""
 
-_WORST = (Mark.VIOLATED, Mark.INCONCLUSIVE, Mark.UNREACHED, Mark.HELD, Mark.INAPPLICABLE)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
@@ -95,6 +93,8 @@ class Coverage:
         seconds: wall time.
         singles_seconds: wall time of the singles, with the command that is traced before them.
         notes: what else a reader must know, a line each.
+        untold: what could not be told of all commands together; empty where everything was.
+        aimed: whether faults were aimed at single commands, so that a schedule can be run again.
         interrupted: name of the signal that ended it early; empty for none.
     """
 
@@ -117,6 +117,8 @@ class Coverage:
     seconds: float = 0.0
     singles_seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    untold: str = ""
+    aimed: bool = True
     interrupted: str = ""
 
     @property
@@ -134,7 +136,7 @@ class Coverage:
         marks = [self.undisturbed.mark, *(cell.mark for cell in self.cells), *(pair.mark for pair in self.pairs)]
         if self.pairs_asked and self.dropped and not self.pairs:
             return False
-        return not any(mark in open_marks for mark in marks) and not self.strangers
+        return not any(mark in open_marks for mark in marks) and not self.strangers and not self.untold
 
     def count(self, mark: Mark) -> int:
         """How many cells have a mark."""
@@ -158,7 +160,7 @@ def cells(ran: Iterable[tuple[Schedule, Judgement]], left: Iterable[Left], point
         for one in left
     ]
     for (point, kind), runs in of.items():
-        schedule, worst = min(runs, key=lambda run: _WORST.index(run[1].mark))
+        schedule, worst = min(runs, key=lambda run: list(Mark).index(run[1].mark))
         client = "" if schedule.patient else " (the client gives up)"
         found.append(Cell(point=point, kind=kind, mark=worst.mark, why=worst.why + client))
     order = {point: at for at, point in enumerate(points)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from holdfast.checkers import saga
+from holdfast.checkers import saga, saga_ends
 from holdfast.checkers.projections import Stream
 from holdfast.history.executions import EXECUTION
 from holdfast.history.model import DeadLetterSeen, History, Observation, Operation, Outcome
@@ -39,6 +39,7 @@ class Case:
         unproven: the faults that hit and were not shown to bite, each with why.
         quiet: whether the stack came to rest.
         starved: whether an invocation ran out of time because the machine was too busy.
+        slowed: whether it ended late, and the machine was too busy for that to say anything.
         deliveries: how many failures in a row use up the deliveries of a request.
         anonymous: dead-letter ports that received letters whose key cannot be told.
         unbalanced: how what is conserved was wrong after commands with this schedule alone, all of them whole.
@@ -55,6 +56,7 @@ class Case:
     unproven: tuple[str, ...] = ()
     quiet: bool = True
     starved: bool = False
+    slowed: bool = False
     deliveries: int = 1
     anonymous: tuple[str, ...] = ()
     unbalanced: tuple[Finding, ...] = ()
@@ -137,6 +139,8 @@ def judge(case: Case, invariants: Invariants) -> Judgement:  # noqa: PLR0911 - o
             mark=Mark.INCONCLUSIVE,
             why=f"the machine was too busy: a function ran out of time that it was not given ({findings[0].sentence})",
         )
+    if findings and case.slowed and all(finding.title == saga_ends.UNFINISHED for finding in findings):
+        return Judgement(mark=Mark.INCONCLUSIVE, why=f"the machine was too busy to tell: {findings[0].sentence}")
     if case.missed:
         # what went wrong although a fault did not hit belongs to other faults, which have commands of their own
         found = f"; yet {findings[0].sentence}" if findings else ""
@@ -165,7 +169,7 @@ _FINAL = frozenset(
         REFUSED,
         "step repeated",
         f"saga {saga.Fate.REPEATED}",
-        "unfinished",
+        saga_ends.UNFINISHED,
         "event twice",
         "refused and there",
     }

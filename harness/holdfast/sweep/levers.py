@@ -7,7 +7,8 @@ documentation that each of them names; no account has been used in the tests.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,9 +26,19 @@ from holdfast.stack.definitions import tasks_of
 from holdfast.stack.resolve import Stack
 from holdfast.sweep.kinds import Kind
 from holdfast.sweep.plan import Fault
-from holdfast.sweep.points import Caller, Callers, Point
+from holdfast.sweep.points import Caller, Callers, CallerType, Point
 from holdfast.targets.base import Capability
 from holdfast.targets.interceptor.names import name_of
+
+_TYPES: Mapping[str, CallerType] = {"rule": "rule", "topic": "topic"}
+_PASSED_ON = {
+    "lambda": ("lambda", "Invoke"),
+    "sqs": ("sqs", "SendMessage"),
+    "sns": ("sns", "Publish"),
+    "states": ("states", "StartExecution"),
+    "events": ("events", "PutEvents"),
+}
+"""How a rule or topic passes an event on, by the service of what it is passed on to."""
 
 _INTEGRATION = re.compile(r"arn:[^:]+:states:::(?:aws-sdk:)?([a-z0-9-]+):([A-Za-z0-9]+)")
 
@@ -85,7 +96,27 @@ def points_told(situation: Situation, callers: Callers) -> tuple[Point, ...]:
                 caller = Caller(component=machine.component, type="state_machine")
                 about = _function_of(stack, task.state)
                 found.append(Point(caller=caller, service=called[0], operation=called[1], state=task.name, about=about))
-    return tuple(found)
+    return (*found, *_relayed(situation))
+
+
+def _relayed(situation: Situation) -> Iterator[Point]:
+    """What rules and topics pass on."""
+    stack = situation.stack
+    components = {resource.name: component for component, resource in stack.resources.items()}
+    counts: Counter[tuple[str, str]] = Counter()
+    for relay in situation.configuration.relays:
+        called = _PASSED_ON.get(relay.target_arn.split(":")[2] if relay.target_arn.startswith("arn:") else "")
+        if called is None or relay.component not in stack.resources:
+            continue
+        service, operation = called
+        counts[relay.component, operation] += 1
+        yield Point(
+            caller=Caller(component=relay.component, type=_TYPES[stack.resource(relay.component).type]),
+            service=service,
+            operation=operation,
+            nth=counts[relay.component, operation],
+            about=components.get(name_of(relay.target_arn), ""),
+        )
 
 
 def means(point: Point, kind: Kind, situation: Situation) -> Means | str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from holdfast.checkers.projections import Stream
 from holdfast.history.executions import EXECUTION
@@ -28,6 +28,22 @@ from holdfast.sweep.proving import starved, unproven
 
 READERS = 4
 """So many looks at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waited:
+    """What came of waiting for silence while the faults of a wave were in place.
+
+    Attributes:
+        quiet: whether the stack came to rest.
+        under_way: the executions of each key as they were when it did not at first.
+        slowed: keys whose execution was under way then and ended before its faults healed, on a machine too busy for
+            lateness to say anything.
+    """
+
+    quiet: bool
+    under_way: Mapping[str, Mapping[str, Observation]] = field(default_factory=dict)
+    slowed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +76,7 @@ class Onlooker:
         traces: Sequence[Trace],
         missed: Mapping[int, Sequence[str]],
         *,
-        quiet: bool,
-        under_way: Mapping[str, Mapping[str, Observation]] | None = None,
+        waited: Waited,
     ) -> list[Case]:
         """What is known of each command, after a look at its key at every port.
 
@@ -71,8 +86,7 @@ class Onlooker:
             submissions: what was sent.
             traces: what each caused.
             missed: why faults did not hit, by the place of their schedule.
-            quiet: whether the stack came to rest.
-            under_way: the executions of each key as they were when it did not.
+            waited: whether the stack came to rest, and what was under way when it did not.
         """
         looks = side_by_side(lambda one: self._look(bench, one), submissions, READERS)
         letters = self._dead_letters()
@@ -87,7 +101,7 @@ class Onlooker:
                 key=submission.key,
                 schedule=schedule,
                 operations=tuple(operations.get(submission.key, ())),
-                observations={**looks[at], **(under_way or {}).get(submission.key, {})},
+                observations={**looks[at], **waited.under_way.get(submission.key, {})},
                 dead_letters=tuple(
                     DeadLetterSeen(key=one.key, original=one.original, body=one.body, port=port)
                     for port, one in letters
@@ -95,8 +109,9 @@ class Onlooker:
                 ),
                 missed=tuple(missed.get(at, ())),
                 unproven=() if at in missed else unproven(schedule, traces[at], self.callers),
-                quiet=quiet,
+                quiet=waited.quiet,
                 starved=starved(schedule, traces[at], self.callers),
+                slowed=submission.key in waited.slowed,
                 deliveries=deliveries,
                 anonymous=anonymous,
                 aggregate=aggregates[at],

@@ -151,8 +151,11 @@ def visited(trace: Trace, callers: Callers, stack: Stack | None = None) -> Visit
                 about=_about(call, stack) if stack is not None else "",
             )
         )
-    flow = list(dict.fromkeys(callers.by_name.get(one.function) for one in trace.invocations))
-    return Visited(tuple(sorted(points, key=lambda one: flow.index(one.caller))), tuple(dict.fromkeys(strangers)))
+    began = dict.fromkeys(callers.by_name.get(one.function) for one in trace.invocations)
+    # one that began after its invocations were read and before its calls were comes last
+    flow = {caller: at for at, caller in enumerate(began)}
+    ordered = sorted(points, key=lambda one: flow.get(one.caller, len(flow)))
+    return Visited(tuple(ordered), tuple(dict.fromkeys(strangers)))
 
 
 def identity(call: TracedCall) -> tuple[str, str, str, str]:

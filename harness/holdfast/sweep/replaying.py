@@ -11,6 +11,7 @@ from holdfast.progress import Listener
 from holdfast.provocations.saga_places import saga_of
 from holdfast.provocations.saga_plan_runs import PlanRunner
 from holdfast.provocations.saga_plans import PlanRun
+from holdfast.stack.commands import TimestampField, UuidField
 from holdfast.stack.seeding import seed as put_seed
 from holdfast.sweep.judging import Judgement, Mark
 from holdfast.sweep.replay import PlanReplay, Replay, ScheduleReplay
@@ -46,7 +47,9 @@ def replayed(
         runner = ready.runners[pattern]
         if isinstance(replay, ScheduleReplay):
             known = ready.stack.descriptor.commands[runner.pattern.command].fields
-            fields = {name: value for name, value in replay.fields.items() if name in known}
+            # each copy is a new command: what names it anew each time is drawn anew
+            anew = {name for name, one in known.items() if isinstance(one, UuidField | TimestampField)}
+            fields = {name: value for name, value in replay.fields.items() if name in known.keys() - anew}
             if replay.found.title in (OVERSOLD, NOT_CONSERVED):
                 # one copy at a time, or what one moves would be held against all
                 return [one.judgement for _ in range(times) for one in runner.run([replay.schedule], fields)]

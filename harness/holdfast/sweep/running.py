@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from holdfast.errors import Inconclusive
+from holdfast.history.executions import EXECUTION, ExecutionStatus
 from holdfast.history.model import Observation
 from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal
@@ -33,7 +34,7 @@ from holdfast.sweep.conserving import half_done, unbalanced, unread
 from holdfast.sweep.judging import Case, Invariants, Judgement, judge
 from holdfast.sweep.kinds import LASTING, Kind, Surroundings, rule_of
 from holdfast.sweep.levers import Means
-from holdfast.sweep.looking import READERS, Onlooker
+from holdfast.sweep.looking import READERS, Onlooker, Waited
 from holdfast.sweep.plan import Schedule
 from holdfast.sweep.points import Callers
 from holdfast.sweep.projecting import LoggedAndShown
@@ -41,6 +42,7 @@ from holdfast.sweep.promises import invariants_of
 from holdfast.sweep.sending import Sender
 from holdfast.sweep.surroundings import surroundings
 from holdfast.targets.base import Rule
+from holdfast.targets.emulator.starvation import Meter
 from holdfast.verdict.model import Finding
 
 WIDTH = 16
@@ -154,7 +156,7 @@ class Runner:
                 raise Inconclusive("the stack does not come to rest after one command, so nothing can be traced")
 
         submission, trace = follow(bench, ANY_FUNCTION, "traced", settle)
-        (ran,) = self._judged(bench, [Schedule()], [submission], [trace], {}, quiet=True)
+        (ran,) = self._judged(bench, [Schedule()], [submission], [trace], {}, waited=Waited(quiet=True))
         return ran
 
     def run(self, schedules: Sequence[Schedule], fields: Mapping[str, Json] | None = None) -> list[Ran]:
@@ -181,17 +183,18 @@ class Runner:
                 self.say(f"{len(schedules)} commands side by side, {len(placed)} faults")
                 sent = sorted(zip(schedules, submissions, strict=True), key=lambda pair: not _slow(pair[0]))
                 side_by_side(lambda pair: self.sender.send(bench, *pair), sent, WIDTH)
-                quiet, under_way = self._settled(bench, aim, submissions)
+                waited = self._settled(bench, aim, submissions)
                 hits = _hits(aim, placed)
-            if any(schedule.for_good for schedule in schedules) and not quiet:
-                quiet = self.silence()  # what failed for good has healed, and may come to its end after all
+            if any(schedule.for_good for schedule in schedules) and not waited.quiet:
+                # what failed for good has healed, and may come to its end after all
+                waited = replace(waited, quiet=self.silence())
             traces = side_by_side(lambda key: Trace.of(bench.interceptor, key), keys, READERS)
         for (at, number), count in hits.items():
             if not count:
                 missed.setdefault(at, []).append(f"{schedules[at].faults[number].point.name} was not passed")
-        self._rested = quiet
-        ran = self._judged(bench, schedules, submissions, traces, missed, quiet=quiet, under_way=under_way)
-        if not quiet or not self._declared:
+        self._rested = waited.quiet
+        ran = self._judged(bench, schedules, submissions, traces, missed, waited=waited)
+        if not waited.quiet or not self._declared:
             return ran
         after = self._quantities(bench)
         unweighed = unread(before, after) if rested else NOT_RESTED
@@ -239,23 +242,35 @@ class Runner:
                 )
         return placed, missed
 
-    def _settled(
-        self, bench: Bench, aim: Aim, submissions: Sequence[Submission]
-    ) -> tuple[bool, dict[str, dict[str, Observation]]]:
+    def _settled(self, bench: Bench, aim: Aim, submissions: Sequence[Submission]) -> Waited:
         """Wait for silence, longer than for one command while faults still hit.
 
         What works one after another, a shard or a message group, takes its time over as many faults, and over each
-        delivery of one that fails for good. Returns whether silence came, and the executions of each key as they were
-        when it did not come at first.
+        delivery of one that fails for good.
         """
-        progress = aim.progress()
+        progress, pressure = aim.progress(), Meter()
         under_way: dict[str, dict[str, Observation]] = {}
-        while not self.silence():
+        quiet = self.silence()
+        while not quiet:
             under_way = under_way or self.onlooker.under_way(bench, submissions)
             before, progress = progress, aim.progress()
             if progress == before:
-                return False, under_way
-        return True, under_way
+                break
+            quiet = self.silence()
+        slowed: frozenset[str] = frozenset()
+        if under_way and self.stack.target.kind == "embedded" and pressure.busy():
+            slowed = _ended(under_way, self.onlooker.under_way(bench, submissions))
+        return Waited(quiet=quiet, under_way=under_way, slowed=slowed)
+
+    def run_alone(self) -> Ran:
+        """Send one command without a fault where nothing can be traced, and judge it."""
+        bench = self.bench()
+        (submission,) = bench.draw(1)
+        self.say("one command without a fault")
+        self.sender.send(bench, Schedule(), submission)
+        waited = Waited(quiet=self.silence())
+        (ran,) = self._judged(bench, [Schedule()], [submission], [Trace()], {}, waited=waited)
+        return ran
 
     def run_with(self, found: Means) -> Ran:
         """Send one command while a lever does a fault to everything, heal it, and judge the command.
@@ -274,7 +289,7 @@ class Runner:
             self.sender.send(bench, schedule, submission)
             interrupts.pause(HELD_SECONDS)
         quiet = self.silence()
-        (ran,) = self._judged(bench, [schedule], [submission], [Trace()], {}, quiet=quiet)
+        (ran,) = self._judged(bench, [schedule], [submission], [Trace()], {}, waited=Waited(quiet=quiet))
         return ran
 
     def say(self, message: str, until_seconds: float = 0.0) -> None:
@@ -300,12 +315,11 @@ class Runner:
         traces: Sequence[Trace],
         missed: Mapping[int, Sequence[str]],
         *,
-        quiet: bool,
-        under_way: Mapping[str, Mapping[str, Observation]] | None = None,
+        waited: Waited,
     ) -> list[Ran]:
         """Look at every key at every port, and judge it."""
         self.say(f"a last look at {len(submissions)} keys")
-        cases = self.onlooker.cases(bench, schedules, submissions, traces, missed, quiet=quiet, under_way=under_way)
+        cases = self.onlooker.cases(bench, schedules, submissions, traces, missed, waited=waited)
         return [
             Ran(
                 schedule=case.schedule,
@@ -334,6 +348,18 @@ class Runner:
             room=threading.Semaphore(WIDTH),
             stopping=self.stopping,
         )
+
+
+def _ended(
+    before: Mapping[str, Mapping[str, Observation]], after: Mapping[str, Mapping[str, Observation]]
+) -> frozenset[str]:
+    """The keys whose execution was under way before, and is no more."""
+    running = ExecutionStatus.RUNNING
+    return frozenset(
+        key
+        for key, seen in before.items()
+        if seen[EXECUTION].state == running and after[key][EXECUTION].state not in ("", running)
+    )
 
 
 def _slow(schedule: Schedule) -> bool:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from holdfast.errors import DescriptorError, HoldfastError, Inconclusive, InjectionError
+from holdfast.errors import DescriptorError, Inconclusive, InjectionError, NothingChosenError
 from holdfast.levers.signals import interruptible
 from holdfast.opening import Options, ready, silent
 from holdfast.progress import Listener, Progress
@@ -27,8 +27,8 @@ from holdfast.sweep.coverage import Coverage, PairRun, Violation, cells
 from holdfast.sweep.judging import Judgement, Mark
 from holdfast.sweep.kinds import Kind, inapplicable
 from holdfast.sweep.levers import Means, aimed_here, means, points_told
-from holdfast.sweep.plan import Left, Pairs, Schedule, chosen, pairs, singles
-from holdfast.sweep.points import Visited, visited
+from holdfast.sweep.plan import Fault, Left, Pairs, Schedule, chosen, pairs, singles
+from holdfast.sweep.points import Point, Visited, visited
 from holdfast.sweep.running import Ran, Runner
 from holdfast.sweep.shrinking import Verdicts, grouped, to_run
 from holdfast.targets.base import Target
@@ -56,6 +56,9 @@ class Budget:
     stop_at_first: bool = False
 
 
+INTERRUPTED = "the sweep was interrupted"
+
+
 @dataclass(slots=True, kw_only=True)
 class Sweep:
     """One pattern of one opened stack.
@@ -81,6 +84,7 @@ class Sweep:
     _second: Pairs = field(default_factory=Pairs)
     _violating: tuple[Violation, ...] = ()
     _interrupted: str = ""
+    _untold: str = ""
     _singles_seconds: float = 0.0
     _started: float = 0.0
 
@@ -106,8 +110,11 @@ class Sweep:
         stack = self.runner.stack
         seen = visited(undisturbed.trace, self.runner.callers, stack)
         wanted = chosen(seen.points, Kind, self.budget.expression)
+        if not seen.points:
+            beside = f"; callers that are no components: {', '.join(seen.strangers)}" if seen.strangers else ""
+            raise Inconclusive(f"one command passes no call of a component of the descriptor{beside}")
         if not wanted:
-            raise HoldfastError(
+            raise NothingChosenError(
                 f"No fault point and kind has all of these words: {self.budget.expression}",
                 cause=f"the fault points are {', '.join(point.name for point in seen.points) or 'none'}",
                 remedy=f"choose among them, and among the kinds {', '.join(Kind)}",
@@ -132,19 +139,14 @@ class Sweep:
         self._violating = tuple(self._violation(schedule, of) for schedule, of in found.items())
 
     def _coverage(self, undisturbed: Ran) -> Coverage:
-        stack, second = self.runner.stack, self._second
+        second = self._second
         alone = [(one.schedule, one.judgement) for one in self._alone]
         if not alone:
-            waiting = Judgement(mark=Mark.UNREACHED, why="the sweep was interrupted")
+            waiting = Judgement(mark=Mark.UNREACHED, why=INTERRUPTED)
             alone = [(schedule, waiting) for schedule in self._singles]
         points = () if self._seen is None else self._seen.points
-        return Coverage(
-            stack=stack.descriptor.name,
-            descriptor=str(stack.path),
-            pattern=self.runner.name,
-            target=stack.target.kind,
-            seed=self.runner.seed,
-            undisturbed=undisturbed.judgement,
+        return replace(
+            self._head(undisturbed.judgement),
             cells=cells(alone, self._left, points),
             pairs=tuple(
                 PairRun(schedule=one.schedule, mark=one.judgement.mark, why=one.judgement.why) for one in self._together
@@ -156,49 +158,71 @@ class Sweep:
             violations=self._violating,
             unexplained=tuple(self._unexplained),
             strangers=() if self._seen is None else self._seen.strangers,
+            singles_seconds=round(self._singles_seconds, 1),
+        )
+
+    def _head(self, undisturbed: Judgement) -> Coverage:
+        """What was swept and how that went, without what was covered."""
+        stack = self.runner.stack
+        return Coverage(
+            stack=stack.descriptor.name,
+            descriptor=str(stack.path),
+            pattern=self.runner.name,
+            target=stack.target.kind,
+            seed=self.runner.seed,
+            undisturbed=undisturbed,
+            cells=(),
             commands=len(self._ran),
             seconds=round(self.clock() - self._started, 1),
-            singles_seconds=round(self._singles_seconds, 1),
             notes=tuple(self._notes),
+            untold=self._untold,
             interrupted=self._interrupted,
         )
 
+    def untraced(self, reason: Inconclusive) -> Coverage:
+        """What is said of a pattern of which no command could be traced."""
+        return self._head(Judgement(mark=Mark.UNREACHED, why=str(reason)))
+
     def _by_levers(self) -> Coverage:
         """Visit what levers on everything can reach, one after another, and say what they cannot."""
-        situation, points = self.runner.situation, points_told(self.runner.situation, self.runner.callers)
-        left: list[Left] = []
+        points = points_told(self.runner.situation, self.runner.callers)
         ran: list[tuple[Schedule, Judgement]] = []
+        self._notes += (
+            "the calls that functions make themselves cannot be seen here, so no point stands for them",
+            "faults are on everything here, so points are visited one after another, and no pair is run",
+        )
+        undisturbed = Judgement(mark=Mark.UNREACHED, why=INTERRUPTED)
+        try:
+            alone = self.runner.run_alone()
+            self._remember([alone])
+            undisturbed = alone.judgement
+            self._pull(points, ran)
+        except KeyboardInterrupt as signal:
+            self._interrupted = str(signal) or "SIGINT"
+            told = {one.faults[0] for one, _ in ran} | {Fault(one.point, one.kind) for one in self._left}
+            self._left += [
+                Left(point=point, kind=kind, why=INTERRUPTED, applies=True)
+                for point, kind in chosen(points, Kind, self.budget.expression)
+                if Fault(point, kind) not in told
+            ]
+        violating = [one.schedule for one in self._ran if one.judgement.mark is Mark.VIOLATED]
+        found = grouped(list(dict.fromkeys(violating)), self._verdicts)
+        return replace(
+            self._head(undisturbed),
+            cells=cells(ran, self._left, points),
+            violations=tuple(self._violation(schedule, of) for schedule, of in found.items()),
+            aimed=False,
+        )
+
+    def _pull(self, points: Sequence[Point], ran: list[tuple[Schedule, Judgement]]) -> None:
+        """Pull the levers there are, and note what there is none for."""
         for point, kind in chosen(points, Kind, self.budget.expression):
-            found = inapplicable(point, kind, self.runner.known) or means(point, kind, situation)
+            no = inapplicable(point, kind, self.runner.known)
+            found = no or means(point, kind, self.runner.situation)
             if isinstance(found, str):
-                left.append(Left(point=point, kind=kind, why=found))
+                self._left.append(Left(point=point, kind=kind, why=found, applies=not no))
             else:
                 ran.append((Schedule(faults=(found.fault,)), self._with(found)))
-        violating = [one.schedule for one in self._ran if one.judgement.mark is Mark.VIOLATED]
-        return Coverage(
-            stack=self.runner.stack.descriptor.name,
-            descriptor=str(self.runner.stack.path),
-            pattern=self.runner.name,
-            target=self.runner.stack.target.kind,
-            seed=self.runner.seed,
-            undisturbed=Judgement(
-                mark=Mark.UNREACHED, why="no command can be traced here: no interceptor sees its invocations"
-            ),
-            cells=tuple(
-                replace(cell, mark=Mark.UNREACHED)
-                if cell.mark is Mark.INAPPLICABLE and not inapplicable(cell.point, cell.kind, self.runner.known)
-                else cell
-                for cell in cells(ran, left, points)
-            ),
-            violations=tuple(self._violation(one, (one,)) for one in dict.fromkeys(violating)),
-            commands=len(self._ran),
-            seconds=round(self.clock() - self._started, 1),
-            notes=(
-                "the calls that functions make themselves cannot be seen here, so no point stands for them",
-                "faults are on everything here, so points are visited one after another, and no pair is run",
-                *self._notes,
-            ),
-        )
 
     def _with(self, found: Means) -> Judgement:
         if not self._time_for(0.0):
@@ -281,7 +305,8 @@ class Sweep:
                 beside = (
                     f", beside {len(wave) - len(whole)} sagas that are half done or violated," if whole != wave else ""
                 )
-                self._notes.append(f"what is conserved was moved{beside} and no time was left to tell by what")
+                self._untold = f"what is conserved was moved{beside} and no time was left to tell by what"
+                self._notes.append(self._untold)
                 break
             group = groups.pop()
             self.runner.say(f"what is conserved was moved: {len(group)} commands again")
@@ -456,15 +481,25 @@ def sweep(
         opened(path, options=options, kind="sweep", target=target, listener=listener) as ready,
     ):
         coverages: list[Coverage] = []
+        reasons: list[Exception] = []
         for runner in ready.runners.values():
+            one = Sweep(runner=runner, budget=budget or Budget())
             try:
-                coverages.append(Sweep(runner=runner, budget=budget or Budget()).cover())
+                coverages.append(one.cover())
+            except NothingChosenError as reason:  # the words may be of another pattern
+                reasons.append(reason)
+                continue
+            except Inconclusive as reason:
+                reasons.append(reason)
+                coverages.append(one.untraced(reason))
             except KeyboardInterrupt as signal:
                 if not coverages:
                     raise
                 coverages[-1] = replace(coverages[-1], interrupted=str(signal) or "SIGINT")
             if coverages[-1].interrupted:
                 break
+        if len(reasons) == len(ready.runners):
+            raise reasons[0]
         return Swept(
             coverages=tuple(coverages),
             clean=ready.clean,

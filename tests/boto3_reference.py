@@ -1,4 +1,4 @@
-"""The reference: boto3 and requests behind the interface of the cheap client, to compare it with."""
+"""What the cheap client is compared with: boto3 and requests behind the same interface."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from holdfast.opening import Options
 from holdfast.sweep import sweeping
 from holdfast.sweep.coverage import Coverage
 from holdfast.sweep.judging import Mark
+from holdfast.sweep.table import details
 from sweep_examples import coverage
 
 DESCRIPTOR = Path("o.stack.toml")
@@ -54,6 +55,8 @@ def test_a_pattern_that_cannot_be_traced_is_told_beside_what_was_covered(swept: 
     assert first == COVERED
     assert (second.pattern, second.cells, second.decided) == ("saga", (), False)
     assert (second.undisturbed.mark, second.undisturbed.why) == (Mark.UNREACHED, "the stack does not come to rest")
+    assert "unreached: a command without a fault: the stack does not come to rest" in details(second)
+    assert not any("a command without a fault" in line for line in details(first))
 
 
 def test_words_that_are_those_of_one_pattern_leave_the_other_out(swept: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from holdfast import __version__
 from holdfast.stack.patterns import PatternName
-from holdfast.sweep.judging import Judgement, Mark
+from holdfast.sweep.judging import OPEN, Judgement, Mark
 from holdfast.sweep.kinds import Kind
 from holdfast.sweep.plan import Left, Schedule
 from holdfast.sweep.points import Point
@@ -132,11 +132,10 @@ class Coverage:
 
         Pairs that a budget left out are no gap, unless it left out all of those that were asked for.
         """
-        open_marks = (Mark.INCONCLUSIVE, Mark.UNREACHED)
         marks = [self.undisturbed.mark, *(cell.mark for cell in self.cells), *(pair.mark for pair in self.pairs)]
         if self.pairs_asked and self.dropped and not self.pairs:
             return False
-        return not any(mark in open_marks for mark in marks) and not self.strangers and not self.untold
+        return not any(mark in OPEN for mark in marks) and not self.strangers and not self.untold
 
     def count(self, mark: Mark) -> int:
         """How many cells have a mark."""

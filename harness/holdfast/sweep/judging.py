@@ -25,6 +25,10 @@ class Mark(StrEnum):
     INAPPLICABLE = "inapplicable"
 
 
+OPEN = frozenset({Mark.INCONCLUSIVE, Mark.UNREACHED})
+"""What decides nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """All that is known of one command when everything is healed and at rest.

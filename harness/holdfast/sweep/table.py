@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from holdfast.sweep.coverage import Coverage
-from holdfast.sweep.judging import Mark
+from holdfast.sweep.judging import OPEN, Mark
 from holdfast.sweep.kinds import ABOUT, Kind
 from holdfast.verdict.describe import describe
 
@@ -81,10 +81,12 @@ def details(coverage: Coverage) -> list[str]:
         if one.file:
             lines.append(f"  again: holdfast replay {one.file}")
     lines += [f"violation: {one.title}: {one.sentence} No single schedule shows it." for one in coverage.unexplained]
+    if coverage.undisturbed.mark in OPEN:
+        lines.append(f"{coverage.undisturbed.mark.value}: a command without a fault: {coverage.undisturbed.why}")
     lines += [
         f"{cell.mark.value}: {cell.point.name}, {ABOUT[cell.kind]}: {cell.why}"
         for cell in coverage.cells
-        if cell.mark in (Mark.UNREACHED, Mark.INCONCLUSIVE)
+        if cell.mark in OPEN
     ]
     lines += _pairs(coverage)
     lines += [f"not swept: {name} takes part in the command and is no component" for name in coverage.strangers]

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
-from holdfast.history.executions import Attempt, Execution, ExecutionStatus, Visit
+import pytest
+
+from holdfast.history.executions import Attempt, Execution, ExecutionStatus, Visit, standing
 from holdfast.ports.executions import Executions, visits_of
 from holdfast.stack.resolve import Stack
 
@@ -193,3 +195,23 @@ def test_an_execution_is_read_with_its_history() -> None:
         visits=(Visit(state="A", entered_seconds=BEGAN + 1),),
     )
     assert read.ended
+
+
+@pytest.mark.parametrize(
+    ("statuses", "stands"),
+    [
+        ((), ""),
+        (("FAILED",), "FAILED"),
+        (("SUCCEEDED", "FAILED"), "SUCCEEDED"),
+        (("SUCCEEDED", "RUNNING"), "RUNNING"),
+        (("FAILED", "ABORTED"), "ABORTED"),
+    ],
+    ids=["none", "one", "a repeated start that fails", "one goes on", "two failed"],
+)
+def test_executions_of_one_key_stand_together(statuses: tuple[str, ...], stands: str) -> None:
+    """A repeated start that fails, for the first has done it all, takes nothing from what that one says."""
+    found = [
+        Execution(key="k", arn=f"arn:{at}", status=ExecutionStatus(status), started_seconds=float(at))
+        for at, status in enumerate(statuses)
+    ]
+    assert standing(found) == stands

@@ -6,12 +6,12 @@ times of a `History`, which are on another clock.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 EXECUTION = "execution"
-"""The port under which an observation of a key's executions is recorded: how many there are, and the last one's
-status as the state."""
+"""The port under which an observation of a key's executions is recorded: how many there are, and how they stand."""
 
 
 class ExecutionStatus(StrEnum):
@@ -104,3 +104,17 @@ class Execution:
     def ended(self) -> bool:
         """Whether it does no more by itself."""
         return self.status is not ExecutionStatus.RUNNING
+
+
+def standing(executions: Sequence[Execution]) -> str:
+    """How the executions of one key stand together: a status, empty where there are none.
+
+    It runs while one of them does, and has succeeded where one has: a repeated start may well fail because the first
+    one has done it all.
+
+    Args:
+        executions: of one key, oldest first.
+    """
+    told = [one.status for one in executions]
+    best = next((one for one in (ExecutionStatus.RUNNING, ExecutionStatus.SUCCEEDED) if one in told), None)
+    return str(best or told[-1]) if told else ""

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from holdfast.errors import HoldfastError, PortError, ResourceError, TargetError
 from holdfast.history.exchanges import Exchange
-from holdfast.history.executions import EXECUTION, Execution
+from holdfast.history.executions import EXECUTION, Execution, standing
 from holdfast.history.logs import Event, LogRead, ViewRead
 from holdfast.history.model import Observation, Operation
 from holdfast.history.recorder import Recorder
@@ -327,7 +327,7 @@ class Ports:
         return self._observed(where, nobody, provocation, lambda: (read_quantity(quantity, effect, context, where), ""))
 
     def observe_executions(self, component: str, submission: Submission, *, provocation: str = "") -> Observation:
-        """Count the executions of one key and record the last one's status as the state.
+        """Count the executions of one key and record how they stand (`executions.standing`) as the state.
 
         Args:
             component: the state machine; a Standard one.
@@ -337,7 +337,7 @@ class Ports:
 
         def look() -> tuple[Seen, str]:
             found = self._of_machine(component).find(submission.key)
-            return Seen(len(found)), str(found[-1].status) if found else ""
+            return Seen(len(found)), standing(found)
 
         return self._observed(EXECUTION, submission, provocation, look)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -253,8 +255,9 @@ def test_a_lock_that_is_left_is_found() -> None:
 
 def test_each_pattern_has_its_invariants() -> None:
     """A saga is judged step by step, everything else by its one effect."""
-    assert isinstance(invariants_of(SAGA, STATUS), AllOrNothing)
-    assert isinstance(invariants_of(PATTERN, STATUS), OneEffect)
+    of = partial(invariants_of, status=STATUS, descriptor=Path("o.stack.toml"), answers=False, bound_seconds=60.0)
+    assert isinstance(of(SAGA), AllOrNothing)
+    assert isinstance(of(PATTERN), OneEffect)
     assert AllOrNothing(SAGA, STATUS).effects == ("released", "reserved", "refunded", "charged", "lock")
     assert ONE.effects == ("row", "message", "row", "entered")
 

@@ -7,7 +7,7 @@ are numbered; each but the machine's own is owned by a state, its *composite*.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from holdfast.definition.error_names import OTHER, TIMEOUT, TOLERANCE_EXCEEDED, catcher_of, named_errors
@@ -160,6 +160,21 @@ class Graph:
                 seen.add(following)
                 waiting.append((following, iter(self.following(following)[::-1])))
         return finished[::-1]
+
+
+def way_to(state: str, came_from: Mapping[str, str | None]) -> tuple[str, ...]:
+    """The way that a search took to a state, which is included.
+
+    Args:
+        state: where it came to.
+        came_from: the state before each that was visited; None for the first.
+    """
+    way: list[str] = []
+    at: str | None = state
+    while at is not None:
+        way.append(at)
+        at = came_from[at]
+    return tuple(reversed(way))
 
 
 def error_outside(composite: State, error: str) -> str:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from holdfast.definition.compensations import Compensations
 from holdfast.definition.effects import Effects
-from holdfast.definition.graph import Graph, Route
+from holdfast.definition.graph import Graph, Route, way_to
 from holdfast.definition.model import Kind
 from holdfast.definition.steps import SagaSteps, Step
 
@@ -121,23 +121,14 @@ class Machine:
         while waiting:
             state = waiting.popleft()
             if state in self.success:
-                rejoined = rejoined or _way(state, came_from)
+                rejoined = rejoined or way_to(state, came_from)
                 continue
             for onward in self.compensations.onward(state):
                 if step.name in onward.runs:
                     undone = True
                 elif onward.target is None:
-                    ended = ended or _way(state, came_from)
+                    ended = ended or way_to(state, came_from)
                 elif onward.target not in came_from:
                     came_from[onward.target] = state
                     waiting.append(onward.target)
         return Leaving(ended=ended, rejoined=rejoined, undone=undone)
-
-
-def _way(state: str, came_from: dict[str, str | None]) -> tuple[str, ...]:
-    way: list[str] = []
-    at: str | None = state
-    while at is not None:
-        way.append(at)
-        at = came_from[at]
-    return tuple(reversed(way))

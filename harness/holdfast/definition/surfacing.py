@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from holdfast.definition.error_names import OTHER, TIMEOUT
 from holdfast.definition.findings import Finding, FindingKind
+from holdfast.definition.graph import way_to
 from holdfast.definition.model import Kind, State
 from holdfast.definition.paths import Machine
 from holdfast.definition.steps import Step
@@ -126,11 +127,7 @@ def _way(machine: Machine, start: str, wanted: _Test, *, past: _Test = lambda _:
         if not past(state):
             continue
         if wanted(state):
-            way, at = [state], came_from[state]
-            while at is not None:
-                way.append(at)
-                at = came_from[at]
-            return tuple(reversed(way))
+            return way_to(state, came_from)
         for following in machine.graph.following(state):
             if following not in came_from:
                 came_from[following] = state

@@ -15,7 +15,6 @@ from holdfast.history.recorder import Recorder
 from holdfast.levers.journal import Journal
 from holdfast.levers.pull import pulled
 from holdfast.levers.signals import interrupts
-from holdfast.ports.folding import folding
 from holdfast.ports.ports import Ports
 from holdfast.progress import Listener, Progress
 from holdfast.provocations.bench import Aim, Bench, side_by_side
@@ -28,7 +27,7 @@ from holdfast.stack.base import Json
 from holdfast.stack.configuration import Configuration
 from holdfast.stack.descriptor import Conserved
 from holdfast.stack.generate import Submission
-from holdfast.stack.patterns import CqrsPattern, Pattern, PatternName, SagaPattern
+from holdfast.stack.patterns import Pattern, PatternName, SagaPattern
 from holdfast.stack.resolve import Stack
 from holdfast.sweep.conserving import half_done, unbalanced, unread
 from holdfast.sweep.judging import Case, Invariants, Judgement, judge
@@ -37,7 +36,6 @@ from holdfast.sweep.levers import Means
 from holdfast.sweep.looking import READERS, Onlooker, Waited
 from holdfast.sweep.plan import Schedule
 from holdfast.sweep.points import Callers
-from holdfast.sweep.projecting import LoggedAndShown
 from holdfast.sweep.promises import invariants_of
 from holdfast.sweep.sending import Sender
 from holdfast.sweep.surroundings import surroundings
@@ -116,11 +114,13 @@ class Runner:
         self.known = surroundings(self.configuration, self.pattern, self.callers)
         status = self.stack.descriptor.statuses.get(self.pattern.status or "")
         answers = isinstance(self.pattern, SagaPattern) and answer_tells(self.situation)
-        bound_seconds = self.stack.descriptor.bounds.saga_seconds
-        if isinstance(self.pattern, CqrsPattern):
-            self.invariants = LoggedAndShown(self.pattern, folding(self.pattern, self.stack.path))
-        else:
-            self.invariants = invariants_of(self.pattern, status, answers=answers, bound_seconds=bound_seconds)
+        self.invariants = invariants_of(
+            self.pattern,
+            status,
+            descriptor=self.stack.path,
+            answers=answers,
+            bound_seconds=self.stack.descriptor.bounds.saga_seconds,
+        )
         self.onlooker = Onlooker(
             stack=self.stack,
             pattern=self.pattern,

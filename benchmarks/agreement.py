@@ -7,8 +7,8 @@ its bug elsewhere: there the analysis has to say what it says of the reference, 
 reference stacks, are deployed. Each finding that is violated is provoked by the faults that show it, up to
 ``--repeats`` times, and has to break a promise. Besides, a failure that passes and failures that do not are put at
 every task of the machine; where one breaks a promise about the effects of steps, and the way from that task is not the
-reference's, some finding has to be on that way. What a saga reports is no matter of its control flow, and is left to
-SG-15.
+reference's, some finding has to tell of that way: as violated or, where the definition alone cannot tell, as
+inconclusive. What a saga reports is no matter of its control flow, and is left to SG-15.
 
 Prints a line for each and exits 1 when they disagree.
 """
@@ -49,8 +49,12 @@ REPORTING = frozenset({"outcome disagrees", "answer disagrees", "acknowledged an
 """Broken promises about what a saga reports."""
 
 
-_BEGINS_AS = {Kind.FOR_GOOD: Kind.REFUSED, Kind.LOST_FOR_GOOD: Kind.ANSWER_LOST}
-"""What does not pass shows what its first occurrence shows, too."""
+_SHOWS_TOO = {
+    Kind.FOR_GOOD: frozenset({Kind.REFUSED}),
+    Kind.LOST_FOR_GOOD: frozenset({Kind.ANSWER_LOST, Kind.FOR_GOOD, Kind.REFUSED}),
+}
+"""What does not pass shows what its first occurrence shows, too; and what fails for good does so with its effect or
+without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,7 @@ class Compared:
         flagged: what the analysis finds.
         provoked: how many of the violated findings broke a promise when they were provoked, and of how many.
         unprovokable: how many violated findings no fault shows here, so that nothing confirms them.
+        unsure: how many schedules broke a promise of which only an inconclusive finding tells.
         swept: how many schedules broke a promise about effects, and of how many.
         disagreements: one sentence each.
         note: what else is to be known.
@@ -73,6 +78,7 @@ class Compared:
     flagged: str
     provoked: tuple[int, int] = (0, 0)
     unprovokable: int = 0
+    unsure: int = 0
     swept: tuple[int, int] = (0, 0)
     disagreements: tuple[str, ...] = ()
     note: str = ""
@@ -81,6 +87,7 @@ class Compared:
         """One line of text, and one for each disagreement."""
         runs = f"provoked {self.provoked[0]} of {self.provoked[1]}, swept {self.swept[0]} of {self.swept[1]}"
         alone = f", not provokable: {self.unprovokable}" if self.unprovokable else ""
+        alone += f", told as not sure: {self.unsure}" if self.unsure else ""
         said = self.note or runs + alone
         verdict = "DISAGREE" if self.disagreements else "agree"
         head = f"{self.name} ({self.clause or 'correct'}): {verdict}: {self.flagged or 'no finding'}; {said}"
@@ -184,12 +191,20 @@ def run(runner: Runner, changed: frozenset[str] | None, repeats: int) -> Compare
         }
     provokable = {finding: of for finding, of in showing.items() if of}
     effects = [one for one in ran if about_effects(one)]
+    untold = [
+        one
+        for one in effects
+        if (changed is None or changed & provoker.way(one.schedule))
+        and not any(explains(finding, one.schedule, provoker) for finding in violated)
+    ]
+    unsure = [one for one in untold if any(explains(each, one.schedule, provoker) for each in analysis.findings)]
     return Compared(
         name="",
         clause="",
         flagged=told(analysis),
         provoked=(sum(bool(broken & set(of)) for of in provokable.values()), len(provokable)),
         unprovokable=len(showing) - len(provokable),
+        unsure=len(unsure),
         swept=(len(effects), len(ran)),
         disagreements=(
             *(
@@ -197,12 +212,7 @@ def run(runner: Runner, changed: frozenset[str] | None, repeats: int) -> Compare
                 for finding, of in provokable.items()
                 if not broken & set(of)
             ),
-            *(
-                f"violated, and not flagged: {one.schedule}: {one.judgement.why}"
-                for one in effects
-                if (changed is None or changed & provoker.way(one.schedule))
-                and not any(explains(finding, one.schedule, provoker) for finding in violated)
-            ),
+            *(f"violated, and not flagged: {one.schedule}: {one.judgement.why}" for one in untold if one not in unsure),
         ),
     )
 
@@ -215,7 +225,7 @@ def explains(finding: Finding, schedule: Schedule, provoker: Provoker) -> bool:
     """
     on_the_way = finding.state in {*provoker.way(schedule), ""}
     kinds, struck = shown_by(finding.kind), {fault.kind for fault in schedule.faults}
-    struck |= {_BEGINS_AS[kind] for kind in struck & _BEGINS_AS.keys()}
+    struck = struck.union(*(_SHOWS_TOO[kind] for kind in struck & _SHOWS_TOO.keys()))
     return on_the_way and (not kinds or not struck.isdisjoint(kinds))
 
 

@@ -153,6 +153,14 @@ MUTANTS: dict[str, tuple[Document, list[Expected]]] = {
         mutant(lambda states: states["CancelCar"].update(Retry=[{"ErrorEquals": ["States.TaskFailed"]}])),
         [(FindingKind.COMPENSATION_NOT_RETRIED, VIOLATED, "CancelCar", ("car",), ())],
     ),
+    "a step after the pivot is not retried": (
+        mutant(lambda states: states["ConfirmBooking"].pop("Retry")),
+        [(FindingKind.STEP_NOT_RETRIED, VIOLATED, "ConfirmBooking", ("confirmation",), ())],
+    ),
+    "a step after the pivot is not retried after a timeout": (
+        mutant(lambda states: states["ConfirmBooking"].update(Retry=[{"ErrorEquals": ["States.TaskFailed"]}])),
+        [(FindingKind.STEP_NOT_RETRIED, VIOLATED, "ConfirmBooking", ("confirmation",), ())],
+    ),
     "a compensation retries itself by hand": (
         mutant(
             lambda states: (

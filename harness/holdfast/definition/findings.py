@@ -27,6 +27,7 @@ class FindingKind(StrEnum):
     COMPENSATION_NOT_CAUGHT = "compensation not caught"
     COMPENSATION_NOT_TOLD = "failed compensation not told"
     COMPENSATION_ENDLESS = "compensation tried for ever"
+    STEP_NOT_RETRIED = "step after the pivot not retried"
     STEP_NOT_TOLD = "failed step after the pivot not told"
     STEP_ENDLESS = "step after the pivot tried for ever"
     EXPRESS_NOT_IDEMPOTENT = "Express with a non-idempotent step"

@@ -38,6 +38,15 @@ def rule_findings(machine: Machine) -> Iterable[Finding]:
     for step in machine.steps.steps:
         for compensation in dict.fromkeys(step.compensations):
             yield from _compensation(machine, step, compensation)
+        for state_id in step.states if machine.steps.is_after_pivot(step.name) else ():
+            yield from _not_retried(
+                machine,
+                step,
+                machine.graph.states[state_id],
+                FindingKind.STEP_NOT_RETRIED,
+                does=f"does {step.name} after the pivot",
+                so_that=f"a passing failure does not keep {step.name} from being done",
+            )
     yield from _undecided(machine)
 
 
@@ -130,26 +139,51 @@ def _retried(machine: Machine, state: State) -> Iterable[Finding]:
             )
 
 
-def _compensation(machine: Machine, step: Step, compensation: str) -> Iterable[Finding]:
-    verdict = Verdict.VIOLATED if step.certain else Verdict.INCONCLUSIVE
-    state = machine.graph.states[compensation]
+def _tasks(machine: Machine, state: State) -> Iterable[State]:
+    """The tasks of a state that an execution can come to: itself, and what is inside it."""
     for task in [state, *(each for flow in state.flows for each in flow.walk())]:
-        if task.work is None or not machine.effects.reached(task.id):
+        if task.work is not None and machine.effects.reached(task.id):
+            yield task
+
+
+def _not_retried(
+    machine: Machine, step: Step, state: State, kind: FindingKind, *, does: str, so_that: str
+) -> Iterable[Finding]:
+    """What must be done in the end gives up at its first failure: no retrier, and no catcher that leads back to it."""
+    errors = (TIMEOUT, OTHER)
+    for task in _tasks(machine, state):
+        targets = [machine.graph.route(task.id, error).target for error in errors]
+        back = [target is not None and task.id in machine.graph.reachable([target]) for target in targets]
+        if all(back) or all(_repeated(machine, task, error) for error in errors):
             continue
+        tried = [name for retrier in task.retriers if retrier.maximum_attempts for name in retrier.errors]
+        yield _about(
+            task,
+            kind,
+            f"{task.id} {does} and "
+            + (f"is retried after {listed(tried)} only." if tried else "is not retried when it fails."),
+            f"add {_RETRY_ALL} to it, so that {so_that}",
+            verdict=_verdict(step),
+            steps=(step.name,),
+        )
+
+
+def _verdict(step: Step) -> Verdict:
+    return Verdict.VIOLATED if step.certain else Verdict.INCONCLUSIVE
+
+
+def _compensation(machine: Machine, step: Step, compensation: str) -> Iterable[Finding]:
+    state = machine.graph.states[compensation]
+    yield from _not_retried(
+        machine,
+        step,
+        state,
+        FindingKind.COMPENSATION_NOT_RETRIED,
+        does=f"undoes {step.name}",
+        so_that=f"a passing failure does not leave {step.name} in effect",
+    )
+    for task in _tasks(machine, state):
         routes = {error: machine.graph.route(task.id, error) for error in (TIMEOUT, OTHER)}
-        targets = [route.target for route in routes.values() if route.target is not None]
-        loops = [task.id in machine.graph.reachable([target]) for target in targets]
-        if not all(_repeated(machine, task, error) for error in routes) and not (len(loops) == 2 and all(loops)):
-            tried = [name for retrier in task.retriers if retrier.maximum_attempts for name in retrier.errors]
-            yield _about(
-                task,
-                FindingKind.COMPENSATION_NOT_RETRIED,
-                f"{task.id} undoes {step.name} and "
-                + (f"is retried after {listed(tried)} only." if tried else "is not retried when it fails."),
-                f"add {_RETRY_ALL} to it, so that a passing failure does not leave {step.name} in effect",
-                verdict=verdict,
-                steps=(step.name,),
-            )
         open_errors = [
             error
             for error, route in routes.items()
@@ -162,7 +196,7 @@ def _compensation(machine: Machine, step: Step, compensation: str) -> Iterable[F
                 f"{task.id} undoes {step.name}; when it fails for good with {listed(open_errors)}, nothing catches it"
                 " and nobody is told.",
                 "catch States.ALL and hand the input to a queue, a topic or an alarm",
-                verdict=verdict,
+                verdict=_verdict(step),
                 steps=(step.name,),
                 witness=(task.id,),
             )

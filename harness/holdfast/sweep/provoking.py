@@ -26,6 +26,7 @@ _KINDS: Mapping[FindingKind, tuple[Kind, ...]] = {
     FindingKind.COMPENSATION_NOT_CAUGHT: (Kind.FOR_GOOD,),
     FindingKind.COMPENSATION_NOT_TOLD: (Kind.FOR_GOOD,),
     FindingKind.COMPENSATION_ENDLESS: (Kind.FOR_GOOD,),
+    FindingKind.STEP_NOT_RETRIED: (Kind.REFUSED, Kind.THROTTLED),
     FindingKind.STEP_NOT_TOLD: (Kind.FOR_GOOD,),
     FindingKind.STEP_ENDLESS: (Kind.FOR_GOOD,),
 }

@@ -347,10 +347,26 @@ def test_where_nothing_passes_what_surfaces_a_request_is_left_alone(caller: str,
     A function sends again what was refused once; a mapping does not.
     """
     gone = trace(f"{caller}/r1 sqs:SendMessage 200")
-    told = planned((single(HANDLER, Kind.FOR_GOOD), gone), surfacing={("sqs", "SendMessage")})
+    told = planned((single(HANDLER, Kind.FOR_GOOD), gone), surfacing={("sqs", "SendMessage", "stuck")})
     assert [one.faults[1].kind for one in told.schedules] == left  # type: ignore[attr-defined]
-    passing = planned((single(HANDLER, Kind.REFUSED), gone), surfacing={("sqs", "SendMessage")})
+    passing = planned((single(HANDLER, Kind.REFUSED), gone), surfacing={("sqs", "SendMessage", "stuck")})
     assert len(passing.schedules) == 2  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("place", "left"),
+    [("stuck", {Kind.REFUSED}), ("elsewhere", {Kind.REFUSED, Kind.FOR_GOOD})],
+)
+def test_whom_a_machine_hands_a_request_to_is_not_kept_from_telling(place: str, left: set[Kind]) -> None:
+    """After a fault that does not pass, the function that puts the request among the dead letters is left to run."""
+    handed = trace("m-saga/r1/Surface lambda:Invoke 200", "f-worker/r2 sqs:SendMessage 200")
+    calls = tuple(replace(call, resource="f-worker" if call.service == "lambda" else place) for call in handed.calls)
+    told = planned(
+        (single(CHARGE, Kind.FOR_GOOD), replace(handed, calls=calls)),
+        surfacing={("sqs", "SendMessage", "stuck")},
+    )
+    seconds = [one.faults[1] for one in told.schedules]  # type: ignore[attr-defined]
+    assert {one.kind for one in seconds if one.point.state == "Surface"} == left
 
 
 def test_pruning_agrees_with_a_brute_force_over_all_pairs() -> None:

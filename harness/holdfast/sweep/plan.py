@@ -183,7 +183,7 @@ def pairs(
     callers: Callers,
     known: Surroundings,
     kinds: Sequence[Kind],
-    surfacing: Collection[tuple[str, str]] = (),
+    surfacing: Collection[tuple[str, str, str]] = (),
     most: int,
     seed: int,
 ) -> Pairs:
@@ -202,8 +202,9 @@ def pairs(
         callers: the callers of the stack.
         known: what is known of them.
         kinds: the kinds of second faults.
-        surfacing: the calls that put a request among the dead letters, by service and operation: where a first fault
-            does not pass and these fail for good too, nothing is promised. A mapping sends its letter once:
+        surfacing: the calls that put a request among the dead letters, by service, operation and name of the place:
+            where a first fault does not pass and these fail for good too, or the invocation of the function that makes
+            them, nothing is promised. A mapping sends its letter once:
             https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html (DestinationDeliveryFailures).
         most: how many to return.
         seed: of the order among equals.
@@ -217,14 +218,17 @@ def pairs(
         for fault in schedule.faults
         if fault.point == point
     }
+    telling = {one[:2] for one in surfacing}
     random_order = random.Random(seed)  # noqa: S311 - reproducible, not secret
     candidates = []
     for schedule, trace in ran:
+        handing_over = _handing_over(trace, surfacing, callers)
         for point, view in _new(schedule, trace, usual, callers):
+            calls = {step[:2] for step in view} if point.invocation else {(point.service, point.operation)}
+            last_resort = not calls.isdisjoint(telling) or _kind(point) in handing_over
             for kind in kinds:
                 fatal = _UNSENT if point.caller.type == "mapping" else (Kind.FOR_GOOD,)
-                calls = {step[:2] for step in view} if point.invocation else {(point.service, point.operation)}
-                hopeless = schedule.for_good and kind in fatal and not calls.isdisjoint(surfacing)
+                hopeless = schedule.for_good and kind in fatal and last_resort
                 if not (hopeless or inapplicable(point, kind, known) or untried(point, kind, known)):
                     unknown = (point.caller, point.service, point.operation, point.state) not in usual
                     candidates.append((not unknown, random_order.random(), schedule, Fault(point, kind), view))
@@ -254,6 +258,24 @@ def pairs(
 
 _UNSENT = (Kind.REFUSED, Kind.THROTTLED, Kind.FOR_GOOD)
 """Kinds with which a call that is made once is not performed."""
+
+
+def _handing_over(
+    trace: Trace, surfacing: Collection[tuple[str, str, str]], callers: Callers
+) -> set[tuple[Caller, str, str, str]]:
+    """The calls that have a function put the request among the dead letters; what polls delivers it again instead."""
+    telling = {
+        call.function
+        for call in trace.calls
+        for name in call.resource.split(",")
+        if (call.service, call.operation, name) in surfacing
+    }
+    return {
+        (caller, call.service, call.operation, call.state)
+        for call in trace.calls
+        if (call.service, call.operation) == ("lambda", "Invoke") and not telling.isdisjoint(call.resource.split(","))
+        if (caller := callers.by_name.get(call.function)) is not None and caller.type != "mapping"
+    }
 
 
 def _new(

@@ -242,10 +242,15 @@ class Sweep:
             found.add(pattern.state_machine)
         return frozenset(found)
 
-    def _surfacing(self) -> set[tuple[str, str]]:
+    def _surfacing(self) -> set[tuple[str, str, str]]:
         """The calls that put a request where dead letters are."""
-        ports = self.runner.stack.descriptor.dead_letters.values()
-        return {("sqs", "SendMessage") if port.queue is not None else ("s3", "PutObject") for port in ports}
+        stack, found = self.runner.stack, set()
+        for port in stack.descriptor.dead_letters.values():
+            if port.queue is not None:
+                found.add(("sqs", "SendMessage", stack.resource(port.queue).name))
+            if port.bucket is not None:
+                found.add(("s3", "PutObject", stack.resource(port.bucket).name))
+        return found
 
     def _timed(self, schedules: Sequence[Schedule]) -> tuple[list[Ran], float]:
         began = self.clock()

@@ -113,6 +113,11 @@ BAD: dict[str, tuple[str, str | bytes, str]] = {
         "x.asl.json:3: StartAt is there twice",
     ),
     "a template without machines": ("t.yaml", "Resources: {A: {Type: 'AWS::SQS::Queue'}}", "has no state machine"),
+    "a type that there is not": (
+        "t.yaml",
+        "Resources: {A: {Type: 'AWS::Serverless::StateMachine', Properties: {Type: EXPRES}}}",
+        "A has the type EXPRES",
+    ),
     "a definition in S3": (
         "t.yaml",
         "Resources: {A: {Type: 'AWS::StepFunctions::StateMachine', Properties: {DefinitionS3Location: {}}}}",

@@ -89,6 +89,14 @@ MUTANTS: dict[str, tuple[Document, list[Expected]]] = {
             )
         ],
     ),
+    "nothing catches a step after the pivot": (
+        mutant(lambda states: states["ConfirmBooking"].pop("Catch")),
+        [(FindingKind.STEP_NOT_TOLD, INCONCLUSIVE, "ConfirmBooking", ("confirmation",), ("ConfirmBooking",))],
+    ),
+    "only some failures of a step after the pivot are caught": (
+        mutant(lambda states: states["ConfirmBooking"].update(Catch=[caught("Surface", "Busy")])),
+        [(FindingKind.STEP_NOT_TOLD, INCONCLUSIVE, "ConfirmBooking", ("confirmation",), ("ConfirmBooking",))],
+    ),
     "a step after the pivot that failed ends the execution well": (
         mutant(
             lambda states: (

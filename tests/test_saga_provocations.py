@@ -280,6 +280,20 @@ def test_only_an_execution_that_is_named_by_its_key_is_stopped(name: str | None,
     assert unmet(STOPPED.requires, there) == ()
 
 
+def test_without_steps_there_is_one_reason() -> None:
+    """What follows from their absence is not told beside it, or a person would waive what the stack owes."""
+    there = situation(steps=[], pivot="Ship")
+    requirements = (
+        needs.steps_listed,
+        needs.several_steps,
+        needs.two_compensations,
+        needs.compensations_named,
+        needs.pivot_named,
+        needs.business_failures_named,
+    )
+    assert unmet(requirements, there) == (needs.steps_listed(there),)
+
+
 def test_steps_without_a_descriptor_are_derived_to_be_confirmed() -> None:
     """The tasks of the definition are named in the reason."""
     said = needs.steps_listed(situation(steps=[]))
@@ -379,9 +393,12 @@ def test_no_generated_saga_of_a_choreography_fails_for_good() -> None:
 def test_a_pivot_declared_without_steps_counts() -> None:
     """The pivot may name a derived step, or a task that becomes one; a name that is neither is told."""
     charged = analysis_of(situation(steps=[], pivot="Charge"))
-    assert ([step.name for step in charged.steps.steps], charged.steps.pivot) == (["Reserve", "Charge"], "Charge")
+    after = ["Confirm", "MarkCompleted"]
+    assert [step.name for step in charged.steps.steps] == ["Reserve", "Charge", "Ship", *after]
+    assert [step.certain for step in charged.steps.steps] == [True, True, False, False, False]
+    assert charged.steps.pivot == "Charge"
     shipped = analysis_of(situation(steps=[], pivot="Ship"))
-    assert [step.name for step in shipped.steps.steps] == ["Reserve", "Charge", "Ship"]
+    assert [step.name for step in shipped.steps.steps] == ["Reserve", "Charge", "Ship", *after]
     assert {one.steps for one in shipped.findings if one.verdict is Verdict.VIOLATED} >= {("Reserve", "Charge")}
     assert "Ship" not in {one.state for one in shipped.steps.undecided}
     assert definition_usable(situation(steps=[], pivot="Ship")) == ""

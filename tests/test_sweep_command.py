@@ -22,6 +22,8 @@ from verify_runs import copy_of, holdfast, journals
     ("arguments", "told"),
     [
         (["sweep", "nowhere.stack.toml"], "There is no file nowhere.stack.toml."),
+        (["sweep", "orders.stack.toml::SG-14"], "holdfast sweep takes no clause"),
+        (["sweep", "."], ". is a folder."),
         (["replay", "nowhere.replay.json"], "cannot be read"),
     ],
 )

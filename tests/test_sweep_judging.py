@@ -191,6 +191,16 @@ def test_a_saga_that_ended_late_on_a_busy_machine_decides_nothing(slowed: bool, 
     assert judge(repeated, promises).mark is Mark.VIOLATED
 
 
+def test_what_was_never_undone_is_told_as_half_done_first() -> None:
+    """It is out of order as well, for what came before it was undone; that is the lesser of the two."""
+    places = {"reserved": "1", "charged": "2", "released": "3"}
+    looks = [look(port, 1, orders=(place,)) for port, place in places.items()]
+    left = case(*looks, look("refunded", 0), look("order", 1, state="failed"), look("lock", 0))
+    found = judge(left, AllOrNothing(SAGA, STATUS)).findings
+    assert [one.title for one in found] == ["saga half done", "out of order"]
+    assert found[1].sentence.endswith("expected that charge is undone before reserve, and it never was.")
+
+
 def test_only_what_has_no_way_back_may_leave_a_saga_stuck() -> None:
     """Of a state machine's saga, a step that fails for good is undone, and a compensation is tried again."""
     steps = [

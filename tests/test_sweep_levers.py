@@ -10,10 +10,12 @@ from typing import Any, cast
 
 import pytest
 
+from holdfast.errors import DescriptorError
 from holdfast.levers.function import FunctionThrottle
 from holdfast.levers.role import RoleDeny
 from holdfast.opening import Options
 from holdfast.provocations.requirements import Situation
+from holdfast.provocations.saga_places import saga_of
 from holdfast.provocations.tracing import Trace
 from holdfast.stack.configuration import Configuration, FunctionConfiguration, MachineConfiguration
 from holdfast.stack.generate import Submission
@@ -33,6 +35,7 @@ from holdfast.targets.base import Capability, Support
 from holdfast.targets.capabilities import AWS, EMBEDDED, LOCALSTACK
 from holdfast.targets.embedded import EmbeddedTarget
 from sweep_examples import case
+from test_saga_provocations import situation as orders
 from verify_runs import copy_of
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:f-charge"
@@ -161,6 +164,16 @@ def test_what_a_rule_passes_on_is_a_point_that_no_lever_reaches() -> None:
     assert "not reachable on the aws target" in str(means(passed_on[0], Kind.REFUSED, given))
 
 
+def test_states_that_are_not_there_are_a_mistake_of_the_descriptor() -> None:
+    """As the other commands do, a sweep refuses a step whose state the deployed definition does not have."""
+    there = orders()
+    reserve, *others = saga_of(there).steps
+    pattern = there.pattern.model_copy(update={"steps": [reserve.model_copy(update={"state": "Reserv"}), *others]})
+    runner = SimpleNamespace(situation=replace(there, pattern=pattern), pattern=pattern)
+    with pytest.raises(DescriptorError, match="has no task Reserv"):
+        Sweep(runner=cast("Any", runner), budget=Budget()).cover()
+
+
 class Interrupting(SimpleNamespace):
     """A runner that is interrupted at its second lever."""
 
@@ -197,6 +210,7 @@ def test_a_sweep_by_levers_that_is_interrupted_keeps_what_it_decided() -> None:
     runner = Interrupting(
         situation=given,
         stack=given.stack,
+        pattern=given.pattern,
         name="saga",
         seed=0,
         known=surroundings(given.configuration, given.pattern, Callers.of(given.stack, given.configuration)),

@@ -115,6 +115,8 @@ def described(analysis: Analysis, *, exits: bool = False) -> list[str]:
         f"{sum(finding.verdict is verdict for finding in analysis.findings)} {verdict}"
         for verdict in (Verdict.VIOLATED, Verdict.INCONCLUSIVE)
     ]
+    if not analysis.steps.steps:
+        counts.append("no step is known")
     lines.append(f"{definition.file}: {definition.name}: SG-14 {analysis.verdict} ({', '.join(counts)})")
     return lines
 

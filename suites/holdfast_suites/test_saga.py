@@ -397,7 +397,7 @@ def test_sg_14(campaign: Campaign) -> Holds:
     minutes.
     """
     analysis = analysis_of(campaign.situation)
-    told = [(one, f"{one.sentence} ({one.file}, line {one.line}; {one.remedy})") for one in analysis.findings]
+    told = [(one, f"{one.sentence} ({one.file}; {one.remedy})") for one in analysis.findings]
     violated = [
         Finding(title=str(one.kind), sentence=sentence, key="", witness=())
         for one, sentence in told

@@ -19,6 +19,9 @@ from holdfast.stack.patterns import SagaPattern
 from holdfast.verdict.describe import Event, shorten
 from holdfast.verdict.model import Finding
 
+OUT_OF_ORDER = "out of order"
+"""Title of the findings."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
@@ -87,7 +90,8 @@ def misplaced(moves: Sequence[Move], saga: SagaPattern) -> tuple[Misplaced, ...]
                 if later in undone and _overtakes(undone[earlier], undone[later]):
                     found.append(Misplaced(undone[earlier], undone[later], f"{later} is undone before {earlier}"))
                 elif later in done and later not in undone and _precedes(done[later], undone[earlier]):
-                    found.append(Misplaced(done[later], undone[earlier], f"{later} is undone before {earlier}"))
+                    why = f"{later} is undone before {earlier}, and it never was"
+                    found.append(Misplaced(done[later], undone[earlier], why))
     return tuple(dict.fromkeys(found))
 
 
@@ -124,7 +128,7 @@ def in_order(history: History, saga: SagaPattern) -> tuple[Finding, ...]:
             steps = {move.step for move in (pair.earlier, pair.later) if move is not None}
             ports = {port for step in saga.steps if step.name in steps for port in (step.effect, step.undone)}
             witness: list[Event] = [*operations, *(read for read in reads if read.port in ports)]
-            found.append(finding("out of order", _said(key, pair), key, witness))
+            found.append(finding(OUT_OF_ORDER, _said(key, pair), key, witness))
     return ranked(found)
 
 
@@ -147,7 +151,7 @@ def executed_in_order(executions: Iterable[Execution], history: History, saga: S
             continue
         moves = [move for move in moves_of(execution, saga) if move.undo]
         found += [
-            finding("out of order", _said(execution.key, pair), execution.key, operations[execution.key][:1])
+            finding(OUT_OF_ORDER, _said(execution.key, pair), execution.key, operations[execution.key][:1])
             for pair in misplaced(moves, saga)
         ]
     return ranked(found)

@@ -36,7 +36,7 @@ def derive_steps(definition: Definition, *, pivot: str | None = None) -> SagaSte
     graph = Graph(definition)
     tasks = _tasks(graph)
     undoing = {task: entry for task, entry in _undoing(graph, tasks).items() if task != pivot}
-    steps = tuple(_steps(tasks, undoing, pivot))
+    steps = (*_steps(tasks, undoing, pivot), *(_after(graph, tasks, undoing, pivot) if pivot is not None else ()))
     in_steps = {state for step in steps for state in (*step.states, *step.compensations)}
     rest = [task for task in tasks if task.id not in in_steps]
     return SagaSteps(
@@ -173,6 +173,14 @@ def _steps(tasks: Iterable[State], undoing: dict[str, _Undoing], pivot: str | No
             certain=all(entry.certain for entry in mine.values()),
             evidence=tuple(f"{later}: {entry.why}" for later, entry in mine.items()),
         )
+
+
+def _after(graph: Graph, tasks: Iterable[State], undoing: dict[str, _Undoing], pivot: str) -> Iterable[Step]:
+    """What a success passes after the pivot has to be done, as far as it is known to have an effect."""
+    ahead = graph.reachable(graph.following(pivot)) - {pivot, *undoing, *(one.earlier.id for one in undoing.values())}
+    for task in tasks:
+        if task.id in ahead and not (_reads(task) or _tells(task) or says_undo(_phrase(task))):
+            yield Step(name=task.id, states=(task.id,), certain=False, evidence=("it comes after the pivot",))
 
 
 def _may_undo(task: State) -> bool:

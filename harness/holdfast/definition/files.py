@@ -112,6 +112,10 @@ def _of_resource(logical_id: str, properties: Node, path: Path, *, express: bool
     said = text_of(properties.get("StateMachineType") or properties.get("Type"))
     if said in ("EXPRESS", "STANDARD"):
         express = said == "EXPRESS"
+    elif said and said.isupper():
+        raise DefinitionError(
+            f"{path}:{properties.line}: {logical_id} has the type {said}.", remedy="there are STANDARD and EXPRESS"
+        )
     elif not said:
         express = express or False  # CloudFormation's default is STANDARD
     alias = text_of(properties.get("StateMachineName") or properties.get("Name"))

@@ -18,6 +18,7 @@ from holdfast.definition.steps import Step
 from holdfast.verdict.model import Verdict
 
 _Test = Callable[[str], bool]
+_NO_ALARM = "whether an alarm watches executions that fail is not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class _Duty:
 def surfacing_findings(machine: Machine) -> Iterable[Finding]:
     """Compensations and steps after the pivot of whose failure for good nobody is told: it never ends, or in silence.
 
-    What nothing catches, and compensations that come after the pivot, are told of elsewhere
+    Compensations that nothing catches, and those that come after the pivot, are told of elsewhere
     (`holdfast.definition.rules`, `holdfast.definition.leftovers`).
     """
     for step in machine.steps.steps:
@@ -67,6 +68,9 @@ def _unheard(machine: Machine, duty: _Duty, id_: str) -> Iterable[Finding]:
         for target in dict.fromkeys(targets):
             if target is not None:
                 yield from _untold(machine, duty, task, target)
+            elif not duty.undo:
+                what = f"when it fails for good, nothing catches it; {_NO_ALARM}"
+                yield _found(duty, task, (task.id,), what, duty.not_told, sure=False)
 
 
 def _untold(machine: Machine, duty: _Duty, task: State, target: str) -> Iterable[Finding]:
@@ -96,7 +100,7 @@ def _untold(machine: Machine, duty: _Duty, task: State, target: str) -> Iterable
         if telling and any(graph.states[state].kind is Kind.CHOICE for state in silent):
             doubt = doubt or "data decide at run time"
         if graph.states[silent[-1]].kind is Kind.FAIL:
-            doubt = doubt or "whether an alarm watches executions that fail is not known"
+            doubt = doubt or _NO_ALARM
         yield _found(duty, task, way, f"{what}; {doubt}" if doubt else what, duty.not_told, sure=not doubt)
 
 
@@ -143,7 +147,7 @@ def _found(
         verdict=Verdict.VIOLATED if sure and duty.step.certain else Verdict.INCONCLUSIVE,
         state=task.id,
         file=task.file,
-        line=next((catcher.line for catcher in task.catchers if catcher.next == way[1]), task.line),
+        line=next((catcher.line for catcher in task.catchers if catcher.next in way[1:2]), task.line),
         steps=(duty.step.name,),
         witness=way,
         sentence=f"{duty.does(task)}; {what}.",

@@ -54,6 +54,8 @@ def compensations_aimed(situation: Situation) -> str:
 
 def compensations_named(situation: Situation) -> str:
     """Some step must have a compensation."""
+    if not saga_of(situation).steps:
+        return steps_listed(situation)
     if compensated_steps(situation):
         return ""
     return "the descriptor names no compensation for any step up to the pivot"
@@ -153,6 +155,8 @@ EXECUTIONS_STOPPED = Supported(Capability.EXECUTION_END, "an execution cannot be
 
 def pivot_named(situation: Situation) -> str:
     """There must be a step after the pivot."""
+    if not saga_of(situation).steps:
+        return steps_listed(situation)
     saga = saga_of(situation)
     if saga.pivot is None:
         return "the descriptor names no pivot: every step can be undone (waive this clause with that reason)"
@@ -163,11 +167,15 @@ def pivot_named(situation: Situation) -> str:
 
 def several_steps(situation: Situation) -> str:
     """A saga has more than one step."""
+    if not saga_of(situation).steps:
+        return steps_listed(situation)
     return "" if len(saga_of(situation).steps) > 1 else "there is one step only: nothing can be done in part"
 
 
 def two_compensations(situation: Situation) -> str:
     """An order needs two steps that are undone."""
+    if not saga_of(situation).steps:
+        return steps_listed(situation)
     saga = saga_of(situation)
     if saga.compensation_order == "any":
         return "the descriptor promises no order of compensations (compensation_order); waive this clause"
@@ -191,6 +199,8 @@ def undoing_counted(situation: Situation) -> str:
 
 def business_failures_named(situation: Situation) -> str:
     """The descriptor must name inputs that a step refuses."""
+    if not saga_of(situation).steps:
+        return steps_listed(situation)
     steps = {step.name for step in steps_until_pivot(situation)}
     if any(step in steps for step, _ in business_failures(situation)):
         return ""

@@ -219,11 +219,18 @@ def _options(own: argparse.Namespace) -> Options:
 
 
 def _need_file(path: Path, command: str, what: str) -> None:
+    if path.name.partition("::")[2]:
+        raise HoldfastError(
+            f"holdfast {command} takes no clause: {path}",
+            remedy="name the descriptor alone, and choose fault points with -k; `holdfast verify` takes a clause",
+        )
+    if path.is_dir():
+        raise HoldfastError(f"{path} is a folder.", remedy=f"name {what} in it")
     if not path.is_file():
         raise HoldfastError(
             f"There is no file {path}.",
             cause=f"it was looked for from {Path.cwd()}",
-            remedy=f"holdfast {command}: name {what}",
+            remedy=f"name {what}",
         )
 
 

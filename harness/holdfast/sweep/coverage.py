@@ -16,6 +16,9 @@ from holdfast.sweep.points import Point
 from holdfast.verdict.describe import describe
 from holdfast.verdict.model import Finding
 
+INTERRUPTED = "the sweep was interrupted"
+"""Why a fault was not put in place, or what came of it was not seen."""
+
 VERSION = 1
 """Version of sweep.json; docs/sweep.md says what is in it."""
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from holdfast.checkers import saga, saga_ends
 from holdfast.checkers.projections import Stream
+from holdfast.checkers.saga_traces import OUT_OF_ORDER
 from holdfast.history.executions import EXECUTION
 from holdfast.history.model import DeadLetterSeen, History, Observation, Operation, Outcome
 from holdfast.sweep.plan import Schedule
@@ -137,7 +138,9 @@ def judge(case: Case, invariants: Invariants) -> Judgement:  # noqa: PLR0911 - o
         case: the command.
         invariants: its pattern's promises.
     """
-    findings = tuple(sorted((*invariants.broken(case), *case.unbalanced), key=lambda finding: len(finding.witness)))
+    broken = (*invariants.broken(case), *case.unbalanced)
+    # what was never undone is also undone too late: the worse of the two is told first
+    findings = tuple(sorted(broken, key=lambda finding: (finding.title == OUT_OF_ORDER, len(finding.witness))))
     if findings and case.starved:
         return Judgement(
             mark=Mark.INCONCLUSIVE,

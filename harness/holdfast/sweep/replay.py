@@ -292,7 +292,8 @@ def read(path: Path) -> Replay:
         raise HoldfastError(
             f"The replay file {path} cannot be read.",
             cause=str(error),
-            remedy="name a file that `holdfast sweep` or `holdfast verify` wrote, NAME.replay.json",
+            remedy="name a file that `holdfast sweep` or `holdfast verify` wrote, NAME.replay.json; those of earlier"
+            " runs are in .holdfast/STACK/runs/RUN/replays",
         ) from error
     try:
         part = _PlanPart.model_validate_json(text) if _is_plan(text) else _SchedulePart.model_validate_json(text)

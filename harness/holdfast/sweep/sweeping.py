@@ -12,7 +12,7 @@ from holdfast.errors import DescriptorError, Inconclusive, InjectionError, Nothi
 from holdfast.levers.signals import interruptible
 from holdfast.opening import Options, ready, silent
 from holdfast.progress import Listener, Progress
-from holdfast.provocations.saga_requirements import ends_before_its_answer
+from holdfast.provocations.saga_requirements import ends_before_its_answer, states_defined
 from holdfast.provocations.stopping import Stopping
 from holdfast.redaction import Clean, cleaning
 from holdfast.runs import RunFolder, RunKind
@@ -23,7 +23,7 @@ from holdfast.stack.patterns import PatternName, SagaPattern
 from holdfast.stack.prefixes import new_prefix
 from holdfast.stack.resolve import Stack
 from holdfast.sweep.conserving import half_done
-from holdfast.sweep.coverage import Coverage, PairRun, Violation, cells
+from holdfast.sweep.coverage import INTERRUPTED, Coverage, PairRun, Violation, cells
 from holdfast.sweep.judging import Judgement, Mark
 from holdfast.sweep.kinds import Kind, inapplicable
 from holdfast.sweep.levers import Means, aimed_here, means, points_told
@@ -54,9 +54,6 @@ class Budget:
     violations: int = 40
     expression: str = ""
     stop_at_first: bool = False
-
-
-INTERRUPTED = "the sweep was interrupted"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,6 +93,12 @@ class Sweep:
             HoldfastError: the stack or the target failed under the harness, or a fault could not be healed.
         """
         self._started = self.clock()
+        absent = states_defined(self.runner.situation) if isinstance(self.runner.pattern, SagaPattern) else ""
+        if absent:
+            raise DescriptorError(
+                f"The descriptor names states that are not there: {absent}.",
+                remedy="name the states as the definition does; those of a nested machine as TASK/STATE",
+            )
         if not aimed_here(self.runner.situation):
             return self._by_levers()
         undisturbed = self.runner.undisturbed()
@@ -112,7 +115,10 @@ class Sweep:
         wanted = chosen(seen.points, Kind, self.budget.expression)
         if not seen.points:
             beside = f"; callers that are no components: {', '.join(seen.strangers)}" if seen.strangers else ""
-            raise Inconclusive(f"one command passes no call of a component of the descriptor{beside}")
+            raise Inconclusive(
+                f"one command passes no call of a component of the descriptor{beside}; `holdfast verify` judges what"
+                " processes do"
+            )
         if not wanted:
             raise NothingChosenError(
                 f"No fault point and kind has all of these words: {self.budget.expression}",

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from holdfast.sweep.coverage import Coverage
+from holdfast.sweep.coverage import INTERRUPTED, Coverage
 from holdfast.sweep.judging import OPEN, Mark
 from holdfast.sweep.kinds import ABOUT, Kind
 from holdfast.verdict.describe import describe
@@ -77,28 +77,37 @@ def details(coverage: Coverage) -> list[str]:
             *(f"  {line}" for line in describe(finding) if number <= DESCRIBED),
         ]
         if one.found_by:
-            lines.append(f"  also found by {len(one.found_by)} larger schedules")
+            lines.append(f"  also found by {_many(one.found_by, 'larger schedule')}")
         if one.file:
             lines.append(f"  again: holdfast replay {one.file}")
     lines += [f"violation: {one.title}: {one.sentence} No single schedule shows it." for one in coverage.unexplained]
     if coverage.undisturbed.mark in OPEN:
         lines.append(f"{coverage.undisturbed.mark.value}: a command without a fault: {coverage.undisturbed.why}")
+    cut_short = [cell for cell in coverage.cells if cell.why == INTERRUPTED]
     lines += [
         f"{cell.mark.value}: {cell.point.name}, {ABOUT[cell.kind]}: {cell.why}"
         for cell in coverage.cells
-        if cell.mark in OPEN
+        if cell.mark in OPEN and cell not in cut_short
     ]
+    if cut_short:
+        lines.append(f"{Mark.UNREACHED.value}: {_many(cut_short, 'fault')}: {INTERRUPTED}")
     lines += _pairs(coverage)
     lines += [f"not swept: {name} takes part in the command and is no component" for name in coverage.strangers]
     return [*lines, *(f"note: {note}" for note in coverage.notes)]
 
 
+def _many(found: Sequence[object], what: str) -> str:
+    return f"{len(found)} {what}{'' if len(found) == 1 else 's'}"
+
+
 def _pairs(coverage: Coverage) -> list[str]:
+    if coverage.interrupted and not coverage.reachable:
+        return []
     if not coverage.reachable:
         return ["pairs: no fault makes a call reachable that an undisturbed command does not make"]
     of = {mark: [one for one in coverage.pairs if one.mark is mark] for mark in Mark}
     ran = ", ".join(f"{len(found)} {mark.value}" for mark, found in of.items() if found) or "none run"
-    dropped = f", {coverage.dropped} dropped for the budget" if coverage.dropped else ""
+    dropped = f", {coverage.dropped} left out (--pairs, --budget-seconds)" if coverage.dropped else ""
     return [
         f"pairs: {coverage.reachable} reachable, {coverage.pruned} pruned, {ran}{dropped}",
         *(f"  {one.mark.value}: {one.schedule}: {one.why}" for one in (*of[Mark.UNREACHED], *of[Mark.INCONCLUSIVE])),

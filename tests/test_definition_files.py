@@ -113,6 +113,11 @@ BAD: dict[str, tuple[str, str | bytes, str]] = {
         "x.asl.json:3: StartAt is there twice",
     ),
     "a template without machines": ("t.yaml", "Resources: {A: {Type: 'AWS::SQS::Queue'}}", "has no state machine"),
+    "a definition that is not there": (
+        "t.yaml",
+        "Resources: {A: {Type: 'AWS::Serverless::StateMachine', Properties: {DefinitionUri: gone.asl.json}}}",
+        "A has its definition in gone.asl.json, and there is no such file",
+    ),
     "a type that there is not": (
         "t.yaml",
         "Resources: {A: {Type: 'AWS::Serverless::StateMachine', Properties: {Type: EXPRES}}}",
@@ -129,6 +134,18 @@ BAD: dict[str, tuple[str, str | bytes, str]] = {
         "put together when it is deployed",
     ),
 }
+
+
+def test_a_text_in_a_json_template_is_on_the_line_of_that_text(tmp_path: Path) -> None:
+    """The lines inside of it are none of the file."""
+    resource = {
+        "Type": "AWS::StepFunctions::StateMachine",
+        "Properties": {"DefinitionString": json.dumps(TRAVEL, indent=2)},
+    }
+    template = json.dumps({"Resources": {"Trip": resource}}, indent=1)
+    (definition,) = read_definitions(_written(tmp_path, "template.json", template))
+    (at,) = [number for number, line in enumerate(template.splitlines(), start=1) if "DefinitionString" in line]
+    assert {state.line for state in definition.flow.walk()} == {at}
 
 
 @pytest.mark.parametrize("name", BAD)

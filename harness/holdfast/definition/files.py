@@ -129,6 +129,12 @@ def _of_resource(logical_id: str, properties: Node, path: Path, *, express: bool
     uri = text_of(properties.get("DefinitionUri"))
     if uri and not re.match(r"\w+://", uri):
         inner = path.parent / uri
+        if not inner.is_file():
+            raise DefinitionError(
+                f"{path}:{properties.line}: {logical_id} has its definition in {uri}, and there is no such file.",
+                cause=f"it was looked for beside the template, as {inner}",
+                remedy="correct DefinitionUri, or name the definition's file instead of the template",
+            )
         document = _document(_text(inner), str(inner))
         return parse(
             document, file=str(inner), name=logical_id, express=express, aliases=(*aliases, inner.name.split(".")[0])
@@ -156,5 +162,7 @@ def _of_string(
             cause="DefinitionString is no JSON object as text, nor Fn::Sub or Fn::Join of one",
             remedy=_ELSEWHERE,
         )
+    if path.suffix == ".json":
+        text = text.replace("\n", " ")  # a JSON text is on one line of its file, whatever lines are in it
     document = read_json(text, str(path), first_line=line)
     return parse(document, file=str(path), name=logical_id, express=express, aliases=aliases)

@@ -286,6 +286,7 @@ def test_without_steps_there_is_one_reason() -> None:
     requirements = (
         needs.steps_listed,
         needs.several_steps,
+        needs.states_named,
         needs.two_compensations,
         needs.compensations_named,
         needs.pivot_named,

@@ -37,6 +37,9 @@ from holdfast.stack.resolve import Stack
 from holdfast.suites import choose
 from holdfast.targets.base import Capability, Support, Target
 
+TOLD_AGAIN = 150
+"""A reason of so many characters at most is told in full at each clause that it is of."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decidable:
@@ -262,8 +265,9 @@ def described(diagnosis: Diagnosis) -> Iterator[str]:
         f"{able} of {len(diagnosis.clauses)} clauses can be decided"
     )
     yield ""
+    told: dict[str, str] = {}
     for clause in diagnosis.clauses:
-        yield from _of_clause(clause)
+        yield from _of_clause(clause, told)
     for known_from, title in _KNOWN_FROM.items():
         resting = {c: s for c, s in diagnosis.capabilities.items() if s.known_from == known_from}
         if resting:
@@ -277,18 +281,28 @@ def described(diagnosis: Diagnosis) -> Iterator[str]:
     yield from _of_permissions(diagnosis.permitted)
 
 
-def _of_clause(clause: Decidable) -> Iterator[str]:
+def _of_clause(clause: Decidable, told: dict[str, str]) -> Iterator[str]:
+    """One clause, and what keeps it from being decided: else what it is judged without.
+
+    Args:
+        clause: the clause.
+        told: the clause at which each long reason was told in full.
+    """
     if clause.waived:
         yield f"  {clause.id:<6} waived       {clause.waived}"
         return
     kind = "undecidable" if clause.blocked else "in part" if clause.open else "decidable"
-    reasons = [*clause.blocked, *(f"violations only: {reason}" for reason in clause.open)]
-    first, *rest = reasons or [clause.text]
+    reasons = [
+        reason if told.setdefault(reason, clause.id) == clause.id or len(reason) <= TOLD_AGAIN else f"as {told[reason]}"
+        for reason in clause.blocked
+    ]
+    if not clause.blocked:
+        reasons += [f"violations only: {reason}" for reason in clause.open] or [clause.text]
+        reasons += [f"without {reason}" for reason in clause.without]
+    first, *rest = reasons
     yield f"  {clause.id:<6} {kind:<12} {first}"
     for reason in rest:
         yield f"  {'':<6} {'':<12} {reason}"
-    for reason in clause.without:
-        yield f"  {'':<6} {'':<12} without {reason}"
 
 
 def _of_permissions(found: Permitted) -> Iterator[str]:

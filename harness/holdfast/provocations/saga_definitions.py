@@ -86,7 +86,7 @@ def definition_usable(situation: Situation) -> str:
     try:
         analysis_of(situation)
     except DefinitionError as error:
-        return " ".join(part for part in (error.what, error.cause) if part)
+        return f"{error.what.removesuffix('.')}: {error.cause}" if error.cause else error.what
     return ""
 
 

@@ -106,6 +106,8 @@ def executions_kept(situation: Situation) -> str:
 
 def states_named(situation: Situation) -> str:
     """Some step must name its state, so that its attempts are found in a history."""
+    if not saga_of(situation).steps:
+        return steps_listed(situation)
     if any(step.state is not None for step in saga_of(situation).steps):
         return ""
     return "the descriptor names no step's state, so no attempts can be told in an execution's history"

@@ -149,11 +149,11 @@ def test_an_order_is_known_where_two_compensations_have_a_place() -> None:
     bare = [seen("k", 1, 9.0, port=port) for port in places]
     both = execution(visit("UNB", 102, 103), visit("UNA", 103, 104))
     one = execution(visit("UNB", 102, 103))
-    assert saga_traces.undone_in_order([], history(start, *placed), saga) == {"k"}
-    assert saga_traces.undone_in_order([both], history(start, *bare), saga) == {"k"}
-    assert saga_traces.undone_in_order([one], history(start, *bare), saga) == frozenset()
+    assert saga_traces.with_known_order([], history(start, *placed), saga) == {"k"}
+    assert saga_traces.with_known_order([both], history(start, *bare), saga) == {"k"}
+    assert saga_traces.with_known_order([one], history(start, *bare), saga) == frozenset()
     assert (
-        saga_traces.undone_in_order([execution(*both.visits, redrives=1)], history(start, *bare), saga) == frozenset()
+        saga_traces.with_known_order([execution(*both.visits, redrives=1)], history(start, *bare), saga) == frozenset()
     )
 
 

@@ -170,7 +170,7 @@ def test_sg_3(campaign: Campaign) -> Holds:
     evidences = [campaign.evidence(STEP_FAILS), *_there(campaign, [STEP_AMBIGUOUS])]
     history = _together(evidences)
     executions = [one for evidence in evidences for one in evidence.executions]
-    ordered = saga_traces.undone_in_order(executions, history, saga)
+    ordered = saga_traces.with_known_order(executions, history, saga)
     return _conclude_on(
         [
             *saga_traces.in_order(history, saga),

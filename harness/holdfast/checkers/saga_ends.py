@@ -66,15 +66,16 @@ def over_since(history: History, *, port: str, running: Collection[str]) -> froz
         record.key
         for record in records(history, port)
         if record.final is not None
-        and _over(record.final, running)
+        and over(record.final, running)
         and any(
-            _over(read, running) and read.started_seconds <= healed.get(record.key, read.started_seconds)
+            over(read, running) and read.started_seconds <= healed.get(record.key, read.started_seconds)
             for read in record.complete
         )
     )
 
 
-def _over(read: Observation, running: Collection[str]) -> bool:
+def over(read: Observation, running: Collection[str]) -> bool:
+    """Whether a look shows that a saga is under way no more."""
     return bool(read.state) and read.state not in running
 
 

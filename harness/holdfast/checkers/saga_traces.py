@@ -177,7 +177,7 @@ def moves_of(execution: Execution, saga: SagaPattern) -> tuple[Move, ...]:
     return tuple(moves)
 
 
-def undone_in_order(executions: Iterable[Execution], history: History, saga: SagaPattern) -> frozenset[str]:
+def with_known_order(executions: Iterable[Execution], history: History, saga: SagaPattern) -> frozenset[str]:
     """Keys of which the order of two compensations is known: by the positions of their effects, or by an execution.
 
     Args:

@@ -129,7 +129,7 @@ def _of_resource(logical_id: str, properties: Node, path: Path, *, express: bool
     uri = text_of(properties.get("DefinitionUri"))
     if uri and not re.match(r"\w+://", uri):
         inner = path.parent / uri
-        if not inner.is_file():
+        if not inner.exists():
             raise DefinitionError(
                 f"{path}:{properties.line}: {logical_id} has its definition in {uri}, and there is no such file.",
                 cause=f"it was looked for beside the template, as {inner}",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from holdfast.definition.steps import Step
 from holdfast.verdict.model import Verdict
 
 
@@ -68,3 +69,13 @@ def listed(names: Iterable[str]) -> str:
     """Names as a sentence has them; ``nothing`` where there are none."""
     *most, last = list(names) or ["nothing"]
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def verdict_about(steps: Iterable[Step], *, sure: bool = True) -> Verdict:
+    """Violated only where all the steps are known for certain, and the rest is sure.
+
+    Args:
+        steps: those that the finding is about.
+        sure: whether nothing else makes it doubtful.
+    """
+    return Verdict.VIOLATED if sure and all(step.certain for step in steps) else Verdict.INCONCLUSIVE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from holdfast.definition.findings import Finding, FindingKind, listed
+from holdfast.definition.findings import Finding, FindingKind, listed, verdict_about
 from holdfast.definition.model import Kind, State
 from holdfast.definition.paths import FailureExit, Leaving, Machine
 from holdfast.definition.steps import Step
@@ -62,7 +62,7 @@ def _uncaught(machine: Machine, failure: FailureExit, state: State) -> Iterable[
     open_end = "" if sure else f", unless {state.id} comes after the pivot, which the definition does not tell"
     yield Finding(
         kind=FindingKind.MISSING_CATCHER,
-        verdict=_verdict(steps, sure=sure),
+        verdict=verdict_about(steps, sure=sure),
         state=state.id,
         file=state.file,
         line=state.line,
@@ -205,7 +205,7 @@ def _refused(machine: Machine) -> Iterable[Finding]:
                 way = (choice.id, *leaving.ended)
                 yield Finding(
                     kind=FindingKind.UNCOMPENSATED,
-                    verdict=_verdict([step], sure=machine.certainly_before_pivot(choice.id)),
+                    verdict=verdict_about([step], sure=machine.certainly_before_pivot(choice.id)),
                     state=choice.id,
                     file=choice.file,
                     line=choice.line,
@@ -264,11 +264,6 @@ def _without_compensation(machine: Machine, step: Step) -> Iterable[Finding]:
         sentence=f"{step.name} comes before the pivot and nothing undoes it.",
         remedy="name what undoes it, make it the pivot or a later step, or, where it has no effect, do not list it",
     )
-
-
-def _verdict(steps: Iterable[Step], *, sure: bool) -> Verdict:
-    certain = all(step.certain for step in steps)
-    return Verdict.VIOLATED if sure and certain else Verdict.INCONCLUSIVE
 
 
 def _names(steps: Iterable[Step]) -> tuple[str, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from holdfast.definition.compensations import Compensations
 from holdfast.definition.effects import Effects
 from holdfast.definition.graph import Graph, Route, way_to
-from holdfast.definition.model import Kind
+from holdfast.definition.model import Kind, State
 from holdfast.definition.steps import SagaSteps, Step
 
 
@@ -94,6 +95,13 @@ class Machine:
 
     def _ends_well(self, state: str) -> bool:
         return not self.graph.following(state) and self.graph.states[state].kind is not Kind.FAIL
+
+    def tasks_in(self, state: str) -> Iterator[State]:
+        """The tasks of a state that an execution can come to: itself, and what is inside it."""
+        own = self.graph.states[state]
+        for task in (own, *(each for flow in own.flows for each in flow.walk())):
+            if task.work is not None and self.effects.reached(task.id):
+                yield task
 
     @cached_property
     def compensating(self) -> frozenset[str]:

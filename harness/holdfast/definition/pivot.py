@@ -6,9 +6,8 @@ from collections import deque
 from collections.abc import Iterable
 
 from holdfast.definition.error_names import OTHER, WILDCARDS, is_ambiguous
-from holdfast.definition.findings import Finding, FindingKind, listed
+from holdfast.definition.findings import Finding, FindingKind, listed, verdict_about
 from holdfast.definition.paths import FailureExit, Machine
-from holdfast.verdict.model import Verdict
 
 
 def pivot_findings(machine: Machine) -> Iterable[Finding]:
@@ -33,7 +32,7 @@ def pivot_findings(machine: Machine) -> Iterable[Finding]:
         doubt = "; whether that is refused once it has taken effect is not known" if refuses else ""
         yield Finding(
             kind=FindingKind.ORPHANED,
-            verdict=Verdict.VIOLATED if pivot.certain and not refuses else Verdict.INCONCLUSIVE,
+            verdict=verdict_about([pivot], sure=not refuses),
             state=failure.state,
             file=failure.file,
             line=catcher.line,

@@ -15,7 +15,7 @@ from holdfast.definition.error_names import (
     matches,
     retrier_of,
 )
-from holdfast.definition.findings import Finding, FindingKind, listed
+from holdfast.definition.findings import Finding, FindingKind, listed, verdict_about
 from holdfast.definition.model import Catcher, Kind, Retrier, State
 from holdfast.definition.paths import Machine
 from holdfast.definition.steps import Step
@@ -38,11 +38,11 @@ def rule_findings(machine: Machine) -> Iterable[Finding]:
     for step in machine.steps.steps:
         for compensation in dict.fromkeys(step.compensations):
             yield from _compensation(machine, step, compensation)
-        for state_id in step.states if machine.steps.is_after_pivot(step.name) else ():
+        for doing in step.states if machine.steps.is_after_pivot(step.name) else ():
             yield from _not_retried(
                 machine,
                 step,
-                machine.graph.states[state_id],
+                doing,
                 FindingKind.STEP_NOT_RETRIED,
                 does=f"does {step.name} after the pivot",
                 so_that=f"a passing failure does not keep {step.name} from being done",
@@ -139,19 +139,12 @@ def _retried(machine: Machine, state: State) -> Iterable[Finding]:
             )
 
 
-def _tasks(machine: Machine, state: State) -> Iterable[State]:
-    """The tasks of a state that an execution can come to: itself, and what is inside it."""
-    for task in [state, *(each for flow in state.flows for each in flow.walk())]:
-        if task.work is not None and machine.effects.reached(task.id):
-            yield task
-
-
 def _not_retried(
-    machine: Machine, step: Step, state: State, kind: FindingKind, *, does: str, so_that: str
+    machine: Machine, step: Step, state: str, kind: FindingKind, *, does: str, so_that: str
 ) -> Iterable[Finding]:
     """What must be done in the end gives up at its first failure: no retrier, and no catcher that leads back to it."""
     errors = (TIMEOUT, OTHER)
-    for task in _tasks(machine, state):
+    for task in machine.tasks_in(state):
         targets = [machine.graph.route(task.id, error).target for error in errors]
         back = [target is not None and task.id in machine.graph.reachable([target]) for target in targets]
         if all(back) or all(_repeated(machine, task, error) for error in errors):
@@ -163,17 +156,12 @@ def _not_retried(
             f"{task.id} {does} and "
             + (f"is retried after {listed(tried)} only." if tried else "is not retried when it fails."),
             f"add {_RETRY_ALL} to it, so that {so_that}",
-            verdict=_verdict(step),
+            verdict=verdict_about([step]),
             steps=(step.name,),
         )
 
 
-def _verdict(step: Step) -> Verdict:
-    return Verdict.VIOLATED if step.certain else Verdict.INCONCLUSIVE
-
-
-def _compensation(machine: Machine, step: Step, compensation: str) -> Iterable[Finding]:
-    state = machine.graph.states[compensation]
+def _compensation(machine: Machine, step: Step, state: str) -> Iterable[Finding]:
     yield from _not_retried(
         machine,
         step,
@@ -182,7 +170,7 @@ def _compensation(machine: Machine, step: Step, compensation: str) -> Iterable[F
         does=f"undoes {step.name}",
         so_that=f"a passing failure does not leave {step.name} in effect",
     )
-    for task in _tasks(machine, state):
+    for task in machine.tasks_in(state):
         routes = {error: machine.graph.route(task.id, error) for error in (TIMEOUT, OTHER)}
         open_errors = [
             error
@@ -196,7 +184,7 @@ def _compensation(machine: Machine, step: Step, compensation: str) -> Iterable[F
                 f"{task.id} undoes {step.name}; when it fails for good with {listed(open_errors)}, nothing catches it"
                 " and nobody is told.",
                 "catch States.ALL and hand the input to a queue, a topic or an alarm",
-                verdict=_verdict(step),
+                verdict=verdict_about([step]),
                 steps=(step.name,),
                 witness=(task.id,),
             )

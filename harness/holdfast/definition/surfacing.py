@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from holdfast.definition.error_names import OTHER, TIMEOUT
-from holdfast.definition.findings import Finding, FindingKind
+from holdfast.definition.findings import Finding, FindingKind, verdict_about
 from holdfast.definition.graph import way_to
 from holdfast.definition.model import Kind, State
 from holdfast.definition.paths import Machine
 from holdfast.definition.steps import Step
-from holdfast.verdict.model import Verdict
 
 _Test = Callable[[str], bool]
 _NO_ALARM = "whether an alarm watches executions that fail is not known"
@@ -55,10 +54,7 @@ def surfacing_findings(machine: Machine) -> Iterable[Finding]:
 
 
 def _unheard(machine: Machine, duty: _Duty, id_: str) -> Iterable[Finding]:
-    state = machine.graph.states[id_]
-    for task in [state, *(each for flow in state.flows for each in flow.walk())]:
-        if task.work is None or not machine.effects.reached(task.id):
-            continue
+    for task in machine.tasks_in(id_):
         errors = (TIMEOUT, OTHER)
         passing = {error: machine.graph.tolerated(task.id, error) for error in errors}
         over = next((each for each in passing.values() if each is not None), None)
@@ -144,7 +140,7 @@ def _found(
 ) -> Finding:
     return Finding(
         kind=kind,
-        verdict=Verdict.VIOLATED if sure and duty.step.certain else Verdict.INCONCLUSIVE,
+        verdict=verdict_about([duty.step], sure=sure),
         state=task.id,
         file=task.file,
         line=next((catcher.line for catcher in task.catchers if catcher.next in way[1:2]), task.line),

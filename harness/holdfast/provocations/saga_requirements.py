@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
 from holdfast.checkers.retries import policies_of
 from holdfast.history.executions import ExecutionStatus
-from holdfast.provocations.requirements import Situation, Supported
+from holdfast.provocations.requirements import Requirement, Situation, Supported
 from holdfast.provocations.saga_definitions import derived
 from holdfast.provocations.saga_places import (
     business_failures,
@@ -31,6 +33,16 @@ def steps_listed(situation: Situation) -> str:
     return f"the descriptor lists no steps, and without effect ports none can be judged{confirm}"
 
 
+def _of_listed_steps(requirement: Requirement) -> Requirement:
+    """A requirement on steps: where none is listed that is the reason, and nothing that follows from it."""
+
+    @functools.wraps(requirement)
+    def asked(situation: Situation) -> str:
+        return steps_listed(situation) or requirement(situation)
+
+    return asked
+
+
 def _unaimed(situation: Situation, steps: list[SagaStep], *, undo: bool) -> str:
     what = "compensation" if undo else "step"
     lacking = [step.name for step in steps if place_of(situation, step, undo=undo) is None]
@@ -52,10 +64,9 @@ def compensations_aimed(situation: Situation) -> str:
     return _unaimed(situation, compensated_steps(situation), undo=True)
 
 
+@_of_listed_steps
 def compensations_named(situation: Situation) -> str:
     """Some step must have a compensation."""
-    if not saga_of(situation).steps:
-        return steps_listed(situation)
     if compensated_steps(situation):
         return ""
     return "the descriptor names no compensation for any step up to the pivot"
@@ -104,10 +115,9 @@ def executions_kept(situation: Situation) -> str:
     return f"{machine.component} is an Express workflow, which keeps no executions: none can be looked at or stopped"
 
 
+@_of_listed_steps
 def states_named(situation: Situation) -> str:
     """Some step must name its state, so that its attempts are found in a history."""
-    if not saga_of(situation).steps:
-        return steps_listed(situation)
     if any(step.state is not None for step in saga_of(situation).steps):
         return ""
     return "the descriptor names no step's state, so no attempts can be told in an execution's history"
@@ -155,10 +165,9 @@ EXECUTIONS_RESUMED = Supported(Capability.EXECUTION_REDRIVE, "a stopped executio
 EXECUTIONS_STOPPED = Supported(Capability.EXECUTION_END, "an execution cannot be stopped")
 
 
+@_of_listed_steps
 def pivot_named(situation: Situation) -> str:
     """There must be a step after the pivot."""
-    if not saga_of(situation).steps:
-        return steps_listed(situation)
     saga = saga_of(situation)
     if saga.pivot is None:
         return "the descriptor names no pivot: every step can be undone (waive this clause with that reason)"
@@ -167,17 +176,15 @@ def pivot_named(situation: Situation) -> str:
     return f"no step comes after the pivot {saga.pivot} (waive this clause with that reason)"
 
 
+@_of_listed_steps
 def several_steps(situation: Situation) -> str:
     """A saga has more than one step."""
-    if not saga_of(situation).steps:
-        return steps_listed(situation)
     return "" if len(saga_of(situation).steps) > 1 else "there is one step only: nothing can be done in part"
 
 
+@_of_listed_steps
 def two_compensations(situation: Situation) -> str:
     """An order needs two steps that are undone."""
-    if not saga_of(situation).steps:
-        return steps_listed(situation)
     saga = saga_of(situation)
     if saga.compensation_order == "any":
         return "the descriptor promises no order of compensations (compensation_order); waive this clause"
@@ -199,10 +206,9 @@ def undoing_counted(situation: Situation) -> str:
     )
 
 
+@_of_listed_steps
 def business_failures_named(situation: Situation) -> str:
     """The descriptor must name inputs that a step refuses."""
-    if not saga_of(situation).steps:
-        return steps_listed(situation)
     steps = {step.name for step in steps_until_pivot(situation)}
     if any(step in steps for step, _ in business_failures(situation)):
         return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,11 +26,10 @@ from holdfast.stack.definitions import tasks_of
 from holdfast.stack.resolve import Stack
 from holdfast.sweep.kinds import Kind
 from holdfast.sweep.plan import Fault
-from holdfast.sweep.points import Caller, Callers, CallerType, Point
+from holdfast.sweep.points import Caller, Callers, Point, component_names
 from holdfast.targets.base import Capability
 from holdfast.targets.interceptor.names import name_of
 
-_TYPES: Mapping[str, CallerType] = {"rule": "rule", "topic": "topic"}
 _PASSED_ON = {
     "lambda": ("lambda", "Invoke"),
     "sqs": ("sqs", "SendMessage"),
@@ -96,13 +95,13 @@ def points_told(situation: Situation, callers: Callers) -> tuple[Point, ...]:
                 caller = Caller(component=machine.component, type="state_machine")
                 about = _function_of(stack, task.state)
                 found.append(Point(caller=caller, service=called[0], operation=called[1], state=task.name, about=about))
-    return (*found, *_relayed(situation))
+    return (*found, *_relayed(situation, callers))
 
 
-def _relayed(situation: Situation) -> Iterator[Point]:
+def _relayed(situation: Situation, callers: Callers) -> Iterator[Point]:
     """What rules and topics pass on."""
     stack = situation.stack
-    components = {resource.name: component for component, resource in stack.resources.items()}
+    components = component_names(stack)
     counts: Counter[tuple[str, str]] = Counter()
     for relay in situation.configuration.relays:
         called = _PASSED_ON.get(relay.target_arn.split(":")[2] if relay.target_arn.startswith("arn:") else "")
@@ -111,7 +110,7 @@ def _relayed(situation: Situation) -> Iterator[Point]:
         service, operation = called
         counts[relay.component, operation] += 1
         yield Point(
-            caller=Caller(component=relay.component, type=_TYPES[stack.resource(relay.component).type]),
+            caller=callers.by_name[stack.resource(relay.component).name],
             service=service,
             operation=operation,
             nth=counts[relay.component, operation],
@@ -244,6 +243,5 @@ def _function_of(stack: Stack, state: object) -> str:
     assert isinstance(state, dict)
     given = state.get("Parameters") or state.get("Arguments") or {}
     named = given.get("FunctionName") if isinstance(given, dict) else None
-    names = {resource.name: component for component, resource in stack.resources.items()}
     text = str(named or state.get("Resource", ""))
-    return names.get(name_of(text), "")
+    return component_names(stack).get(name_of(text), "")

@@ -8,10 +8,12 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from holdfast.checkers.saga_ends import over
 from holdfast.errors import Inconclusive
 from holdfast.history.executions import EXECUTION, ExecutionStatus
 from holdfast.history.model import Observation
 from holdfast.history.recorder import Recorder
+from holdfast.levers.base import Lever
 from holdfast.levers.journal import Journal
 from holdfast.levers.pull import pulled
 from holdfast.levers.signals import interrupts
@@ -264,13 +266,8 @@ class Runner:
 
     def run_alone(self) -> Ran:
         """Send one command without a fault where nothing can be traced, and judge it."""
-        bench = self.bench()
-        (submission,) = bench.draw(1)
         self.say("one command without a fault")
-        self.sender.send(bench, Schedule(), submission)
-        waited = Waited(quiet=self.silence())
-        (ran,) = self._judged(bench, [Schedule()], [submission], [Trace()], {}, waited=waited)
-        return ran
+        return self._untraced(Schedule(), ())
 
     def run_with(self, found: Means) -> Ran:
         """Send one command while a lever does a fault to everything, heal it, and judge the command.
@@ -280,16 +277,19 @@ class Runner:
             InjectionError: the fault was not felt; it is undone.
             HealError: the fault could not be taken away.
         """
-        bench = self.bench()
-        schedule = Schedule(faults=(found.fault,))
-        (submission,) = bench.draw(1)
         self.say(f"{found.fault.point.name}: {found.about}")
-        levers = found.make(self.stack, self.prefix)
+        return self._untraced(Schedule(faults=(found.fault,)), found.make(self.stack, self.prefix))
+
+    def _untraced(self, schedule: Schedule, levers: Sequence[Lever]) -> Ran:
+        """Send one command while these levers are pulled, and judge what it has left alone."""
+        bench = self.bench()
+        (submission,) = bench.draw(1)
         with pulled(levers, stack=self.stack, journal=self.journal, recorder=self.recorder, provocation=bench.name):
             self.sender.send(bench, schedule, submission)
-            interrupts.pause(HELD_SECONDS)
-        quiet = self.silence()
-        (ran,) = self._judged(bench, [schedule], [submission], [Trace()], {}, waited=Waited(quiet=quiet))
+            if levers:
+                interrupts.pause(HELD_SECONDS)
+        waited = Waited(quiet=self.silence())
+        (ran,) = self._judged(bench, [schedule], [submission], [Trace()], {}, waited=waited)
         return ran
 
     def say(self, message: str, until_seconds: float = 0.0) -> None:
@@ -354,11 +354,9 @@ def _ended(
     before: Mapping[str, Mapping[str, Observation]], after: Mapping[str, Mapping[str, Observation]]
 ) -> frozenset[str]:
     """The keys whose execution was under way before, and is no more."""
-    running = ExecutionStatus.RUNNING
+    running = {ExecutionStatus.RUNNING.value}
     return frozenset(
-        key
-        for key, seen in before.items()
-        if seen[EXECUTION].state == running and after[key][EXECUTION].state not in ("", running)
+        key for key, seen in before.items() if seen[EXECUTION].state in running and over(after[key][EXECUTION], running)
     )
 
 

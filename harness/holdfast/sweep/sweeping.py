@@ -27,7 +27,7 @@ from holdfast.sweep.coverage import INTERRUPTED, Coverage, PairRun, Violation, c
 from holdfast.sweep.judging import Judgement, Mark
 from holdfast.sweep.kinds import Kind, inapplicable
 from holdfast.sweep.levers import Means, aimed_here, means, points_told
-from holdfast.sweep.plan import Fault, Left, Pairs, Schedule, chosen, pairs, singles
+from holdfast.sweep.plan import Left, Pairs, Schedule, chosen, pairs, singles
 from holdfast.sweep.points import Point, Visited, visited
 from holdfast.sweep.running import Ran, Runner
 from holdfast.sweep.shrinking import Verdicts, grouped, to_run
@@ -192,6 +192,7 @@ class Sweep:
     def _by_levers(self) -> Coverage:
         """Visit what levers on everything can reach, one after another, and say what they cannot."""
         points = points_told(self.runner.situation, self.runner.callers)
+        wanted = chosen(points, Kind, self.budget.expression)
         ran: list[tuple[Schedule, Judgement]] = []
         self._notes += (
             "the calls that functions make themselves cannot be seen here, so no point stands for them",
@@ -202,14 +203,12 @@ class Sweep:
             alone = self.runner.run_alone()
             self._remember([alone])
             undisturbed = alone.judgement
-            self._pull(points, ran)
+            self._pull(wanted, ran)
         except KeyboardInterrupt as signal:
             self._interrupted = str(signal) or "SIGINT"
-            told = {one.faults[0] for one, _ in ran} | {Fault(one.point, one.kind) for one in self._left}
             self._left += [
                 Left(point=point, kind=kind, why=INTERRUPTED, applies=True)
-                for point, kind in chosen(points, Kind, self.budget.expression)
-                if Fault(point, kind) not in told
+                for point, kind in wanted[len(ran) + len(self._left) :]
             ]
         violating = [one.schedule for one in self._ran if one.judgement.mark is Mark.VIOLATED]
         found = grouped(list(dict.fromkeys(violating)), self._verdicts)
@@ -220,9 +219,9 @@ class Sweep:
             aimed=False,
         )
 
-    def _pull(self, points: Sequence[Point], ran: list[tuple[Schedule, Judgement]]) -> None:
-        """Pull the levers there are, and note what there is none for."""
-        for point, kind in chosen(points, Kind, self.budget.expression):
+    def _pull(self, wanted: Sequence[tuple[Point, Kind]], ran: list[tuple[Schedule, Judgement]]) -> None:
+        """Pull the levers there are, in this order, and note what there is none for."""
+        for point, kind in wanted:
             no = inapplicable(point, kind, self.runner.known)
             found = no or means(point, kind, self.runner.situation)
             if isinstance(found, str):

@@ -246,7 +246,7 @@ def fake_config(folder: Path, dist: str, *arguments: str) -> pytest.Config:
             getoption=given.get,
             getini=lambda name: ["node_modules", ".*"] if name == "norecursedirs" else [],
             getvalue=lambda name: ["popen"] * 2,
-            option=SimpleNamespace(tx=["popen"] * 2),
+            option=SimpleNamespace(tx=["popen"] * 2, target=None, deploy=None, allow_aws=False, cloudformation=None),
         ),
     )
 

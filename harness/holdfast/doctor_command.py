@@ -37,13 +37,7 @@ def doctor_command(arguments: Sequence[str]) -> int:
     own = parser.parse_args(list(arguments))
     need_stacks([own.stack], "doctor")
     path, _, clause = own.stack.partition("::")
-    options = Options(
-        target=own.target,
-        deploy=own.deploy,
-        allow_aws=own.allow_aws,
-        cloudformation=own.cloudformation,
-        intercept=own.intercept,
-    )
+    options = Options.of(own, intercept=own.intercept)
     ids = (clause,) if clause else ()
     if own.iam:
         with telling() as say:

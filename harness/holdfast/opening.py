@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from holdfast.errors import GuardRailError, HistoryError
 from holdfast.history.columns import NANOSECONDS
@@ -67,6 +69,22 @@ class Options:
     deadline_seconds: float | None = None
     most_dollars: float | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    @classmethod
+    def of(cls, given: Namespace, **others: Any) -> Options:
+        """The options that `option_types.add_target_options` has added, as a person gave them.
+
+        Args:
+            given: what was parsed.
+            others: the attributes that are not among them.
+        """
+        return cls(
+            target=given.target,
+            deploy=given.deploy,
+            allow_aws=given.allow_aws,
+            cloudformation=given.cloudformation,
+            **others,
+        )
 
     def deploys(self, kind: str) -> bool:
         """Whether the template is deployed first on a target of this kind."""

@@ -84,11 +84,8 @@ def text_of(error: HoldfastError) -> str:
 def options_of(config: pytest.Config) -> Options:
     """How the command line says stacks are verified."""
     minutes: float | None = config.getoption("--minutes")
-    return Options(
-        target=config.getoption("--target"),
-        deploy=config.getoption("deploy"),
-        allow_aws=config.getoption("--allow-aws"),
-        cloudformation=config.getoption("--cloudformation"),
+    return Options.of(
+        config.option,
         intercept=config.getoption("intercept"),
         seed=config.getoption("--holdfast-seed"),
         folder=Path(config.getoption("--holdfast-folder")),

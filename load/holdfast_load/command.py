@@ -61,11 +61,8 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def _drive(own: argparse.Namespace, locust: tuple[str, ...], line: tuple[str, ...]) -> int:
-    options = Options(
-        target=own.target,
-        deploy=own.deploy,
-        allow_aws=own.allow_aws,
-        cloudformation=own.cloudformation,
+    options = Options.of(
+        own,
         intercept=False,  # the functions under load are left as they are
         seed=own.seed,
         folder=own.holdfast_folder,

@@ -207,11 +207,8 @@ def _target_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _options(own: argparse.Namespace) -> Options:
-    return Options(
-        target=own.target,
-        deploy=own.deploy,
-        allow_aws=own.allow_aws,
-        cloudformation=own.cloudformation,
+    return Options.of(
+        own,
         intercept=False,  # on LocalStack it sees calls alone, which is too little for a trace
         folder=own.holdfast_folder,
         kept_runs=own.holdfast_runs,
